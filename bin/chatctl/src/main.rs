@@ -1,0 +1,2 @@
+//! The chatctl binary: all of it is in the library.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The node binary: all of it is in the library.
+fn main() {}

@@ -1,0 +1,89 @@
+//! What the world tells a [`Replica`](crate).
+
+use bytes::Bytes;
+use election::{Micros, NodeId, Ticket, VoterId};
+use wal::Entry;
+
+use crate::Message;
+
+/// The two clocks at the moment of an input, read by the driver.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Now {
+    /// Never goes back; timers run on it.
+    pub monotonic: Micros,
+    /// Microseconds since 1970 on this node's wall clock; only log time is made of it.
+    pub wall: Micros,
+}
+
+/// The driver's name for a proposal; unique while the process lives.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct ProposalId(pub u64);
+
+/// The driver's name for a linearizable read; unique while the process lives.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct ReadId(pub u64);
+
+/// The core's name for a read of old log entries.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct FetchId(pub u64);
+
+/// What happened to the link to a peer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LinkEvent {
+    /// Connected, and the peer's certificate and hello name this identity. Whatever was in flight on
+    /// an earlier connection is lost: the core probes again.
+    Up(VoterId),
+    /// Lost, for whatever reason. A suspicion, no proof of death.
+    Lost,
+    /// The peer closed it, authenticated, because it steps down or stops: a leader that says so
+    /// will not lead on, so an election may start at once.
+    SteppedDown,
+}
+
+/// One input. `handle` is total: no input, in any order, makes it panic, and a peer's least of all.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// The deadline has passed (or not: an early wake does nothing).
+    Wake,
+    /// A message came in from a peer whose identity the transport has verified.
+    Message {
+        /// Who sent it.
+        from: VoterId,
+        /// What it says.
+        message: Message,
+    },
+    /// A client of this node wants `body` in the log. Answered by one [`Effect::Reply`](crate::Effect::Reply).
+    Propose {
+        /// The driver's name for it.
+        id: ProposalId,
+        /// The command's bytes; the leader puts its time stamp in front.
+        body: Bytes,
+    },
+    /// A client of this node wants to read what is committed by now. Answered by one
+    /// [`Effect::ReadReady`](crate::Effect::ReadReady) or [`Effect::ReadFailed`](crate::Effect::ReadFailed).
+    Read {
+        /// The driver's name for it.
+        id: ReadId,
+    },
+    /// Every persist operation up to this ticket is fsynced.
+    Durable(Ticket),
+    /// The answer to [`Effect::Fetch`](crate::Effect::Fetch): consecutive entries from the asked index on; fewer than
+    /// asked is fine, none means that they are no longer there.
+    Fetched {
+        /// Which fetch.
+        fetch: FetchId,
+        /// The entries.
+        entries: Vec<Entry>,
+    },
+    /// The link to a peer changed.
+    Link {
+        /// The peer's number.
+        peer: NodeId,
+        /// What happened.
+        event: LinkEvent,
+    },
+    /// Whether the log has room for more entries (false: refuse proposals, go on with the rest).
+    Space(bool),
+    /// The process is asked to stop: hand leadership over and take no more proposals.
+    Leave,
+}

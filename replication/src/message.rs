@@ -1,0 +1,127 @@
+//! What replicas say to each other. Encoding and bounds are the codec's.
+
+use bytes::Bytes;
+use election::{EntryId, Index, Micros, NodeId, StoreId, Term};
+use wal::Entry;
+
+use crate::effect::Refusal;
+
+/// A message between replicas. The sender's identity comes from the transport, never from here.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message {
+    /// Would you vote for me in `term`? (Raft thesis §9.6.) Changes nothing at either side.
+    PreVote {
+        /// The term an election would have.
+        term: Term,
+        /// The asker's last entry.
+        last: EntryId,
+    },
+    /// The answer; a refusal carries the refuser's term, and the asker adopts a higher one (trap 29).
+    PreVoteAnswer {
+        /// The asked term when granted, else the refuser's own.
+        term: Term,
+        /// Would it?
+        granted: bool,
+    },
+    /// Vote for me in `term` (Raft §5.2).
+    Vote {
+        /// The candidate's term.
+        term: Term,
+        /// The candidate's last entry.
+        last: EntryId,
+        /// The leader of `term - 1` handed over to this candidate: stickiness does not apply.
+        transfer: bool,
+    },
+    /// The answer to [`Message::Vote`].
+    VoteAnswer {
+        /// The voter's term.
+        term: Term,
+        /// Did it?
+        granted: bool,
+    },
+    /// I lead `term`.
+    Heartbeat {
+        /// The leader's term.
+        term: Term,
+        /// Committed, as far as the leader knows that the receiver's log matches (trap 37).
+        commit: Index,
+        /// The round, counted by the leader within its term; answers name it.
+        round: u64,
+    },
+    /// The answer to a heartbeat.
+    HeartbeatAnswer {
+        /// The answerer's term; when it is higher the leader steps down.
+        term: Term,
+        /// The round answered.
+        round: u64,
+        /// The answerer's wall clock, microseconds since 1970.
+        wall: Micros,
+    },
+    /// Append `entries` after `previous` (Raft §5.3).
+    Append {
+        /// The leader's term.
+        term: Term,
+        /// The entry before the first.
+        previous: EntryId,
+        /// The leader's commit index.
+        commit: Index,
+        /// Dense, ascending; empty is a probe.
+        entries: Vec<Entry>,
+    },
+    /// The answer to an append: the log matches the leader's up to `matched`, durably.
+    Appended {
+        /// The answerer's term.
+        term: Term,
+        /// Durable and matching up to here.
+        matched: Index,
+    },
+    /// The answer to an append that does not fit: where to try next (Raft §5.3, fast back-up).
+    Conflict {
+        /// The answerer's term.
+        term: Term,
+        /// The `previous` that did not match.
+        refused: EntryId,
+        /// The answerer's entry at or below the refused index from which to go on: the last entry of a term not above the refused one.
+        hint: EntryId,
+    },
+    /// Put `body` into the log for me.
+    Forward {
+        /// The asker's name for it.
+        id: u64,
+        /// The command.
+        body: Bytes,
+    },
+    /// The answer: it stands at this place of the leader's log, or was refused.
+    Forwarded {
+        /// The asker's name for it.
+        id: u64,
+        /// Where it stands.
+        outcome: Result<EntryId, Refusal>,
+    },
+    /// What is committed now? (ReadIndex, Raft thesis §6.4.)
+    Read {
+        /// The asker's name for it.
+        id: u64,
+    },
+    /// The answer, after a quorum round that started after the question came.
+    ReadAnswer {
+        /// The asker's name for it.
+        id: u64,
+        /// Apply at least this far; none when the answerer does not lead.
+        index: Option<Index>,
+    },
+    /// Lead from now on: start an election in `term + 1` at once (Raft thesis §3.10).
+    TimeoutNow {
+        /// The term of the leader that hands over.
+        term: Term,
+    },
+    /// Remember durably that I am this disk (first start; see the crate's documentation on genesis).
+    Bind,
+    /// What is bound to the asker's node number here, durably.
+    Bound {
+        /// The asker's node number.
+        node: NodeId,
+        /// The disk bound to it.
+        store: StoreId,
+    },
+}
