@@ -2,8 +2,28 @@
 //!
 //! It takes effect when appended and is undone by truncation (Raft §6; research trap 22). The
 //! genesis is the configuration at index 0, written by `node init`.
+//!
+//! Its bytes are postcard inside `enum V1`, canonical: one value, one encoding. A configuration that
+//! decodes is within every bound of [`ClusterConfig::check`].
+
+use std::collections::BTreeSet;
 
 use election::{Index, NodeId, StoreId};
+
+use crate::DecodeError;
+
+mod wire;
+
+/// How many nodes a configuration may name: voters, learners and known together.
+pub const MEMBERS_MAX: usize = 16;
+
+/// How long an address may be, in bytes.
+pub const ADDRESS_BYTES_MAX: usize = 255;
+
+/// How long an encoded configuration may be, in bytes: 16 members with two addresses each.
+pub const CONFIG_BYTES_MAX: usize = 16 * 1024;
+
+const WHAT: &str = "cluster configuration";
 
 /// How many voters an election and a commit need.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -50,3 +70,65 @@ pub struct ClusterConfig {
     /// The index of the configuration that this one follows (compare-and-set; research trap 24).
     pub predecessor: Index,
 }
+
+impl ClusterConfig {
+    /// Its bytes.
+    ///
+    /// # Panics
+    /// When it is out of bounds: whoever makes a configuration from foreign values checks it first.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let checked = self.check();
+        assert_eq!(checked, Ok(()), "a configuration is checked before it is written");
+        wire::encode(self)
+    }
+
+    /// Read it. Total: any bytes give a configuration within its bounds, or an error.
+    ///
+    /// # Errors
+    /// When the bytes are no configuration, not canonical, or out of bounds.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        if bytes.len() > CONFIG_BYTES_MAX {
+            let found = bytes.len();
+            return Err(DecodeError::TooLarge { what: WHAT, found, max: CONFIG_BYTES_MAX });
+        }
+        let config = wire::decode(bytes)?;
+        config.check()?;
+        if wire::encode(&config) != bytes {
+            return Err(DecodeError::NotCanonical { what: WHAT });
+        }
+        Ok(config)
+    }
+
+    /// Is it within the bounds of the encoding? Says nothing about whether its quorums make sense.
+    ///
+    /// # Errors
+    /// With too many members, an address too long, or members out of order or named twice.
+    pub fn check(&self) -> Result<(), DecodeError> {
+        let found = self.voters.len() + self.learners.len() + self.known.len();
+        if found > MEMBERS_MAX {
+            return Err(DecodeError::TooLarge { what: "members", found, max: MEMBERS_MAX });
+        }
+        let mut seen = BTreeSet::new();
+        for list in [&self.voters, &self.learners, &self.known] {
+            if !list.is_sorted_by_key(|member| member.node) {
+                return Err(DecodeError::NotCanonical { what: "the order of the members" });
+            }
+            for member in list {
+                if !seen.insert(member.node) {
+                    return Err(DecodeError::Invalid { what: "a node named twice" });
+                }
+                for address in [&member.peer, &member.client] {
+                    let (found, max) = (address.len(), ADDRESS_BYTES_MAX);
+                    if found > max {
+                        return Err(DecodeError::TooLarge { what: "address bytes", found, max });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,10 +2,14 @@
 
 mod config;
 mod effect;
+mod error;
 mod input;
 mod message;
+#[cfg(feature = "quic")]
+pub mod quic;
 
-pub use config::{ClusterConfig, Member, Mode};
+pub use config::{ADDRESS_BYTES_MAX, CONFIG_BYTES_MAX, ClusterConfig, MEMBERS_MAX, Member, Mode};
 pub use effect::{Effect, Effects, Halt, Lane, Outcome, Refusal, Role, STAMP_BYTES, split_stamp};
+pub use error::DecodeError;
 pub use input::{FetchId, Input, LinkEvent, Now, ProposalId, ReadId};
 pub use message::Message;
