@@ -1,0 +1,3 @@
+//! The simulator: real nodes on a virtual clock, network and disk.
+
+pub mod disk;

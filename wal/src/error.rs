@@ -1,0 +1,124 @@
+//! What can go wrong with a log, said so that someone can act on it: which file, which byte, what to do.
+
+use std::{fmt, io, path::PathBuf};
+
+/// Why the log cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operating system refused.
+    #[error("cannot {action} {path}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Bytes are not what was written and acknowledged. Nothing was changed.
+    #[error(
+        "{path} is damaged at byte {offset}: {damage}; nothing was changed. Keep a copy of the \
+         directory. In a cluster, replace this node's disk (`chatctl cluster replace N`) and let it \
+         catch up from the others; a single server has only its backup"
+    )]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// Where in it.
+        offset: u64,
+        /// What was found.
+        damage: Damage,
+    },
+    /// Another process has the log.
+    #[error("{path} is held by another process: is this node running already?")]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// A log is there already, or what is left of one.
+    #[error("{path} exists: a log is there already, or what is left of one")]
+    Exists {
+        /// What was found.
+        path: PathBuf,
+    },
+    /// There is no log.
+    #[error("no log at {path}")]
+    Missing {
+        /// The file that is not there.
+        path: PathBuf,
+    },
+    /// Written by a newer version.
+    #[error("{path} has format {found}, and this version reads {supported}: use a newer version")]
+    Version {
+        /// Which file.
+        path: PathBuf,
+        /// What it says.
+        found: u16,
+        /// The newest that is understood.
+        supported: u16,
+    },
+    /// A write or sync failed before; what reached the disk is not known. Only a restart finds out.
+    #[error("the log stopped after a failed write or sync; restart the node")]
+    Poisoned,
+    /// An option is out of its bounds.
+    #[error("option {name} = {value} is out of bounds: {rule}")]
+    Options {
+        /// Which option.
+        name: &'static str,
+        /// What it is.
+        value: u64,
+        /// What it must be.
+        rule: &'static str,
+    },
+}
+
+/// What is wrong with the bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Damage {
+    /// A header fails its checksum.
+    Header,
+    /// A header belongs to another file or place.
+    Misplaced,
+    /// A batch does not follow the one before it.
+    OutOfSequence,
+    /// A batch fails its checksum though it was acknowledged: a later one says so.
+    Acknowledged,
+    /// The last batch is damaged, and not in a way that a crash leaves: it may have been acknowledged.
+    Suspect,
+    /// The log ends before what the manifest or the vote file knows to be durable.
+    LostTail,
+    /// An entry fails its checksum.
+    Entry,
+    /// The checksums hold but the contents make no sense.
+    Contents,
+    /// A listed file is not there.
+    FileMissing,
+    /// A file is shorter than its header says.
+    FileShort,
+    /// Neither of the two slots can be read.
+    BothSlots,
+    /// A segment that the manifest does not list holds data.
+    Unlisted,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Header => "a header fails its checksum",
+            Self::Misplaced => "a header belongs to another file or place",
+            Self::OutOfSequence => "a batch does not follow the one before it",
+            Self::Acknowledged => "an acknowledged batch fails its checksum",
+            Self::Suspect => {
+                "the last batch fails its checksum in a way that no crash leaves, and may have been \
+                 acknowledged"
+            }
+            Self::LostTail => "the log ends before what is known to have been durable",
+            Self::Entry => "an entry fails its checksum",
+            Self::Contents => "the checksums hold but the contents make no sense",
+            Self::FileMissing => "the file is listed in the manifest and not there",
+            Self::FileShort => "the file is shorter than its header says",
+            Self::BothSlots => "neither of its two slots can be read",
+            Self::Unlisted => "a segment that the manifest does not list holds data",
+        })
+    }
+}

@@ -1,0 +1,199 @@
+//! The crate's only door to the operating system: one directory of files.
+//!
+//! What always holds: nothing else in the crate names `std::fs`; every write is a `pwrite` (maps are
+//! read-only and only of sealed files, research F4); a simulated disk stands in for [`RealIo`] and
+//! sees every call that matters for what survives a crash.
+
+use std::{
+    fmt,
+    fs::{self, OpenOptions, TryLockError},
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use bytes::Bytes;
+use memmap2::Mmap;
+use rustix::fs::{Advice, fadvise};
+
+/// One directory.
+pub trait Io: fmt::Debug + Send + Sync {
+    /// Where `name` is, for messages.
+    fn path(&self, name: &str) -> PathBuf;
+    /// Make `name`, which must not exist. Its directory entry is durable after [`Io::sync_dir`].
+    fn create(&self, name: &str) -> io::Result<Box<dyn File>>;
+    /// Open `name` for reading and writing.
+    fn open(&self, name: &str) -> io::Result<Box<dyn File>>;
+    /// The names of all files, ascending.
+    fn list(&self) -> io::Result<Vec<String>>;
+    /// Remove `name`. Durable after [`Io::sync_dir`].
+    fn remove(&self, name: &str) -> io::Result<()>;
+    /// Make every creation and removal before it durable.
+    fn sync_dir(&self) -> io::Result<()>;
+    /// Take the lock file `name`, made if missing: `WouldBlock` when another holds it. It is held until
+    /// the guard is dropped or the process dies.
+    fn lock(&self, name: &str) -> io::Result<Box<dyn Lock>>;
+}
+
+/// One file; every method may be called from any thread.
+pub trait File: fmt::Debug + Send + Sync {
+    /// Fill `buffer` from `offset`; `UnexpectedEof` when the file ends before.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+    /// Write all of `bytes` at `offset`. Durable after [`File::sync_data`]; until then a crash may keep
+    /// any subset of its sectors.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// `fdatasync`: everything written, and the length. After an error nothing may be retried.
+    fn sync_data(&self) -> io::Result<()>;
+    /// `fsync`: as above, and all metadata of the file.
+    fn sync_all(&self) -> io::Result<()>;
+    /// The length in bytes.
+    fn len(&self) -> io::Result<u64>;
+    /// Is it empty?
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+    /// Set the length in bytes; what is added reads as zero.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Forget cached clean pages, so that the next read asks the disk (research F2). A hint.
+    fn drop_cache(&self) -> io::Result<()>;
+    /// The whole file, read-only. Only for files that nobody will write to again.
+    fn map(&self) -> io::Result<Bytes>;
+}
+
+/// A held lock; dropping it lets go.
+pub trait Lock: fmt::Debug + Send + Sync {}
+
+/// A real directory.
+#[derive(Debug)]
+pub struct RealIo {
+    dir: PathBuf,
+}
+
+impl RealIo {
+    /// The directory `dir`, which is made if it is missing (its parent must be there).
+    ///
+    /// # Errors
+    /// When it cannot be made or is no directory.
+    pub fn new(dir: impl Into<PathBuf>) -> io::Result<Self> {
+        let dir = dir.into();
+        match fs::create_dir(&dir) {
+            Ok(()) => sync_directory(parent_of(&dir))?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+        if !fs::metadata(&dir)?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok(Self { dir })
+    }
+}
+
+impl Io for RealIo {
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
+        let file =
+            OpenOptions::new().read(true).write(true).create_new(true).open(self.path(name))?;
+        Ok(Box::new(RealFile { file }))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
+        let file = OpenOptions::new().read(true).write(true).open(self.path(name))?;
+        Ok(Box::new(RealFile { file }))
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            // A name that is not UTF-8 is none of ours.
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path(name))
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        sync_directory(&self.dir)
+    }
+
+    fn lock(&self, name: &str) -> io::Result<Box<dyn Lock>> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(self.path(name))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Box::new(file)),
+            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+impl Lock for fs::File {}
+
+#[derive(Debug)]
+struct RealFile {
+    file: fs::File,
+}
+
+impl File for RealFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_all_at(bytes, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn drop_cache(&self) -> io::Result<()> {
+        Ok(fadvise(&self.file, 0, None, Advice::DontNeed)?)
+    }
+
+    fn map(&self) -> io::Result<Bytes> {
+        #[expect(unsafe_code, reason = "mapping a file is the one thing Rust cannot check")]
+        // SAFETY: a map is undefined behaviour when the file changes under it. Only sealed segments are
+        // mapped: their writer has moved on to another file for good, a sealed file is never written,
+        // truncated or reused but only unlinked, which leaves the mapped pages as they are, and the LOCK
+        // file keeps every other process of ours away. A disk error under the map is SIGBUS, the end of
+        // the process, not wrong bytes; every read checks its CRC.
+        let map = unsafe { Mmap::map(&self.file)? };
+        Ok(Bytes::from_owner(map))
+    }
+}
+
+fn sync_directory(dir: &Path) -> io::Result<()> {
+    fs::File::open(dir)?.sync_all()
+}
+
+fn parent_of(dir: &Path) -> &Path {
+    match dir.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        Some(_) | None => Path::new("."),
+    }
+}
