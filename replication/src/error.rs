@@ -41,6 +41,12 @@ pub enum DecodeError {
         /// Where.
         what: &'static str,
     },
+    /// An entry whose checksum does not hold.
+    #[error("the checksum of entry {index} does not hold: it was damaged on its way")]
+    Damaged {
+        /// The entry's index.
+        index: u64,
+    },
     /// Made by a newer version of this program.
     #[error(
         "{what} has format {found}, newer than {known}, the newest known here: upgrade this node"

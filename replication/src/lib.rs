@@ -1,5 +1,6 @@
 //! Log matching, commit, membership and transport.
 
+pub mod codec;
 mod config;
 mod effect;
 mod error;

@@ -1,0 +1,362 @@
+//! Format 1: the packets as postcard writes them. Frozen: never reorder, drop or change anything
+//! here. A message that older nodes need not know is a new variant at the end; anything else is a new
+//! format.
+
+use bytes::Bytes;
+use election::{EntryId, Index, Micros, NodeId, StoreId, Term, VoterId};
+use postcard::ser_flavors::Size;
+use serde::{Deserialize, Serialize};
+use wal::EntryKind;
+
+use super::{
+    Hello, WHAT,
+    blob::{Blob, List},
+    check_bounds,
+};
+use crate::{DecodeError, Message, Refusal};
+
+/// Read the packet that fills `body` exactly.
+pub(super) fn decode(body: &Bytes) -> Result<super::Packet, DecodeError> {
+    let malformed = |source| DecodeError::Malformed { what: WHAT, source };
+    let (wire, rest) = postcard::take_from_bytes::<Packet<'_>>(body).map_err(malformed)?;
+    if !rest.is_empty() {
+        return Err(DecodeError::Trailing { what: "packet", bytes: rest.len() });
+    }
+    // Whatever is not canonical (a padded varint) is longer than it need be.
+    let size = postcard::serialize_with_flavor(&wire, Size::default()).map_err(malformed)?;
+    if size != body.len() {
+        return Err(DecodeError::NotCanonical { what: WHAT });
+    }
+    let packet = wire.take(body)?;
+    check_bounds(&packet)?;
+    Ok(packet)
+}
+
+#[derive(Deserialize, Serialize)]
+pub(super) enum Packet<'a> {
+    Hello(HelloV1),
+    #[serde(borrow)]
+    Core(MessageV1<'a>),
+    Report(Blob<'a>),
+}
+
+#[derive(Deserialize, Serialize)]
+pub(super) struct HelloV1 {
+    version_min: u16,
+    version_max: u16,
+    cluster: [u8; 16],
+    node: u64,
+    store: [u8; 16],
+    epoch: u64,
+}
+
+#[derive(Clone, Copy, Deserialize, Serialize)]
+pub(super) struct IdV1 {
+    term: u64,
+    index: u64,
+}
+
+#[derive(Deserialize, Serialize)]
+pub(super) struct EntryV1<'a> {
+    index: u64,
+    term: u64,
+    kind: u8,
+    checksum: [u8; 4],
+    #[serde(borrow)]
+    payload: Blob<'a>,
+}
+
+#[derive(Deserialize, Serialize)]
+pub(super) enum RefusalV1 {
+    NoLeader,
+    Busy,
+    NoSpace,
+    Draining,
+    TooLarge,
+}
+
+#[derive(Deserialize, Serialize)]
+pub(super) enum ForwardedV1 {
+    At(IdV1),
+    Refused(RefusalV1),
+}
+
+#[derive(Deserialize, Serialize)]
+pub(super) enum MessageV1<'a> {
+    PreVote {
+        term: u64,
+        last: IdV1,
+    },
+    PreVoteAnswer {
+        term: u64,
+        granted: bool,
+    },
+    Vote {
+        term: u64,
+        last: IdV1,
+        transfer: bool,
+    },
+    VoteAnswer {
+        term: u64,
+        granted: bool,
+    },
+    Heartbeat {
+        term: u64,
+        commit: u64,
+        round: u64,
+    },
+    HeartbeatAnswer {
+        term: u64,
+        round: u64,
+        wall: u64,
+    },
+    Append {
+        term: u64,
+        previous: IdV1,
+        commit: u64,
+        #[serde(borrow)]
+        entries: List<EntryV1<'a>>,
+    },
+    Appended {
+        term: u64,
+        matched: u64,
+    },
+    Conflict {
+        term: u64,
+        refused: IdV1,
+        hint: IdV1,
+    },
+    Forward {
+        id: u64,
+        body: Blob<'a>,
+    },
+    Forwarded {
+        id: u64,
+        outcome: ForwardedV1,
+    },
+    Read {
+        id: u64,
+    },
+    ReadAnswer {
+        id: u64,
+        index: Option<u64>,
+    },
+    TimeoutNow {
+        term: u64,
+    },
+    Bind,
+    Bound {
+        node: u64,
+        store: [u8; 16],
+    },
+}
+
+impl<'a> From<&'a super::Packet> for Packet<'a> {
+    fn from(packet: &'a super::Packet) -> Self {
+        match packet {
+            super::Packet::Hello(hello) => Self::Hello(hello.into()),
+            super::Packet::Core(message) => Self::Core(message.into()),
+            super::Packet::Report(bytes) => Self::Report(Blob(bytes)),
+        }
+    }
+}
+
+impl Packet<'_> {
+    /// The packet, its byte strings shared with `body`, from which it was read.
+    fn take(self, body: &Bytes) -> Result<super::Packet, DecodeError> {
+        Ok(match self {
+            Self::Hello(hello) => super::Packet::Hello(hello.into()),
+            Self::Core(message) => super::Packet::Core(message.take(body)?),
+            Self::Report(bytes) => super::Packet::Report(body.slice_ref(bytes.0)),
+        })
+    }
+}
+
+impl From<&Hello> for HelloV1 {
+    fn from(hello: &Hello) -> Self {
+        Self {
+            version_min: hello.version_min,
+            version_max: hello.version_max,
+            cluster: hello.cluster.to_be_bytes(),
+            node: hello.from.node.0,
+            store: hello.from.store.0.to_be_bytes(),
+            epoch: hello.epoch,
+        }
+    }
+}
+
+impl From<HelloV1> for Hello {
+    fn from(hello: HelloV1) -> Self {
+        let store = StoreId(u128::from_be_bytes(hello.store));
+        Self {
+            version_min: hello.version_min,
+            version_max: hello.version_max,
+            cluster: u128::from_be_bytes(hello.cluster),
+            from: VoterId { node: NodeId(hello.node), store },
+            epoch: hello.epoch,
+        }
+    }
+}
+
+impl<'a> From<&'a Message> for MessageV1<'a> {
+    fn from(message: &'a Message) -> Self {
+        match *message {
+            Message::PreVote { term, last } => Self::PreVote { term: term.0, last: last.into() },
+            Message::PreVoteAnswer { term, granted } => {
+                Self::PreVoteAnswer { term: term.0, granted }
+            }
+            Message::Vote { term, last, transfer } => {
+                Self::Vote { term: term.0, last: last.into(), transfer }
+            }
+            Message::VoteAnswer { term, granted } => Self::VoteAnswer { term: term.0, granted },
+            Message::Heartbeat { term, commit, round } => {
+                Self::Heartbeat { term: term.0, commit: commit.0, round }
+            }
+            Message::HeartbeatAnswer { term, round, wall } => {
+                Self::HeartbeatAnswer { term: term.0, round, wall: wall.0 }
+            }
+            Message::Append { term, previous, commit, ref entries } => {
+                let entries = List(entries.iter().map(EntryV1::from).collect());
+                let (previous, commit) = (previous.into(), commit.0);
+                Self::Append { term: term.0, previous, commit, entries }
+            }
+            Message::Appended { term, matched } => {
+                Self::Appended { term: term.0, matched: matched.0 }
+            }
+            Message::Conflict { term, refused, hint } => {
+                Self::Conflict { term: term.0, refused: refused.into(), hint: hint.into() }
+            }
+            Message::Forward { id, ref body } => Self::Forward { id, body: Blob(body) },
+            Message::Forwarded { id, outcome } => Self::Forwarded { id, outcome: outcome.into() },
+            Message::Read { id } => Self::Read { id },
+            Message::ReadAnswer { id, index } => {
+                Self::ReadAnswer { id, index: index.map(|index| index.0) }
+            }
+            Message::TimeoutNow { term } => Self::TimeoutNow { term: term.0 },
+            Message::Bind => Self::Bind,
+            Message::Bound { node, store } => {
+                Self::Bound { node: node.0, store: store.0.to_be_bytes() }
+            }
+        }
+    }
+}
+
+impl MessageV1<'_> {
+    fn take(self, body: &Bytes) -> Result<Message, DecodeError> {
+        Ok(match self {
+            Self::PreVote { term, last } => {
+                Message::PreVote { term: Term(term), last: last.into() }
+            }
+            Self::PreVoteAnswer { term, granted } => {
+                Message::PreVoteAnswer { term: Term(term), granted }
+            }
+            Self::Vote { term, last, transfer } => {
+                Message::Vote { term: Term(term), last: last.into(), transfer }
+            }
+            Self::VoteAnswer { term, granted } => Message::VoteAnswer { term: Term(term), granted },
+            Self::Heartbeat { term, commit, round } => {
+                Message::Heartbeat { term: Term(term), commit: Index(commit), round }
+            }
+            Self::HeartbeatAnswer { term, round, wall } => {
+                Message::HeartbeatAnswer { term: Term(term), round, wall: Micros(wall) }
+            }
+            Self::Append { term, previous, commit, entries } => {
+                let (previous, commit) = (EntryId::from(previous), Index(commit));
+                let entries = take_entries(entries, previous.index, body)?;
+                Message::Append { term: Term(term), previous, commit, entries }
+            }
+            Self::Appended { term, matched } => {
+                Message::Appended { term: Term(term), matched: Index(matched) }
+            }
+            Self::Conflict { term, refused, hint } => {
+                Message::Conflict { term: Term(term), refused: refused.into(), hint: hint.into() }
+            }
+            Self::Forward { id, body: bytes } => {
+                Message::Forward { id, body: body.slice_ref(bytes.0) }
+            }
+            Self::Forwarded { id, outcome } => Message::Forwarded { id, outcome: outcome.into() },
+            Self::Read { id } => Message::Read { id },
+            Self::ReadAnswer { id, index } => Message::ReadAnswer { id, index: index.map(Index) },
+            Self::TimeoutNow { term } => Message::TimeoutNow { term: Term(term) },
+            Self::Bind => Message::Bind,
+            Self::Bound { node, store } => {
+                let store = StoreId(u128::from_be_bytes(store));
+                Message::Bound { node: NodeId(node), store }
+            }
+        })
+    }
+}
+
+/// The entries behind `previous`: dense, of a known kind, and intact.
+fn take_entries(
+    entries: List<EntryV1<'_>>,
+    previous: Index,
+    body: &Bytes,
+) -> Result<Vec<wal::Entry>, DecodeError> {
+    let mut index = previous.0;
+    let take = |entry: EntryV1<'_>| {
+        let dense = index.checked_add(1).filter(|next| *next == entry.index);
+        index = dense.ok_or(DecodeError::Invalid { what: "the index of an entry" })?;
+        let kind = EntryKind::from_u8(entry.kind)
+            .ok_or(DecodeError::Invalid { what: "the kind of an entry" })?;
+        let entry = wal::Entry {
+            index,
+            term: entry.term,
+            kind,
+            checksum: u32::from_le_bytes(entry.checksum),
+            payload: body.slice_ref(entry.payload.0),
+        };
+        if entry.is_intact() { Ok(entry) } else { Err(DecodeError::Damaged { index }) }
+    };
+    entries.0.into_iter().map(take).collect()
+}
+
+impl<'a> From<&'a wal::Entry> for EntryV1<'a> {
+    fn from(entry: &'a wal::Entry) -> Self {
+        Self {
+            index: entry.index,
+            term: entry.term,
+            kind: entry.kind as u8,
+            checksum: entry.checksum.to_le_bytes(),
+            payload: Blob(&entry.payload),
+        }
+    }
+}
+
+impl From<EntryId> for IdV1 {
+    fn from(id: EntryId) -> Self {
+        Self { term: id.term.0, index: id.index.0 }
+    }
+}
+
+impl From<IdV1> for EntryId {
+    fn from(id: IdV1) -> Self {
+        Self { term: Term(id.term), index: Index(id.index) }
+    }
+}
+
+impl From<Result<EntryId, Refusal>> for ForwardedV1 {
+    fn from(outcome: Result<EntryId, Refusal>) -> Self {
+        match outcome {
+            Ok(id) => Self::At(id.into()),
+            Err(Refusal::NoLeader) => Self::Refused(RefusalV1::NoLeader),
+            Err(Refusal::Busy) => Self::Refused(RefusalV1::Busy),
+            Err(Refusal::NoSpace) => Self::Refused(RefusalV1::NoSpace),
+            Err(Refusal::Draining) => Self::Refused(RefusalV1::Draining),
+            Err(Refusal::TooLarge) => Self::Refused(RefusalV1::TooLarge),
+        }
+    }
+}
+
+impl From<ForwardedV1> for Result<EntryId, Refusal> {
+    fn from(outcome: ForwardedV1) -> Self {
+        match outcome {
+            ForwardedV1::At(id) => Ok(id.into()),
+            ForwardedV1::Refused(RefusalV1::NoLeader) => Err(Refusal::NoLeader),
+            ForwardedV1::Refused(RefusalV1::Busy) => Err(Refusal::Busy),
+            ForwardedV1::Refused(RefusalV1::NoSpace) => Err(Refusal::NoSpace),
+            ForwardedV1::Refused(RefusalV1::Draining) => Err(Refusal::Draining),
+            ForwardedV1::Refused(RefusalV1::TooLarge) => Err(Refusal::TooLarge),
+        }
+    }
+}
