@@ -9,6 +9,8 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod quorum;
 mod types;
 
+pub use quorum::Mode;
 pub use types::{EntryId, HardState, Index, Micros, NodeId, StoreId, Term, Ticket, VoterId};

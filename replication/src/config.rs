@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 
+pub use election::Mode;
 use election::{Index, NodeId, StoreId};
 
 use crate::DecodeError;
@@ -24,22 +25,6 @@ pub const ADDRESS_BYTES_MAX: usize = 255;
 pub const CONFIG_BYTES_MAX: usize = 16 * 1024;
 
 const WHAT: &str = "cluster configuration";
-
-/// How many voters an election and a commit need.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Mode {
-    /// A majority elects and commits.
-    Majority,
-    /// Two voters; both elect, both commit.
-    Pair,
-    /// Two voters; any set with the survivor elects, both commit.
-    Armed {
-        /// The one that may go on alone.
-        survivor: NodeId,
-    },
-    /// One voter.
-    Solo,
-}
 
 /// A node in the configuration.
 #[derive(Clone, Debug, Eq, PartialEq)]

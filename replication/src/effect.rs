@@ -75,6 +75,12 @@ pub enum Halt {
     },
     /// The cluster removed this identity.
     Removed,
+    /// A leader's log contradicts an entry that is committed here: two histories, which must never
+    /// be. Nothing more may be written; keep the data directory for inspection.
+    Diverged {
+        /// The committed index in question.
+        at: Index,
+    },
 }
 
 /// One effect.
@@ -107,7 +113,8 @@ pub enum Effect {
         /// Under this leader, if one is known (itself, when leading).
         leader: Option<NodeId>,
     },
-    /// Everything up to here is committed and present in the local log.
+    /// Everything up to here is committed and present in the local log, though the last of it may
+    /// not be durable here yet: a quorum elsewhere holds it. Never goes back.
     Commit(Index),
     /// The read may be answered once the fold has applied `index`.
     ReadReady {
