@@ -1,1 +1,21 @@
-//! One Holdfast node.
+//! One Holdfast node: configuration, the driver loop, the client API, and the commands that make
+//! and run a cluster.
+//!
+//! Read it in this order: [`args`] says what can be asked, [`config`] what a node may be told,
+//! [`genesis`] what a cluster starts from, [`run`] how one node lives. The cores know nothing of
+//! this crate: clocks, threads, sockets and files come in here.
+
+pub mod args;
+pub mod config;
+pub mod genesis;
+
+pub mod driver;
+pub mod http;
+pub mod run;
+pub mod service;
+
+mod error;
+mod program;
+pub mod telemetry;
+
+pub use self::{error::NodeError, program::main};

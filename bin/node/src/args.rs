@@ -1,0 +1,171 @@
+//! The command line of `node`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{HostPort, PEER_PORT_DEFAULT, is_cluster_name};
+
+/// One Holdfast node, and the commands that make a cluster.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "node",
+    disable_version_flag = true,
+    args_conflicts_with_subcommands = true,
+    arg_required_else_help = true,
+    after_help = "Examples:\n  node dev                          a whole cluster on this machine\n  \
+                  node init --dir chat --nodes a.example.org,b.example.org,c.example.org\n  \
+                  node --config chat/node-1/node.toml\n\n\
+                  Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 cluster not \
+                  reachable, 4 damaged data."
+)]
+pub struct Cli {
+    /// Run one node in the foreground, as this file says.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print version, format and protocol versions.
+    #[arg(short = 'V', long, conflicts_with = "config")]
+    pub version: bool,
+    /// What to do instead of running a node.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Commands other than running a node.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run a whole cluster on this machine, one process per node.
+    Dev(DevArgs),
+    /// Make a new cluster: CA, certificates, one folder per node, the owner's sign-up token.
+    Init(InitArgs),
+    /// Issue, renew and show certificates.
+    #[command(subcommand)]
+    Certs(CertsCommand),
+}
+
+/// `node dev`
+#[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "On its terminal: `r N` restarts node N, `k N` kills it (-9), `q` quits; Ctrl-C \
+                  stops all gracefully.\n\nExample:\n  node dev --nodes 3 --dir /tmp/chat --fresh"
+)]
+pub struct DevArgs {
+    /// How many nodes, 1 to 7 (default 5, or as many as DIR has).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=7))]
+    pub nodes: Option<u8>,
+    /// Where the cluster is kept; started on it again, it resumes.
+    #[arg(long, value_name = "DIR", default_value = "./holdfast-dev")]
+    pub dir: PathBuf,
+    /// Node i takes the ports P + 10 i (peers, UDP) and P + 10 i + 1 (clients, TCP) (default 7400).
+    #[arg(long, value_name = "P", value_parser = clap::value_parser!(u16).range(1024..=65_000))]
+    pub base_port: Option<u16>,
+    /// Delete what DIR holds of an earlier `node dev` and start anew.
+    #[arg(long)]
+    pub fresh: bool,
+}
+
+/// `node init`
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Example:\n  node init --dir chat --name team --nodes \
+                        chat1.example.org,chat2.example.org:7500,192.0.2.7\n  \
+                        then copy chat/node-1 to chat1.example.org, and so on, and start \
+                        `node --config node.toml` in each copy.")]
+pub struct InitArgs {
+    /// The directory to make; it must not exist or be empty.
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The hosts, 1 to 7, with their peer ports; the client port is the next one.
+    #[arg(
+        long,
+        value_name = "HOST[:PORT],...",
+        required = true,
+        value_delimiter = ',',
+        value_parser = parse_node_address
+    )]
+    pub nodes: Vec<HostPort>,
+    /// The cluster's name.
+    #[arg(long, value_name = "CLUSTER", default_value = "holdfast", value_parser = parse_name)]
+    pub name: String,
+}
+
+/// `node certs`
+#[derive(Clone, Debug, Subcommand)]
+pub enum CertsCommand {
+    /// Make the folder of one more node: certificate, node.toml, an empty data directory.
+    #[command(after_help = "Example:\n  node certs issue --dir chat --node 4 d.example.org")]
+    Issue {
+        /// The directory that `node init` made.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+        /// The new node's number.
+        #[arg(long, value_name = "N")]
+        node: u64,
+        /// Its host and peer port; the client port is the next one.
+        #[arg(value_name = "HOST[:PORT]", value_parser = parse_node_address)]
+        at: HostPort,
+    },
+    /// Make new certificates that last another year; keys and names stay.
+    #[command(after_help = "Example:\n  node certs renew --dir chat --node 2")]
+    Renew {
+        /// The directory that `node init` made.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+        /// Only this node's.
+        #[arg(long, value_name = "N")]
+        node: Option<u64>,
+    },
+    /// Show whose certificates there are and how long they last.
+    #[command(after_help = "Example:\n  node certs show --dir chat")]
+    Show {
+        /// The directory that `node init` made.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+        /// Only this node's.
+        #[arg(long, value_name = "N")]
+        node: Option<u64>,
+    },
+}
+
+fn parse_node_address(text: &str) -> Result<HostPort, String> {
+    match HostPort::parse_or_port(text, PEER_PORT_DEFAULT) {
+        Some(address) if address.port < u16::MAX => Ok(address),
+        Some(_) => Err("the client port is PORT + 1: PORT is at most 65534".to_owned()),
+        None => Err("HOST or HOST:PORT, HOST a DNS name, an IPv4 address or an IPv6 address in \
+                     brackets"
+            .to_owned()),
+    }
+}
+
+fn parse_name(text: &str) -> Result<String, String> {
+    if is_cluster_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("allowed: {}", crate::config::CLUSTER_NAME_ALLOWED))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_holds() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn hosts_are_told_apart_from_nonsense() {
+        let parse = |text: &str| parse_node_address(text).map(|at| at.to_string());
+        assert_eq!(parse("a.example.org"), Ok("a.example.org:7410".to_owned()));
+        assert_eq!(parse("10.0.0.1:99"), Ok("10.0.0.1:99".to_owned()));
+        assert_eq!(parse("[::1]:99"), Ok("[::1]:99".to_owned()));
+        assert_eq!(parse("[::1]"), Ok("[::1]:7410".to_owned()));
+        for wrong in
+            ["", ":7410", "a b", "a:", "a:0", "a:65536", "a:65535", "::1", "1.2.3", "a_b", "-a"]
+        {
+            assert!(parse(wrong).is_err(), "{wrong:?} was taken");
+        }
+    }
+}

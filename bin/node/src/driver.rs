@@ -1,0 +1,1 @@
+//! The loop of a running node: inputs in, effects out, fsync before send.

@@ -1,0 +1,86 @@
+//! From the command line to the exit code.
+//!
+//! What a command found goes to stdout, everything else to stderr; a reader that closes the pipe
+//! ends the program quietly.
+
+use std::{
+    error::Error as _,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::Parser;
+
+use crate::{
+    NodeError,
+    args::{Cli, Command},
+    config::Config,
+    genesis::GENESIS_VERSION,
+    run, telemetry,
+};
+
+/// The whole program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { 2 } else { 0 };
+            // A closed stdout or stderr leaves nobody to tell.
+            drop(error.print());
+            return ExitCode::from(code);
+        }
+    };
+    match command(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            drop(writeln!(io::stderr(), "error: {}", chain(&error)));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Print to stdout; a closed pipe is no error.
+pub(crate) fn say(text: &str) -> Result<(), NodeError> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(NodeError::System { action: "write to standard output", source: error })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn command(cli: Cli) -> Result<(), NodeError> {
+    if cli.version {
+        return say(&version());
+    }
+    match (cli.config, cli.command) {
+        (Some(file), _) => {
+            let config = Config::load(&file)?;
+            telemetry::start(config.log);
+            run::run(config)
+        }
+        (None, Some(Command::Dev(_) | Command::Init(_) | Command::Certs(_))) => {
+            Err(NodeError::Usage("not built in".to_owned()))
+        }
+        (None, None) => Err(NodeError::Usage("nothing to do: see `node --help`".to_owned())),
+    }
+}
+
+fn version() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!("node {version} (genesis format {GENESIS_VERSION})\n")
+}
+
+/// An error and everything below it, each once.
+fn chain(error: &NodeError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

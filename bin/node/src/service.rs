@@ -1,0 +1,1 @@
+//! What any gateway may do with a node: submit, query, subscribe.
