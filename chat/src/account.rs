@@ -1,0 +1,125 @@
+//! Accounts: a name, a role, a password's hash, sessions, and the requests that are remembered.
+//!
+//! An account is never removed, so its place in the order of registration names it in 32 bits.
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    string::String,
+    vec::Vec,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{AccountId, ConversationId, SessionId},
+    limits::ACCOUNTS_MAX,
+    request::Requests,
+    session::Session,
+};
+
+/// What an account may do.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub enum Role {
+    /// Chats.
+    Member,
+    /// Chats and administers.
+    Admin,
+    /// Administers everything; registered with the owner's token.
+    Owner,
+}
+
+/// Who may register. The owner's token always registers the owner.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Registration {
+    /// Everyone.
+    #[default]
+    Open,
+    /// Who has an invite.
+    Invite,
+    /// No one.
+    Closed,
+}
+
+/// What a password verifier needs to know.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PasswordHash<'a> {
+    /// Whose.
+    pub account: AccountId,
+    /// The argon2 PHC string.
+    pub phc: &'a str,
+    /// Which of the account's passwords this is, from 0; goes into [`Login`](crate::Login).
+    pub generation: u32,
+}
+
+impl Role {
+    /// As clients see it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Admin => "admin",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+/// One account.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Account {
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    pub(crate) password_hash: String,
+    pub(crate) password_generation: u32,
+    pub(crate) sessions: BTreeMap<SessionId, Session>,
+    pub(crate) conversations: BTreeSet<ConversationId>,
+    pub(crate) requests: Requests,
+    /// Its place in the order of registration.
+    pub(crate) ordinal: u32,
+}
+
+/// All accounts, by id, by name and by ordinal.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Accounts {
+    by_id: BTreeMap<AccountId, Account>,
+    by_name: BTreeMap<String, AccountId>,
+    by_ordinal: Vec<AccountId>,
+}
+
+impl Accounts {
+    pub(crate) fn get(&self, id: AccountId) -> Option<&Account> {
+        self.by_id.get(&id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: AccountId) -> Option<&mut Account> {
+        self.by_id.get_mut(&id)
+    }
+
+    pub(crate) fn id_of(&self, name: &str) -> Option<AccountId> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The account that wrote a message.
+    pub(crate) fn author(&self, ordinal: u32) -> Option<AccountId> {
+        self.by_ordinal.get(usize::try_from(ordinal).ok()?).copied()
+    }
+
+    pub(crate) const fn names(&self) -> &BTreeMap<String, AccountId> {
+        &self.by_name
+    }
+
+    /// The ordinal of the next account; none when no more fit.
+    pub(crate) fn next_ordinal(&self) -> Option<u32> {
+        (self.by_ordinal.len() < ACCOUNTS_MAX)
+            .then(|| u32::try_from(self.by_ordinal.len()).ok())
+            .flatten()
+    }
+
+    pub(crate) fn insert(&mut self, id: AccountId, account: Account) {
+        assert!(self.next_ordinal() == Some(account.ordinal), "accounts are numbered in order");
+        self.by_ordinal.push(id);
+        let same_name = self.by_name.insert(account.name.clone(), id);
+        assert!(same_name.is_none(), "a name is given once");
+        let same_id = self.by_id.insert(id, account);
+        assert!(same_id.is_none(), "an entry makes one account");
+    }
+}

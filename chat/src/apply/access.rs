@@ -1,0 +1,215 @@
+//! Registering, logging in and out, and who may.
+//!
+//! A refused registration leaves nothing behind: there is no account to remember it, and a table for
+//! everyone could be filled by anyone. It stays at most once, because a name is given once: an
+//! accepted one is remembered by the account that it made.
+
+use alloc::collections::BTreeMap;
+use core::mem;
+
+use crate::{
+    account::{Account, Registration, Role},
+    apply::{Done, Entry},
+    command::{Login, Register},
+    hash::{self, Tag},
+    id::{AccountId, SessionId, TokenHash},
+    limits::{self, SESSIONS_MAX},
+    outcome::{Answer, Applied},
+    rejection::Rejection,
+    request::{self, Admission, RequestId, Requests},
+    session::Session,
+    state::State,
+};
+
+impl State {
+    pub(super) fn register(
+        &mut self,
+        entry: Entry,
+        request: RequestId,
+        register: &Register,
+    ) -> Applied {
+        // The token is no part of it: a retry brings a fresh one.
+        let Register { name, password_hash, invite, token_hash } = register;
+        let body_hash = hash::continued(hash::START, &(Tag::Register, name, password_hash, invite));
+        let Some(id) = self.accounts.id_of(name) else {
+            let done = request::check_unowned(request, entry.time_us)
+                .and_then(|()| self.register_new(entry, request, register, body_hash));
+            return Applied::fresh(done.map(|answer| (answer, None)));
+        };
+        let admission =
+            self.account_known_mut(id).requests.admit(request, body_hash, entry.time_us);
+        match admission {
+            Admission::Fresh => Applied::refused(Rejection::NameTaken),
+            Admission::Refused(rejection) => Applied::refused(rejection),
+            Admission::Repeated(result) => {
+                Applied::repeated(self.reopen(entry, id, result, *token_hash))
+            }
+        }
+    }
+
+    fn register_new(
+        &mut self,
+        entry: Entry,
+        request: RequestId,
+        register: &Register,
+        body_hash: u64,
+    ) -> Result<Answer, Rejection> {
+        if !limits::is_name(&register.name) {
+            return Err(Rejection::NameInvalid);
+        }
+        if !limits::is_password_hash(&register.password_hash)
+            || self.tokens.contains_key(&register.token_hash)
+        {
+            return Err(Rejection::Malformed);
+        }
+        let role = self.role_of_newcomer(register.invite)?;
+        let ordinal = self.accounts.next_ordinal().ok_or(Rejection::TooManyAccounts)?;
+
+        let (id, session_id) = (AccountId(entry.index), SessionId(entry.index));
+        let session = Session::new(entry.time_us, register.token_hash);
+        let expires_us = session.expires_us();
+        let answer = Answer::Registered { account: id, role, session: session_id, expires_us };
+        let mut requests = Requests::default();
+        requests.remember(request, body_hash, Ok(answer));
+        self.accounts.insert(
+            id,
+            Account {
+                name: register.name.clone(),
+                role,
+                password_hash: register.password_hash.clone(),
+                password_generation: 0,
+                sessions: BTreeMap::from([(session_id, session)]),
+                conversations: alloc::collections::BTreeSet::new(),
+                requests,
+                ordinal,
+            },
+        );
+        self.tokens.insert(register.token_hash, (id, session_id));
+        if role == Role::Owner {
+            self.owner_token = None;
+        }
+        Ok(answer)
+    }
+
+    fn role_of_newcomer(&self, invite: Option<TokenHash>) -> Result<Role, Rejection> {
+        match (invite, self.registration) {
+            (Some(_), _) if invite == self.owner_token => Ok(Role::Owner),
+            (Some(_), _) => Err(Rejection::InviteUnknown),
+            (None, Registration::Open) => Ok(Role::Member),
+            (None, Registration::Invite) => Err(Rejection::InviteRequired),
+            (None, Registration::Closed) => Err(Rejection::RegistrationClosed),
+        }
+    }
+
+    pub(super) fn login(&mut self, entry: Entry, request: RequestId, login: &Login) -> Applied {
+        let Login { account: id, password_generation, token_hash } = *login;
+        let body_hash = hash::continued(hash::START, &(Tag::Login, id));
+        let Some(account) = self.accounts.get_mut(id) else {
+            return Applied::refused(Rejection::BadCredentials);
+        };
+        // Before anything else, for a retry too: the password verified is no longer the password.
+        if account.password_generation != password_generation {
+            return Applied::refused(Rejection::BadCredentials);
+        }
+        match account.requests.admit(request, body_hash, entry.time_us) {
+            Admission::Refused(rejection) => Applied::refused(rejection),
+            Admission::Repeated(result) => {
+                Applied::repeated(self.reopen(entry, id, result, token_hash))
+            }
+            Admission::Fresh => {
+                let result = self.open(entry, id, token_hash);
+                self.account_known_mut(id).requests.remember(request, body_hash, result);
+                Applied::fresh(result.map(|answer| (answer, None)))
+            }
+        }
+    }
+
+    /// Open a session.
+    fn open(
+        &mut self,
+        entry: Entry,
+        account: AccountId,
+        token: TokenHash,
+    ) -> Result<Answer, Rejection> {
+        if self.tokens.contains_key(&token) {
+            return Err(Rejection::Malformed);
+        }
+        self.sweep(account, entry.time_us);
+        let sessions = &mut self.account_known_mut(account).sessions;
+        if sessions.len() >= SESSIONS_MAX {
+            return Err(Rejection::TooManySessions);
+        }
+        let id = SessionId(entry.index);
+        let session = Session::new(entry.time_us, token);
+        let expires_us = session.expires_us();
+        sessions.insert(id, session);
+        self.tokens.insert(token, (account, id));
+        Ok(Answer::LoggedIn { account, session: id, expires_us })
+    }
+
+    /// Let a retry's fresh token open the session that the first attempt opened.
+    fn reopen(
+        &mut self,
+        entry: Entry,
+        account: AccountId,
+        result: Result<Answer, Rejection>,
+        token: TokenHash,
+    ) -> Result<Answer, Rejection> {
+        let answer = result?;
+        let (Answer::Registered { session: id, .. } | Answer::LoggedIn { session: id, .. }) =
+            answer
+        else {
+            // Another body with the same hash.
+            return Err(Rejection::RequestIdConflict);
+        };
+        match self.tokens.get(&token) {
+            Some(known) if *known == (account, id) => return Ok(answer),
+            Some(_) => return Err(Rejection::Malformed),
+            None => {}
+        }
+        let sessions = &mut self.account_known_mut(account).sessions;
+        let session = sessions
+            .get_mut(&id)
+            .filter(|session| !session.has_ended(entry.time_us))
+            .ok_or(Rejection::SessionEnded)?;
+        let dropped = session.add_token(token);
+        self.tokens.insert(token, (account, id));
+        if let Some(dropped) = dropped {
+            self.tokens.remove(&dropped);
+        }
+        Ok(answer)
+    }
+
+    pub(super) fn log_out(&mut self, account: AccountId, id: SessionId) -> Done {
+        let session = self.account_known_mut(account).sessions.remove(&id);
+        let session = session.ok_or(Rejection::NoSuchSession)?;
+        for token in &session.tokens {
+            self.tokens.remove(token);
+        }
+        Ok((Answer::LoggedOut { session: id }, None))
+    }
+
+    pub(super) fn set_registration(
+        &mut self,
+        account: AccountId,
+        registration: Registration,
+    ) -> Done {
+        if self.account_known(account).role < Role::Admin {
+            return Err(Rejection::NotAllowed);
+        }
+        self.registration = registration;
+        Ok((Answer::SettingChanged, None))
+    }
+
+    /// Remove what is left of the sessions of an account that have ended.
+    fn sweep(&mut self, account: AccountId, time_us: u64) {
+        let sessions = &mut self.account_known_mut(account).sessions;
+        let kept = mem::take(sessions);
+        let (ended, kept) = kept.into_iter().partition(|(_, session)| session.has_ended(time_us));
+        *sessions = kept;
+        let ended: BTreeMap<SessionId, Session> = ended;
+        for token in ended.values().flat_map(|session| &session.tokens) {
+            self.tokens.remove(token);
+        }
+    }
+}
