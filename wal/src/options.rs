@@ -1,7 +1,6 @@
 //! Every bound of the log, with its unit, default and limits. None of them shapes the bytes on disk:
 //! a log may be opened with other options than it was made with.
 
-
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 

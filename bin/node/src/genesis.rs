@@ -70,6 +70,13 @@ pub fn token_hash(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
+/// For an identity or a secret.
+pub(crate) fn random_u128() -> u128 {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("without randomness there is no identity and no secret");
+    u128::from_le_bytes(bytes)
+}
+
 impl Genesis {
     /// Read the genesis of a data directory; `None` when it has none: that node must be admitted by
     /// a running cluster.

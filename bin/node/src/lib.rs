@@ -6,14 +6,17 @@
 //! this crate: clocks, threads, sockets and files come in here.
 
 pub mod args;
+pub mod certs;
 pub mod config;
 pub mod genesis;
+mod init;
 
 pub mod driver;
 pub mod http;
 pub mod run;
 pub mod service;
 
+mod durable;
 mod error;
 mod program;
 pub mod telemetry;

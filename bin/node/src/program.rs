@@ -14,9 +14,10 @@ use clap::Parser;
 use crate::{
     NodeError,
     args::{Cli, Command},
+    certs,
     config::Config,
     genesis::GENESIS_VERSION,
-    run, telemetry,
+    init, run, telemetry,
 };
 
 /// The whole program.
@@ -61,9 +62,9 @@ fn command(cli: Cli) -> Result<(), NodeError> {
             telemetry::start(config.log);
             run::run(config)
         }
-        (None, Some(Command::Dev(_) | Command::Init(_) | Command::Certs(_))) => {
-            Err(NodeError::Usage("not built in".to_owned()))
-        }
+        (None, Some(Command::Init(args))) => say(&init::command(&args)?),
+        (None, Some(Command::Certs(command))) => say(&certs::command(&command)?),
+        (None, Some(Command::Dev(_))) => Err(NodeError::Usage("not built in".to_owned())),
         (None, None) => Err(NodeError::Usage("nothing to do: see `node --help`".to_owned())),
     }
 }
