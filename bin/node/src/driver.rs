@@ -1,1 +1,419 @@
-//! The loop of a running node: inputs in, effects out, fsync before send.
+//! The driver: feeds one [`Replica`] its inputs and does what it says, literally.
+//!
+//! What always holds (the driver's contract):
+//! - persist operations go to the log in ticket order;
+//! - an effect with `after = n` leaves only when everything up to ticket `n` is fsynced;
+//! - an I/O error ends the process: nothing is retried, nothing more is sent.
+//!
+//! ```text
+//!  transport ──events──►┐                      ┌──► wal writer thread ──durable──┐
+//!  services ──requests─►│ driver: one thread,  │──► transport (lanes)            │
+//!  deadline ───────────►│ owns the Replica     │──► fold thread ──► answers      │
+//!           ┌──────────►┘                      └──► status (watch)               │
+//!           └────────────────────────────────────────────────────────────────────┘
+//! ```
+
+pub(crate) mod apply;
+pub(crate) mod clock;
+pub(crate) mod report;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use election::{Index, NodeId, Term, Ticket, VoterId};
+use replication::{
+    ClusterConfig, Effect, Effects, Halt, Input, Lane, LinkEvent, Message, Outcome, ProposalId,
+    ReadId, Refusal, Replica, Role,
+    codec::Packet,
+    quic::{self, Transport},
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, MissedTickBehavior},
+};
+use wal::Busy;
+
+use self::{
+    apply::{Fold, Submitted, deliver},
+    clock::Clock,
+    report::{Report, Reports},
+};
+use crate::error::NodeError;
+
+/// Requests of this node's gateways that wait for the driver.
+pub(crate) const REQUESTS_MAX: usize = 4_096;
+/// Events of the transport that wait for the driver; a full queue slows the peers' streams.
+pub(crate) const PEER_EVENTS_MAX: usize = quic::EVENTS_MAX;
+/// Inputs handled between two looks at the deadline.
+const INPUTS_PER_TURN_MAX: usize = 256;
+/// How often the peers hear how this node does.
+const REPORT_INTERVAL: Duration = Duration::from_millis(200);
+
+/// What a gateway asks of the driver.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Put a command into the log; answered once it is folded, or with why not.
+    Propose { body: Bytes, answer: oneshot::Sender<Submitted>, refused: oneshot::Sender<Refused> },
+    /// Tell the index that a linearizable read must wait for; none: no leader confirmed itself.
+    Read { answer: oneshot::Sender<Option<u64>> },
+    /// Hand leadership over and take no more proposals.
+    Leave,
+    /// End the loop.
+    Stop,
+}
+
+/// Why a proposal has no outcome.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Refused {
+    /// It is provably not in the log.
+    NotAccepted(Refusal),
+    /// It may be in the log.
+    Unknown,
+}
+
+/// What everybody may know about the core, published when it changes.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct View {
+    pub(crate) role: Role,
+    pub(crate) term: Term,
+    pub(crate) leader: Option<NodeId>,
+    pub(crate) commit: Index,
+    pub(crate) config: Arc<ClusterConfig>,
+}
+
+/// The newest ticket that the log has fsynced, or the error that ended it.
+#[derive(Clone, Debug)]
+pub(crate) enum Durability {
+    /// Everything up to this ticket.
+    Upto(u64),
+    /// The log is poisoned.
+    Failed(String),
+}
+
+impl View {
+    /// What a replica knows that has not run yet.
+    pub(crate) fn of(replica: &Replica) -> Self {
+        let status = replica.status();
+        Self {
+            role: status.role,
+            term: status.term,
+            leader: status.leader,
+            commit: status.commit,
+            config: Arc::new(status.config),
+        }
+    }
+
+    /// Is there no other voter to hand leadership to?
+    pub(crate) fn is_alone(&self) -> bool {
+        self.config.voters.len() == 1
+    }
+}
+
+/// The parts that a driver is made of.
+pub(crate) struct Parts {
+    pub(crate) me: VoterId,
+    pub(crate) replica: Replica,
+    pub(crate) writer: wal::Writer,
+    pub(crate) reader: wal::Reader,
+    pub(crate) durability: watch::Receiver<Durability>,
+    pub(crate) transport: Arc<Transport>,
+    pub(crate) peer_events: mpsc::Receiver<quic::Event>,
+    pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) fold: Arc<Fold>,
+    pub(crate) view: watch::Sender<View>,
+    pub(crate) reports: Arc<Reports>,
+    pub(crate) clock: Arc<Clock>,
+}
+
+/// The loop around one replica.
+pub(crate) struct Driver {
+    parts: Parts,
+    effects: Effects,
+    view: View,
+    durable: Ticket,
+    /// Operations that the log's queue had no room for, in ticket order.
+    unsubmitted: Vec<(Ticket, wal::Op)>,
+    /// Messages that wait for durability, by ticket.
+    held: BTreeMap<Ticket, Vec<(VoterId, Lane, Message)>>,
+    proposals: BTreeMap<ProposalId, (oneshot::Sender<Submitted>, oneshot::Sender<Refused>)>,
+    reads: BTreeMap<ReadId, oneshot::Sender<Option<u64>>>,
+    next_id: u64,
+    halted: Option<Halt>,
+}
+
+impl Driver {
+    /// A driver that has not run yet.
+    pub(crate) fn new(parts: Parts) -> Self {
+        let view = parts.view.borrow().clone();
+        Self {
+            parts,
+            view,
+            effects: Effects::new(),
+            durable: Ticket(0),
+            unsubmitted: Vec::new(),
+            held: BTreeMap::new(),
+            proposals: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            next_id: 1,
+            halted: None,
+        }
+    }
+
+    /// Run until asked to stop.
+    ///
+    /// # Errors
+    /// The log failed, or the core halted: in both cases nothing more may leave this process.
+    pub(crate) async fn run(mut self) -> Result<(), NodeError> {
+        self.handle(Input::Wake);
+        self.perform()?;
+        let mut report = tokio::time::interval(REPORT_INTERVAL);
+        report.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let wake = Instant::from_std(self.parts.clock.instant(self.parts.replica.deadline()));
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(wake) => self.handle(Input::Wake),
+                changed = self.parts.durability.changed() => {
+                    changed.map_err(|_closed| NodeError::Ended("log"))?;
+                    self.on_durable()?;
+                }
+                Some(event) = self.parts.peer_events.recv() => self.on_peer(event),
+                Some(request) = self.parts.requests.recv() => {
+                    if self.on_request(request) {
+                        break;
+                    }
+                }
+                _ = report.tick() => self.report(),
+            }
+            if self.drain()? {
+                break;
+            }
+            self.perform()?;
+        }
+        Ok(self.parts.writer.stop()?)
+    }
+
+    /// Handle what has come in meanwhile, without waiting. Says whether to stop.
+    fn drain(&mut self) -> Result<bool, NodeError> {
+        for _ in 0..INPUTS_PER_TURN_MAX {
+            if self.parts.durability.has_changed().unwrap_or(false) {
+                self.on_durable()?;
+            }
+            let event = self.parts.peer_events.try_recv();
+            let request = self.parts.requests.try_recv();
+            if event.is_err() && request.is_err() {
+                break;
+            }
+            if let Ok(event) = event {
+                self.on_peer(event);
+            }
+            if let Ok(request) = request
+                && self.on_request(request)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn handle(&mut self, input: Input) {
+        let now = self.parts.clock.now();
+        self.parts.replica.handle(now, input, &mut self.effects);
+    }
+
+    fn on_durable(&mut self) -> Result<(), NodeError> {
+        let durability = self.parts.durability.borrow_and_update().clone();
+        let upto = match durability {
+            Durability::Upto(ticket) => Ticket(ticket),
+            Durability::Failed(reason) => return Err(NodeError::LogFailed(reason)),
+        };
+        self.durable = self.durable.max(upto);
+        self.handle(Input::Durable(self.durable));
+        let waiting = self.held.split_off(&Ticket(self.durable.0 + 1));
+        for (to, lane, message) in
+            std::mem::replace(&mut self.held, waiting).into_values().flatten()
+        {
+            self.parts.transport.send(to, lane, Packet::Core(message));
+        }
+        Ok(())
+    }
+
+    fn on_peer(&mut self, event: quic::Event) {
+        match event {
+            quic::Event::Message { from, message } => self.handle(Input::Message { from, message }),
+            quic::Event::Report { from, bytes } => self.parts.reports.heard(from.node, &bytes),
+            quic::Event::Link { peer, event } => {
+                match event {
+                    LinkEvent::Up(voter) => self.parts.reports.connected(voter),
+                    LinkEvent::Lost | LinkEvent::SteppedDown => self.parts.reports.lost(peer),
+                }
+                tracing::debug!(%peer, ?event, "link");
+                self.handle(Input::Link { peer, event });
+            }
+        }
+    }
+
+    /// Says whether to stop.
+    fn on_request(&mut self, request: Request) -> bool {
+        match request {
+            Request::Propose { body, answer, refused } => {
+                let id = ProposalId(self.fresh_id());
+                self.proposals.insert(id, (answer, refused));
+                self.handle(Input::Propose { id, body });
+            }
+            Request::Read { answer } => {
+                let id = ReadId(self.fresh_id());
+                self.reads.insert(id, answer);
+                self.handle(Input::Read { id });
+            }
+            Request::Leave => self.handle(Input::Leave),
+            Request::Stop => return true,
+        }
+        false
+    }
+
+    fn fresh_id(&mut self) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        id
+    }
+
+    /// Do what the core decided, in order.
+    fn perform(&mut self) -> Result<(), NodeError> {
+        self.submit_backlog();
+        while !self.effects.is_empty() {
+            for effect in std::mem::take(&mut self.effects) {
+                self.perform_one(effect)?;
+            }
+        }
+        self.publish();
+        match self.halted.take() {
+            Some(halt) => Err(NodeError::Halted(describe(&halt))),
+            None => Ok(()),
+        }
+    }
+
+    fn perform_one(&mut self, effect: Effect) -> Result<(), NodeError> {
+        match effect {
+            Effect::Persist { ticket, op } => self.submit(ticket, op),
+            Effect::Send { to, lane, message, after } => {
+                if after <= self.durable {
+                    self.parts.transport.send(to, lane, Packet::Core(message));
+                } else {
+                    self.held.entry(after).or_default().push((to, lane, message));
+                }
+            }
+            Effect::Role { role, term, leader } => {
+                tracing::info!(?role, %term, leader = leader.map(|node| node.0), "role");
+                (self.view.role, self.view.term, self.view.leader) = (role, term, leader);
+            }
+            Effect::Commit(index) => {
+                self.view.commit = index;
+                self.parts.fold.commit(index.0);
+            }
+            Effect::ReadReady { id, index } => self.answer_read(id, Some(index.0)),
+            Effect::ReadFailed { id } => self.answer_read(id, None),
+            Effect::Reply { id, outcome } => self.answer_proposal(id, outcome),
+            Effect::Fetch { fetch, first, last, bytes_max } => {
+                let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+                let entries = self.parts.reader.read(first.0, last.0, bytes_max)?;
+                self.handle(Input::Fetched { fetch, entries });
+            }
+            Effect::Config(config) => {
+                self.connect(&config);
+                self.view.config = Arc::new(config);
+            }
+            Effect::Halt(halt) => self.halted = Some(halt),
+        }
+        Ok(())
+    }
+
+    fn submit(&mut self, ticket: Ticket, op: wal::Op) {
+        if self.unsubmitted.is_empty() {
+            match self.parts.writer.submit(ticket.0, op) {
+                Ok(()) => {}
+                Err(Busy(op)) => self.unsubmitted.push((ticket, op)),
+            }
+        } else {
+            self.unsubmitted.push((ticket, op));
+        }
+    }
+
+    /// Offer the log what its queue had no room for. The core's own windows bound how much that is.
+    fn submit_backlog(&mut self) {
+        for (ticket, op) in std::mem::take(&mut self.unsubmitted) {
+            self.submit(ticket, op);
+        }
+    }
+
+    fn answer_read(&mut self, id: ReadId, index: Option<u64>) {
+        if let Some(answer) = self.reads.remove(&id) {
+            // A reader that has given up needs no answer.
+            deliver(answer, index);
+        }
+    }
+
+    fn answer_proposal(&mut self, id: ProposalId, outcome: Outcome) {
+        let Some((answer, refused)) = self.proposals.remove(&id) else { return };
+        let refusal = match outcome {
+            Outcome::Committed(index) => {
+                self.parts.fold.answer(index.0, answer);
+                return;
+            }
+            Outcome::NotAccepted(refusal) => Refused::NotAccepted(refusal),
+            Outcome::Unknown => Refused::Unknown,
+        };
+        // A client that has given up needs no answer.
+        deliver(refused, refusal);
+    }
+
+    fn connect(&self, config: &ClusterConfig) {
+        let me = self.parts.me.node;
+        let peers = config
+            .voters
+            .iter()
+            .chain(&config.learners)
+            .chain(&config.known)
+            .filter(|member| member.node != me)
+            .map(|member| (member.node, member.peer.clone()))
+            .collect();
+        self.parts.transport.set_peers(peers);
+    }
+
+    /// Tell those who watch, if anything changed.
+    fn publish(&self) {
+        self.parts.view.send_if_modified(|published| {
+            let changed = *published != self.view;
+            if changed {
+                published.clone_from(&self.view);
+            }
+            changed
+        });
+    }
+
+    fn report(&self) {
+        let durable = self.parts.replica.status().durable;
+        let report = Report::of(&self.view, durable, &self.parts.fold);
+        let bytes = report.encode();
+        for member in self.parts.reports.audience() {
+            self.parts.transport.send(member, Lane::Control, Packet::Report(bytes.clone()));
+        }
+        self.parts.reports.own(report);
+    }
+}
+
+/// Why the core halted, and what to do.
+fn describe(halt: &Halt) -> String {
+    match halt {
+        Halt::BoundElsewhere { by, bound } => format!(
+            "node {by} knows this node with another disk ({bound}): this one was started before \
+             elsewhere, or was wiped. Nothing was changed; admit it anew with \
+             `chatctl cluster replace N`"
+        ),
+        Halt::Removed => "this node was removed from the cluster".to_owned(),
+        Halt::Diverged { at } => format!(
+            "a leader's log contradicts the entry committed at {at}: keep the data directory for \
+             inspection and do not start this node again"
+        ),
+    }
+}

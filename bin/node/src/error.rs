@@ -5,6 +5,8 @@
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
+use replication::quic;
+
 use crate::config::ConfigError;
 
 /// Why the program ends.
@@ -82,9 +84,54 @@ pub enum NodeError {
     /// A cluster that did not come up.
     #[error("{0}")]
     NotReady(String),
+    /// A data directory that was not made by `node init`, or not yet admitted.
+    #[error(
+        "{} has no genesis: a data directory is made by `node init`; an empty one joins a running \
+         cluster only",
+        .0.display()
+    )]
+    NoGenesis(PathBuf),
+    /// The log cannot be opened, read or written.
+    #[error("the log")]
+    Log(#[from] wal::Error),
+    /// The transport between nodes does not start.
+    #[error("the links to the other nodes")]
+    Transport(#[from] quic::StartError),
+    /// A committed entry that this version cannot apply. Skipping it would make two histories.
+    #[error(
+        "entry {index} of the log is no command that this version understands ({reason}): run the \
+         version that the other nodes run"
+    )]
+    UnreadableCommand {
+        /// Where.
+        index: u64,
+        /// Why not.
+        reason: String,
+    },
+    /// A configuration entry that this version cannot read.
+    #[error(
+        "entry {index} of the log is no configuration that this version understands ({reason}): run \
+         the version that the other nodes run"
+    )]
+    UnreadableConfig {
+        /// Where.
+        index: u64,
+        /// Why not.
+        reason: String,
+    },
+    /// A write or fsync of the log failed: what reached the disk is unknown, so nothing more may be
+    /// said. A restart finds out.
+    #[error("the log failed ({0}): check the disk, then start the node again")]
+    LogFailed(String),
+    /// The consensus core refuses to go on.
+    #[error("{0}")]
+    Halted(String),
     /// The node had to stop.
     #[error("the node stopped: {0}")]
     Stopped(String),
+    /// A part of the node ended without a word.
+    #[error("the {0} ended unexpectedly")]
+    Ended(&'static str),
 }
 
 impl NodeError {
@@ -107,10 +154,21 @@ impl NodeError {
             | Self::Listen { .. }
             | Self::ForeignData { .. }
             | Self::InUse { .. }
-            | Self::Certificate { .. } => 2,
+            | Self::Certificate { .. }
+            | Self::NoGenesis(_)
+            | Self::Transport(_)
+            | Self::Log(wal::Error::Locked { .. } | wal::Error::Options { .. }) => 2,
             Self::NotReady(_) => 3,
-            Self::Damaged { .. } => 4,
-            Self::Io { .. } | Self::System { .. } | Self::Stopped(_) => 1,
+            Self::Damaged { .. } | Self::Log(wal::Error::Damaged { .. }) => 4,
+            Self::Io { .. }
+            | Self::System { .. }
+            | Self::Log(_)
+            | Self::UnreadableCommand { .. }
+            | Self::UnreadableConfig { .. }
+            | Self::LogFailed(_)
+            | Self::Halted(_)
+            | Self::Stopped(_)
+            | Self::Ended(_) => 1,
         }
     }
 }

@@ -1,1 +1,318 @@
-//! What any gateway may do with a node: submit, query, subscribe.
+//! What any gateway may do: submit a command, read, subscribe, look at the cluster.
+//!
+//! A gateway (HTTP, WebSocket) knows nothing of terms and logs; this is all it needs.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use election::Index;
+use replication::Refusal;
+use tokio::{
+    sync::{broadcast, mpsc, oneshot, watch},
+    time::{Instant, timeout_at},
+};
+
+use crate::driver::{
+    Refused, Request, View,
+    apply::{Fold, command_of},
+    clock::Clock,
+    report::Reports,
+};
+pub use crate::driver::{
+    apply::{Live, Submitted},
+    report::{ClusterView, NodeView},
+};
+
+/// Pause before a refused proposal is offered again, unless leadership changes earlier.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+/// Bytes of entries read from the log in one go for message bodies.
+const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// Why a command has no outcome.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum SubmitError {
+    /// Nothing was done: no leader took it before the deadline.
+    #[error("no leader took the command in time")]
+    Unavailable,
+    /// Nothing was done: too much waits for commit.
+    #[error("too many commands wait for commit")]
+    Busy,
+    /// Nothing was done: the leader's disk is full.
+    #[error("the disk is full")]
+    NoSpace,
+    /// Nothing was done: the command is larger than a log entry may be.
+    #[error("the command is too large")]
+    TooLarge,
+    /// It may or may not take effect: the same request id asked again finds out.
+    #[error("the outcome is unknown")]
+    OutcomeUnknown,
+}
+
+/// Why a read has no answer.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ReadError {
+    /// No leader confirmed itself before the deadline.
+    #[error("no leader confirmed itself in time")]
+    Unavailable,
+    /// The log could not be read.
+    #[error("the log could not be read: {0}")]
+    Log(String),
+}
+
+/// The subscriber fell too far behind the live events: reconnect from the last cursor.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the subscriber fell behind the live events")]
+pub struct Lagged;
+
+/// The node, as its gateways see it.
+#[derive(Clone, Debug)]
+pub struct Service {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    requests: mpsc::Sender<Request>,
+    fold: Arc<Fold>,
+    reader: wal::Reader,
+    view: watch::Receiver<View>,
+    reports: Arc<Reports>,
+    clock: Arc<Clock>,
+    cluster_name: String,
+    draining: watch::Receiver<bool>,
+}
+
+/// The parts that a service is made of.
+pub(crate) struct Parts {
+    pub(crate) requests: mpsc::Sender<Request>,
+    pub(crate) fold: Arc<Fold>,
+    pub(crate) reader: wal::Reader,
+    pub(crate) view: watch::Receiver<View>,
+    pub(crate) reports: Arc<Reports>,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) cluster_name: String,
+    pub(crate) draining: watch::Receiver<bool>,
+}
+
+/// Every event from the moment of subscribing on.
+#[derive(Debug)]
+pub struct Subscription {
+    events: broadcast::Receiver<Arc<Live>>,
+}
+
+/// What one attempt to submit came to.
+enum Attempt {
+    Done(Submitted),
+    Retry { unknown: bool, error: SubmitError },
+    Final(SubmitError),
+}
+
+impl Service {
+    pub(crate) fn of(parts: Parts) -> Self {
+        let Parts { requests, fold, reader, view, reports, clock, cluster_name, draining } = parts;
+        let inner = Inner { requests, fold, reader, view, reports, clock, cluster_name, draining };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Commit `command` and fold it here.
+    ///
+    /// It is offered again, under the same request id, through changes of leadership until
+    /// `deadline`; the fold executes it at most once.
+    ///
+    /// # Errors
+    /// See [`SubmitError`]; all but `OutcomeUnknown` mean that nothing was done.
+    pub async fn submit(
+        &self,
+        command: chat::Command,
+        deadline: Instant,
+    ) -> Result<Submitted, SubmitError> {
+        let body = Bytes::from(command.encode());
+        let mut maybe_done = false;
+        loop {
+            let mut view = self.inner.view.clone();
+            view.mark_unchanged();
+            let error = match timeout_at(deadline, self.attempt(body.clone())).await {
+                Ok(Attempt::Done(submitted)) => return Ok(submitted),
+                Ok(Attempt::Final(error)) => return Err(error),
+                Ok(Attempt::Retry { unknown, error }) => {
+                    maybe_done |= unknown;
+                    error
+                }
+                Err(_elapsed) => return Err(SubmitError::OutcomeUnknown),
+            };
+            if Instant::now() + RETRY_PAUSE >= deadline {
+                return Err(if maybe_done { SubmitError::OutcomeUnknown } else { error });
+            }
+            tokio::select! {
+                _ = view.changed() => {}
+                () = tokio::time::sleep(RETRY_PAUSE) => {}
+            }
+        }
+    }
+
+    async fn attempt(&self, body: Bytes) -> Attempt {
+        let (answer, mut answered) = oneshot::channel();
+        let (refused, mut refusal) = oneshot::channel();
+        let request = Request::Propose { body, answer, refused };
+        match self.inner.requests.try_send(request) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                return Attempt::Retry { unknown: false, error: SubmitError::Busy };
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => {
+                return Attempt::Final(SubmitError::Unavailable);
+            }
+        }
+        let unknown = Attempt::Retry { unknown: true, error: SubmitError::OutcomeUnknown };
+        tokio::select! {
+            biased;
+            Ok(submitted) = &mut answered => Attempt::Done(submitted),
+            refused = &mut refusal => match refused {
+                Ok(Refused::NotAccepted(refusal)) => on_refusal(refusal),
+                Ok(Refused::Unknown) => unknown,
+                // The core gave it an index: the fold answers, or the node is going down.
+                Err(_passed_on) => answered.await.map_or(unknown, Attempt::Done),
+            },
+        }
+    }
+
+    /// A linearizable read barrier: when it returns, the local state holds everything that was
+    /// acknowledged anywhere before the call.
+    ///
+    /// # Errors
+    /// No leader confirmed itself before `deadline`.
+    pub async fn barrier(&self, deadline: Instant) -> Result<u64, ReadError> {
+        loop {
+            let mut view = self.inner.view.clone();
+            view.mark_unchanged();
+            let (answer, answered) = oneshot::channel();
+            if self.inner.requests.try_send(Request::Read { answer }).is_ok()
+                && let Ok(Ok(Some(index))) = timeout_at(deadline, answered).await
+            {
+                return self.applied(index, deadline).await;
+            }
+            if Instant::now() + RETRY_PAUSE >= deadline {
+                return Err(ReadError::Unavailable);
+            }
+            tokio::select! {
+                _ = view.changed() => {}
+                () = tokio::time::sleep(RETRY_PAUSE) => {}
+            }
+        }
+    }
+
+    /// Wait until the local state has applied at least `index`, and say how far it is.
+    ///
+    /// # Errors
+    /// It has not got there before `deadline`.
+    pub async fn applied(&self, index: u64, deadline: Instant) -> Result<u64, ReadError> {
+        match timeout_at(deadline, self.inner.fold.applied_at(index)).await {
+            Ok(Ok(applied)) => Ok(applied),
+            Ok(Err(_)) | Err(_) => Err(ReadError::Unavailable),
+        }
+    }
+
+    /// Look at the state, under a read lock: be short.
+    pub fn query<T>(&self, look: impl FnOnce(&chat::State) -> T) -> T {
+        look(&self.inner.fold.state())
+    }
+
+    /// The newest index that the local state has applied.
+    #[must_use]
+    pub fn applied_now(&self) -> u64 {
+        self.inner.fold.applied()
+    }
+
+    /// The commands at these indexes, read from the log; an index that holds none is left out.
+    ///
+    /// # Errors
+    /// The log could not be read.
+    pub async fn commands(
+        &self,
+        indexes: Vec<u64>,
+    ) -> Result<Vec<(u64, chat::Command)>, ReadError> {
+        let reader = self.inner.reader.clone();
+        tokio::task::spawn_blocking(move || read_commands(&reader, &indexes))
+            .await
+            .map_err(|error| ReadError::Log(error.to_string()))?
+    }
+
+    /// Every live event from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> Subscription {
+        Subscription { events: self.inner.fold.subscribe() }
+    }
+
+    /// The cluster as this node sees it.
+    #[must_use]
+    pub fn cluster(&self) -> ClusterView {
+        let view = self.inner.view.borrow().clone();
+        self.inner.reports.picture(&self.inner.cluster_name, &view)
+    }
+
+    /// Does the node know a leader, and is its state as new as that leader's term?
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let (commit, term, led) = {
+            let view = self.inner.view.borrow();
+            (view.commit, view.term, view.leader.is_some())
+        };
+        led && commit > Index(0)
+            && self.inner.fold.applied() >= commit.0
+            && self.inner.reader.term_of(commit.0) == Some(term.0)
+            && !*self.inner.draining.borrow()
+    }
+
+    /// The node's clock for clients: microseconds since 1970, never below log time.
+    #[must_use]
+    pub fn clock_us(&self) -> u64 {
+        self.inner.clock.client_us()
+    }
+
+    /// Becomes true when the node is about to stop.
+    #[must_use]
+    pub fn draining(&self) -> watch::Receiver<bool> {
+        self.inner.draining.clone()
+    }
+}
+
+impl Subscription {
+    /// The next event; none when the node stops.
+    ///
+    /// # Errors
+    /// The subscriber fell behind and has missed events.
+    pub async fn next(&mut self) -> Result<Option<Arc<Live>>, Lagged> {
+        match self.events.recv().await {
+            Ok(live) => Ok(Some(live)),
+            Err(broadcast::error::RecvError::Closed) => Ok(None),
+            Err(broadcast::error::RecvError::Lagged(_)) => Err(Lagged),
+        }
+    }
+}
+
+fn on_refusal(refusal: Refusal) -> Attempt {
+    let error = match refusal {
+        Refusal::TooLarge => return Attempt::Final(SubmitError::TooLarge),
+        Refusal::NoLeader | Refusal::Draining => SubmitError::Unavailable,
+        Refusal::Busy => SubmitError::Busy,
+        Refusal::NoSpace => SubmitError::NoSpace,
+    };
+    Attempt::Retry { unknown: false, error }
+}
+
+fn read_commands(
+    reader: &wal::Reader,
+    indexes: &[u64],
+) -> Result<Vec<(u64, chat::Command)>, ReadError> {
+    let failed = |error: &dyn std::fmt::Display| ReadError::Log(error.to_string());
+    let mut commands = Vec::with_capacity(indexes.len());
+    for index in indexes {
+        let entries =
+            reader.read(*index, *index, BODY_BYTES_MAX).map_err(|error| failed(&error))?;
+        for entry in entries.iter().filter(|entry| entry.kind == wal::EntryKind::Command) {
+            let (_, command) = command_of(entry).map_err(|error| failed(&error))?;
+            commands.push((entry.index, command));
+        }
+    }
+    Ok(commands)
+}

@@ -1,0 +1,272 @@
+//! The fold: one thread applies committed entries in order, answers those who wait, and tells the
+//! subscribers.
+//!
+//! What always holds:
+//! - the state is written by this thread alone; everybody else reads it under a short read lock;
+//! - nothing is applied before it is committed, and everything in index order, once;
+//! - an answer or an event leaves only after the state shows it.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
+    time::Duration,
+};
+
+use replication::split_stamp;
+use tokio::sync::{broadcast, oneshot};
+use wal::{Entry, EntryKind, Reader};
+
+use super::clock::Clock;
+use crate::error::NodeError;
+
+/// Outcomes remembered for proposals whose index becomes known after the fold has passed it.
+const RECENT_OUTCOMES_MAX: usize = 16_384;
+/// Bytes of entries read from the log for one turn of the fold.
+const READ_BYTES_MAX: usize = 1 << 20;
+/// Entries applied under one write lock, so that readers never wait long.
+const APPLY_ENTRIES_MAX: usize = 256;
+/// Live events that a subscriber may lag behind before it is cut off.
+pub(crate) const LIVE_EVENTS_MAX: usize = 8_192;
+/// How often the sleeping thread looks whether it should stop.
+const STOP_CHECK: Duration = Duration::from_millis(200);
+
+/// What a subscriber is told about one applied entry.
+#[derive(Debug)]
+pub struct Live {
+    /// The entry's index: the cursor.
+    pub index: u64,
+    /// Its log time, microseconds since 1970.
+    pub time_us: u64,
+    /// What happened.
+    pub event: chat::Event,
+    /// The command that made it happen.
+    pub command: Arc<chat::Command>,
+}
+
+/// The fold's decision about one entry.
+#[derive(Clone, Debug)]
+pub struct Submitted {
+    /// Where the command stands in the log.
+    pub index: u64,
+    /// What the fold decided.
+    pub outcome: chat::Outcome,
+}
+
+/// The shared face of the fold.
+#[derive(Debug)]
+pub(crate) struct Fold {
+    state: RwLock<chat::State>,
+    progress: Mutex<Progress>,
+    committed: Condvar,
+    live: broadcast::Sender<Arc<Live>>,
+    clock: Arc<Clock>,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    commit: u64,
+    applied: u64,
+    stop: bool,
+    /// Outcomes of the newest applied entries; the last stands for `applied`, none is no command.
+    recent: VecDeque<Option<chat::Outcome>>,
+    answers: BTreeMap<u64, Vec<oneshot::Sender<Submitted>>>,
+    barriers: BTreeMap<u64, Vec<oneshot::Sender<u64>>>,
+}
+
+/// One applied entry, on its way to those who wait for it.
+struct Applied {
+    outcome: Option<chat::Outcome>,
+    live: Option<Arc<Live>>,
+}
+
+impl Fold {
+    /// A fold that has applied nothing yet.
+    pub(crate) fn new(genesis: chat::Genesis, clock: Arc<Clock>) -> Self {
+        let (live, _) = broadcast::channel(LIVE_EVENTS_MAX);
+        Self {
+            state: RwLock::new(chat::State::new(genesis)),
+            progress: Mutex::default(),
+            committed: Condvar::new(),
+            live,
+            clock,
+        }
+    }
+
+    /// Everything up to `index` is committed and can be read from the log.
+    pub(crate) fn commit(&self, index: u64) {
+        let mut progress = self.progress();
+        if index > progress.commit {
+            progress.commit = index;
+            self.committed.notify_one();
+        }
+    }
+
+    /// Answer with the fold's decision at `index`, now or when it gets there. The sender is
+    /// dropped, which says "unknown", when the decision is no longer remembered.
+    pub(crate) fn answer(&self, index: u64, answer: oneshot::Sender<Submitted>) {
+        let mut progress = self.progress();
+        if index > progress.applied {
+            progress.answers.entry(index).or_default().push(answer);
+        } else if let Some(outcome) = progress.recent(index) {
+            deliver(answer, Submitted { index, outcome });
+        }
+    }
+
+    /// A receiver that fires once the fold has applied `index`.
+    pub(crate) fn applied_at(&self, index: u64) -> oneshot::Receiver<u64> {
+        let (sender, receiver) = oneshot::channel();
+        let mut progress = self.progress();
+        if index <= progress.applied {
+            deliver(sender, progress.applied);
+        } else {
+            progress.barriers.entry(index).or_default().push(sender);
+        }
+        receiver
+    }
+
+    /// The newest applied index.
+    pub(crate) fn applied(&self) -> u64 {
+        self.progress().applied
+    }
+
+    /// Look at the state.
+    pub(crate) fn state(&self) -> RwLockReadGuard<'_, chat::State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hear every event from now on.
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<Live>> {
+        self.live.subscribe()
+    }
+
+    /// End [`Fold::run`].
+    pub(crate) fn stop(&self) {
+        self.progress().stop = true;
+        self.committed.notify_one();
+    }
+
+    /// The fold's thread: applies until stopped.
+    ///
+    /// # Errors
+    /// The log could not be read, or holds a command that this version does not understand.
+    pub(crate) fn run(&self, reader: &Reader) -> Result<(), NodeError> {
+        while let Some((applied, commit)) = self.next_work() {
+            let entries = reader.read(applied + 1, commit, READ_BYTES_MAX)?;
+            assert!(!entries.is_empty(), "a committed entry is in the log");
+            for chunk in entries.chunks(APPLY_ENTRIES_MAX) {
+                self.apply(chunk)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn next_work(&self) -> Option<(u64, u64)> {
+        let mut progress = self.progress();
+        loop {
+            if progress.stop {
+                return None;
+            }
+            if progress.commit > progress.applied {
+                return Some((progress.applied, progress.commit));
+            }
+            (progress, _) = self
+                .committed
+                .wait_timeout(progress, STOP_CHECK)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn apply(&self, entries: &[Entry]) -> Result<(), NodeError> {
+        let commands = entries.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
+        let mut done = Vec::with_capacity(entries.len());
+        {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            for (entry, command) in entries.iter().zip(commands) {
+                done.push(apply_one(&mut state, entry.index, command));
+            }
+            self.clock.saw_log_time(state.time_us());
+        }
+        self.publish(done);
+        Ok(())
+    }
+
+    fn publish(&self, done: Vec<Applied>) {
+        let mut progress = self.progress();
+        for Applied { outcome, live } in done {
+            let index = progress.applied + 1;
+            progress.applied = index;
+            for answer in progress.answers.remove(&index).unwrap_or_default() {
+                if let Some(outcome) = outcome {
+                    deliver(answer, Submitted { index, outcome });
+                }
+            }
+            if progress.recent.len() == RECENT_OUTCOMES_MAX {
+                progress.recent.pop_front();
+            }
+            progress.recent.push_back(outcome);
+            if let Some(live) = live {
+                // Without subscribers there is nobody to tell.
+                drop(self.live.send(live));
+            }
+        }
+        let applied = progress.applied;
+        let waiting = progress.barriers.split_off(&(applied + 1));
+        for sender in std::mem::replace(&mut progress.barriers, waiting).into_values().flatten() {
+            deliver(sender, applied);
+        }
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Progress {
+    fn recent(&self, index: u64) -> Option<chat::Outcome> {
+        let back = usize::try_from(self.applied.checked_sub(index)?).ok()?;
+        let place = self.recent.len().checked_sub(back + 1)?;
+        *self.recent.get(place)?
+    }
+}
+
+/// The receiver may have given up waiting: then there is nobody to tell.
+pub(crate) fn deliver<T>(sender: oneshot::Sender<T>, value: T) {
+    drop(sender.send(value));
+}
+
+/// The command in an entry, with the leader's stamp; none when the entry is no command.
+fn decode(entry: &Entry) -> Result<Option<(u64, chat::Command)>, NodeError> {
+    match entry.kind {
+        EntryKind::NoOp | EntryKind::Config => Ok(None),
+        EntryKind::Command => command_of(entry).map(Some),
+    }
+}
+
+/// The stamp and the command of a command entry.
+///
+/// # Errors
+/// The payload is not a command that this version understands.
+pub(crate) fn command_of(entry: &Entry) -> Result<(u64, chat::Command), NodeError> {
+    let unreadable = |reason: String| NodeError::UnreadableCommand { index: entry.index, reason };
+    let (stamp_us, body) =
+        split_stamp(&entry.payload).ok_or_else(|| unreadable("no time stamp".to_owned()))?;
+    let command = chat::Command::decode(&body).map_err(|error| unreadable(error.to_string()))?;
+    Ok((stamp_us, command))
+}
+
+fn apply_one(
+    state: &mut chat::State,
+    index: u64,
+    command: Option<(u64, chat::Command)>,
+) -> Applied {
+    let Some((stamp_us, command)) = command else {
+        state.skip(index);
+        return Applied { outcome: None, live: None };
+    };
+    let applied = state.apply(index, stamp_us, &command);
+    let time_us = state.time_us();
+    let live = applied
+        .event
+        .map(|event| Arc::new(Live { index, time_us, event, command: Arc::new(command) }));
+    Applied { outcome: Some(applied.outcome), live }
+}

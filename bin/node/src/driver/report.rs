@@ -1,0 +1,270 @@
+//! What each node tells the others about itself, and the picture of the cluster made of it.
+//!
+//! Reports are for people: nothing that is written or committed rests on them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use election::{Index, NodeId, VoterId};
+use replication::{ClusterConfig, Mode, Role};
+use serde::{Deserialize, Serialize};
+
+use super::{View, apply::Fold};
+
+/// A node counts as reachable for this long after its last report.
+const REACHABLE_FOR: Duration = Duration::from_millis(1_000);
+
+/// One node's report of itself.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Report {
+    role: ReportedRole,
+    term: u64,
+    leader: Option<u64>,
+    commit: u64,
+    applied: u64,
+    durable: u64,
+    hash: u64,
+    version: String,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+enum ReportedRole {
+    Follower,
+    Candidate,
+    Leader,
+    Learner,
+}
+
+/// The newest report of every node.
+#[derive(Debug)]
+pub(crate) struct Reports {
+    me: NodeId,
+    nodes: Mutex<BTreeMap<NodeId, Heard>>,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    voter: Option<VoterId>,
+    report: Option<(Report, Instant)>,
+}
+
+/// The cluster as one node sees it: the object of `GET /v1/cluster`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ClusterView {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The leader's number, if one is known.
+    pub leader: Option<u64>,
+    /// The newest term known.
+    pub term: u64,
+    /// `majority`, `pair`, `armed` or `solo`.
+    pub mode: &'static str,
+    /// The maximal sets of voters whose loss at once is survived now.
+    pub survives: Vec<Vec<u64>>,
+    /// Every node of the configuration.
+    pub nodes: Vec<NodeView>,
+}
+
+/// One node of a [`ClusterView`].
+#[derive(Clone, Debug, Serialize)]
+pub struct NodeView {
+    /// Its number.
+    pub id: u64,
+    /// `leader`, `follower`, `candidate`, `learner` or `absent`.
+    pub role: &'static str,
+    /// Has it reported within the last second?
+    pub reachable: bool,
+    /// The newest term it knows.
+    pub term: u64,
+    /// Its commit index.
+    pub commit: u64,
+    /// The newest index that its fold has applied.
+    pub applied: u64,
+    /// The newest index of its log that is fsynced.
+    pub durable: u64,
+    /// Entries between the cluster's commit index and its fold.
+    pub lag: u64,
+    /// Its version.
+    pub version: String,
+    /// The running hash of its state, in hex, at `hash_index`.
+    pub hash: String,
+    /// Where the hash was taken.
+    pub hash_index: u64,
+    /// Its public address.
+    pub client: String,
+}
+
+impl Report {
+    /// This node's report.
+    pub(crate) fn of(view: &View, durable: Index, fold: &Fold) -> Self {
+        let (applied, hash) = {
+            let state = fold.state();
+            (state.applied(), state.hash())
+        };
+        Self {
+            role: match view.role {
+                Role::Follower => ReportedRole::Follower,
+                Role::PreCandidate | Role::Candidate => ReportedRole::Candidate,
+                Role::Leader => ReportedRole::Leader,
+                Role::Learner => ReportedRole::Learner,
+            },
+            term: view.term.0,
+            leader: view.leader.map(|node| node.0),
+            commit: view.commit.0,
+            applied,
+            durable: durable.0,
+            hash,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// The report as bytes.
+    pub(crate) fn encode(&self) -> Bytes {
+        // Plain numbers and a short text always encode.
+        postcard::to_allocvec(self).map_or_else(|_error| Bytes::new(), Bytes::from)
+    }
+}
+
+impl Reports {
+    /// No reports yet.
+    pub(crate) fn new(me: NodeId) -> Self {
+        Self { me, nodes: Mutex::default() }
+    }
+
+    /// This node's own report.
+    pub(crate) fn own(&self, report: Report) {
+        self.nodes().entry(self.me).or_default().report = Some((report, Instant::now()));
+    }
+
+    /// A peer connected under this identity.
+    pub(crate) fn connected(&self, voter: VoterId) {
+        self.nodes().entry(voter.node).or_default().voter = Some(voter);
+    }
+
+    /// The link to a peer was lost: it is not reachable until it reports again.
+    pub(crate) fn lost(&self, node: NodeId) {
+        if let Some(heard) = self.nodes().get_mut(&node) {
+            *heard = Heard::default();
+        }
+    }
+
+    /// A peer reported. What cannot be read is ignored: a newer version may say more.
+    pub(crate) fn heard(&self, node: NodeId, bytes: &[u8]) {
+        if let Ok((report, _newer)) = postcard::take_from_bytes::<Report>(bytes) {
+            self.nodes().entry(node).or_default().report = Some((report, Instant::now()));
+        }
+    }
+
+    /// The peers to report to.
+    pub(crate) fn audience(&self) -> Vec<VoterId> {
+        self.nodes().values().filter_map(|heard| heard.voter).collect()
+    }
+
+    /// The picture of the cluster.
+    pub(crate) fn picture(&self, cluster: &str, view: &View) -> ClusterView {
+        let nodes = self.nodes();
+        let recent = |node: NodeId| {
+            let (report, when) = nodes.get(&node)?.report.as_ref()?;
+            (node == self.me || when.elapsed() < REACHABLE_FOR).then_some(report)
+        };
+        let members =
+            || view.config.voters.iter().chain(&view.config.learners).chain(&view.config.known);
+        let commit = members()
+            .filter_map(|member| recent(member.node))
+            .map(|report| report.commit)
+            .fold(view.commit.0, u64::max);
+        let live: Vec<NodeId> = view
+            .config
+            .voters
+            .iter()
+            .map(|member| member.node)
+            .filter(|node| *node == self.me || recent(*node).is_some())
+            .collect();
+        ClusterView {
+            cluster: cluster.to_owned(),
+            leader: view.leader.map(|node| node.0),
+            term: view.term.0,
+            mode: mode_name(view.config.mode),
+            survives: survivable_losses(&view.config, &live),
+            nodes: members()
+                .map(|member| node_view(member.node, &member.client, recent(member.node), commit))
+                .collect(),
+        }
+    }
+
+    fn nodes(&self) -> MutexGuard<'_, BTreeMap<NodeId, Heard>> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn node_view(node: NodeId, client: &str, report: Option<&Report>, commit: u64) -> NodeView {
+    let role = match report.map(|report| report.role) {
+        None => "absent",
+        Some(ReportedRole::Follower) => "follower",
+        Some(ReportedRole::Candidate) => "candidate",
+        Some(ReportedRole::Leader) => "leader",
+        Some(ReportedRole::Learner) => "learner",
+    };
+    let applied = report.map_or(0, |report| report.applied);
+    NodeView {
+        id: node.0,
+        role,
+        reachable: report.is_some(),
+        term: report.map_or(0, |report| report.term),
+        commit: report.map_or(0, |report| report.commit),
+        applied,
+        durable: report.map_or(0, |report| report.durable),
+        lag: commit.saturating_sub(applied),
+        version: report.map_or_else(String::new, |report| report.version.clone()),
+        hash: report.map_or_else(String::new, |report| format!("{:016x}", report.hash)),
+        hash_index: applied,
+        client: client.to_owned(),
+    }
+}
+
+fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Majority => "majority",
+        Mode::Pair => "pair",
+        Mode::Armed { .. } => "armed",
+        Mode::Solo => "solo",
+    }
+}
+
+/// The maximal sets of live voters that may be lost at once while the rest still elects and commits.
+fn survivable_losses(config: &ClusterConfig, live: &[NodeId]) -> Vec<Vec<u64>> {
+    let subsets = 1_u32 << live.len().min(16);
+    let left = |lost: u32| -> Vec<NodeId> {
+        live.iter()
+            .enumerate()
+            .filter(|(i, _)| lost & (1 << i) == 0)
+            .map(|(_, node)| *node)
+            .collect()
+    };
+    let survived: Vec<u32> = (0..subsets).filter(|lost| can_serve(config, &left(*lost))).collect();
+    survived
+        .iter()
+        .filter(|lost| **lost != 0)
+        .filter(|lost| !survived.iter().any(|more| more != *lost && more & **lost == **lost))
+        .map(|lost| {
+            live.iter()
+                .enumerate()
+                .filter(|(i, _)| lost & (1 << i) != 0)
+                .map(|(_, n)| n.0)
+                .collect()
+        })
+        .collect()
+}
+
+/// Do these voters elect and commit, at the latest after the step that the mode provides for?
+fn can_serve(config: &ClusterConfig, live: &[NodeId]) -> bool {
+    match config.mode {
+        Mode::Majority => live.len() * 2 > config.voters.len(),
+        Mode::Pair | Mode::Solo => live.len() == config.voters.len(),
+        Mode::Armed { survivor } => live.contains(&survivor),
+    }
+}
