@@ -1,1 +1,207 @@
-//! The client API: HTTP and WebSocket.
+//! The client API of a node: HTTP and JSON under `/v1`, live events and pipelined sends on a WebSocket.
+//!
+//! ```text
+//! client -> listener (TLS, places) -> routes -> api::*   -> Service::submit | barrier | query
+//!                                           -> events    -> Service::subscribe, submit
+//! ```
+//!
+//! What always holds:
+//! - It knows the cluster only through `Service`: any node answers any request the same way.
+//! - A write is answered after it is committed and folded here; a read is linearizable unless asked otherwise.
+//! - A password or a token leaves this module only as a hash.
+//! - Whatever comes from outside is bounded (`limits`) and answered with the one error object (`error`).
+
+mod age;
+mod api;
+mod auth;
+mod error;
+mod events;
+pub mod limits;
+mod listener;
+mod password;
+mod quota;
+mod request;
+mod tls;
+mod wire;
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::{
+    Router,
+    body::HttpBody as _,
+    extract::{DefaultBodyLimit, Request, State},
+    http::{HeaderName, HeaderValue, Method},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
+use chat::{Accepted, Command};
+pub use error::HttpError;
+use error::Refusal;
+pub use listener::Listener;
+pub use tls::{Reload, Tls};
+use tokio::{sync::watch, time::Instant};
+
+use crate::service::Service;
+
+const INDEX: HeaderName = HeaderName::from_static("holdfast-index");
+const AGE_MS: HeaderName = HeaderName::from_static("holdfast-age-ms");
+const TIME: HeaderName = HeaderName::from_static("holdfast-time");
+
+/// How the client API is served.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// TLS, or plain HTTP on loopback.
+    pub tls: Tls,
+    /// Connections open at once.
+    pub connections_max: usize,
+    /// Bytes of requests accepted and not yet answered.
+    pub in_flight_bytes_max: usize,
+    /// Requests per second of one account; 0 is no bound.
+    pub requests_per_s_max: u64,
+    /// Passwords hashed at once.
+    pub password_hashes_max: usize,
+    /// A write is answered within this time, if only with "outcome unknown".
+    pub request_timeout: Duration,
+    /// At shutdown, requests already begun have this long to end.
+    pub drain_timeout: Duration,
+}
+
+impl Options {
+    /// The defaults, on an address of one's own.
+    pub fn new(listen: SocketAddr, tls: Tls) -> Self {
+        Self {
+            listen,
+            tls,
+            connections_max: limits::CONNECTIONS_MAX,
+            in_flight_bytes_max: limits::IN_FLIGHT_BYTES_MAX,
+            requests_per_s_max: 0,
+            password_hashes_max: limits::HASHES_AT_ONCE,
+            request_timeout: limits::REQUEST_TIMEOUT,
+            drain_timeout: limits::DRAIN_TIMEOUT,
+        }
+    }
+}
+
+/// Takes the address and reads the certificate, so that a port in use is known before anything is started.
+///
+/// # Errors
+/// The address is taken, plain HTTP was asked for outside loopback, or the certificate cannot be used.
+pub fn bind(options: &Options) -> Result<Listener, HttpError> {
+    Listener::bind(options)
+}
+
+/// Serves clients until `shutdown` holds true and the requests begun are answered.
+///
+/// # Errors
+/// The listener failed.
+pub async fn serve(
+    listener: Listener,
+    service: Service,
+    shutdown: watch::Receiver<bool>,
+) -> Result<(), HttpError> {
+    let router = router(Api::new(service, listener.options(), shutdown.clone()));
+    listener.serve(router, shutdown).await
+}
+
+/// What every handler works with.
+#[derive(Clone)]
+struct Api {
+    service: Service,
+    passwords: password::Passwords,
+    room: quota::Room,
+    rates: quota::Rates,
+    age: age::Age,
+    request_timeout: Duration,
+    shutdown: watch::Receiver<bool>,
+}
+
+impl Api {
+    fn new(service: Service, options: &Options, shutdown: watch::Receiver<bool>) -> Self {
+        Self {
+            service,
+            passwords: password::Passwords::new(options.password_hashes_max),
+            room: quota::Room::new(options.in_flight_bytes_max),
+            rates: quota::Rates::new(options.requests_per_s_max),
+            age: age::Age::default(),
+            request_timeout: options.request_timeout,
+            shutdown,
+        }
+    }
+
+    /// When a request begun now is given up.
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.request_timeout
+    }
+
+    /// Waits until the state here holds everything acknowledged anywhere before this call.
+    async fn barrier(&self) -> Result<u64, Refusal> {
+        let begun = Instant::now();
+        let index = self.service.barrier(self.deadline()).await?;
+        self.age.confirmed(begun);
+        Ok(index)
+    }
+
+    /// Commits a command and tells what came of it: the index it was folded at, and the answer.
+    async fn submit(&self, command: Command) -> Result<Accepted, Refusal> {
+        let begun = Instant::now();
+        let submitted = self.service.submit(command, self.deadline()).await?;
+        // Whatever was acknowledged before stands below the command in the log.
+        self.age.confirmed(begun);
+        Ok(submitted.outcome?)
+    }
+}
+
+fn router(api: Api) -> Router {
+    api::routes()
+        .fallback(async || {
+            Refusal::not_found("there is no such path", "compare it with the API of this version")
+        })
+        .method_not_allowed_fallback(async || Refusal::method_not_allowed())
+        .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
+        .layer(from_fn_with_state(api.clone(), frame))
+        .with_state(api)
+}
+
+/// Around every request: a place among those in flight, the key of a write, and the marks of log and clock on
+/// the answer, whatever it is.
+async fn frame(State(api): State<Api>, mut request: Request, next: Next) -> Response {
+    let is_stale = request::asks_stale(request.uri().query());
+    let mut response = match begin(&api, &mut request) {
+        Err(refusal) => refusal.into_response(),
+        Ok((place, key)) => {
+            let mut response = next.run(request).await;
+            drop(place);
+            if let Some(value) = key {
+                response.headers_mut().insert(request::IDEMPOTENCY_KEY, value);
+            }
+            response
+        }
+    };
+    let headers = response.headers_mut();
+    if is_stale {
+        headers.insert(AGE_MS, HeaderValue::from(api.age.millis()));
+    }
+    // Taken after the answer was made: whoever sends it back never reads older state than this answer showed.
+    headers.entry(INDEX).or_insert_with(|| HeaderValue::from(api.service.applied_now()));
+    if let Ok(time) = HeaderValue::from_str(&wire::rfc3339(api.service.clock_us())) {
+        headers.insert(TIME, time);
+    }
+    headers.insert(axum::http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+type Begun = (tokio::sync::OwnedSemaphorePermit, Option<HeaderValue>);
+
+fn begin(api: &Api, request: &mut Request) -> Result<Begun, Refusal> {
+    let size = usize::try_from(request.body().size_hint().upper().unwrap_or(u64::MAX));
+    let size = size.unwrap_or(usize::MAX).clamp(limits::REQUEST_BYTES_MIN, limits::BODY_BYTES_MAX);
+    let place = api.room.take(size)?;
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        return Ok((place, None));
+    }
+    let key = request::Key::of(request.headers(), &api.service)?;
+    request.extensions_mut().insert(key);
+    Ok((place, HeaderValue::from_str(&key.0.to_string()).ok()))
+}

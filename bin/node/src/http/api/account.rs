@@ -1,0 +1,141 @@
+//! Accounts and sessions: register, log in, log out, who is there.
+
+use axum::{Json, extract::State, http::StatusCode};
+use chat::{AccountId, Action, Answer, Command, Rejection, SessionId, limits};
+
+use super::{
+    super::{
+        auth::{Caller, Reader, fresh_token, hash_of},
+        error::Refusal,
+        request::{Body, Key, Params, Segment},
+        wire,
+    },
+    Api, act, wrong_answer,
+};
+
+/// `POST /v1/register`.
+pub(super) async fn register(
+    State(api): State<Api>,
+    key: Key,
+    Body(asked): Body<wire::Register>,
+) -> Result<(StatusCode, Json<wire::Opened>), Refusal> {
+    let name = limits::name(&asked.name)?;
+    limits::password(&asked.password)?;
+    let password_hash = api.passwords.hash(asked.password, key.0.salt()).await?;
+    let (token, token_hash) = fresh_token()?;
+    let invite = asked.invite.as_deref().map(hash_of);
+    let body = chat::Register { name: name.clone(), password_hash, invite, token_hash };
+    let accepted = api.submit(Command::new(key.0, chat::Body::Register(body))).await?;
+    let Answer::Registered { role, expires_us, .. } = accepted.answer else {
+        return Err(wrong_answer(&accepted));
+    };
+    let user = wire::User { name, role: role.as_str() };
+    let expires = wire::rfc3339(expires_us);
+    Ok((StatusCode::CREATED, Json(wire::Opened { user, token, expires, unread: None })))
+}
+
+/// `POST /v1/login`.
+pub(super) async fn login(
+    State(api): State<Api>,
+    key: Key,
+    Body(asked): Body<wire::Login>,
+) -> Result<Json<wire::Opened>, Refusal> {
+    api.barrier().await?;
+    let known = limits::name(&asked.name).ok().and_then(|name| {
+        api.service.query(|state| {
+            let found = state.password_hash(&name)?;
+            Some((found.account, found.generation, found.phc.to_owned()))
+        })
+    });
+    let phc = known.as_ref().map(|(_, _, phc)| phc.clone());
+    let is_right = api.passwords.verify(asked.password, phc).await?;
+    let Some((account, password_generation, _)) = known.filter(|_| is_right) else {
+        return Err(Rejection::BadCredentials.into());
+    };
+    let (token, token_hash) = fresh_token()?;
+    let body = chat::Login { account, password_generation, token_hash };
+    let accepted = api.submit(Command::new(key.0, chat::Body::Login(body))).await?;
+    let Answer::LoggedIn { expires_us, .. } = accepted.answer else {
+        return Err(wrong_answer(&accepted));
+    };
+    let (user, unread) = whois(&api, account)?;
+    let expires = wire::rfc3339(expires_us);
+    Ok(Json(wire::Opened { user, token, expires, unread: Some(unread) }))
+}
+
+/// `POST /v1/logout`.
+pub(super) async fn logout(
+    State(api): State<Api>,
+    caller: Caller,
+    key: Key,
+) -> Result<StatusCode, Refusal> {
+    end(&api, &caller, key, caller.session).await
+}
+
+/// `GET /v1/me`.
+pub(super) async fn me(
+    State(api): State<Api>,
+    Reader(account, _): Reader,
+) -> Result<Json<wire::Me>, Refusal> {
+    let (user, unread) = whois(&api, account)?;
+    Ok(Json(wire::Me { name: user.name, role: user.role, unread }))
+}
+
+/// `GET /v1/me/sessions`.
+pub(super) async fn sessions(
+    State(api): State<Api>,
+    Reader(account, caller): Reader,
+) -> Json<wire::Page<wire::Session>> {
+    let now_us = api.service.clock_us();
+    let sessions = api.service.query(|state| state.sessions(account, now_us));
+    let items = sessions
+        .into_iter()
+        .map(|session| wire::Session {
+            id: session.id.to_string(),
+            opened: wire::rfc3339(session.opened_us),
+            expires: wire::rfc3339(session.expires_us),
+            current: session.id == caller.session,
+        })
+        .collect();
+    Json(wire::Page { items, next: None })
+}
+
+/// `DELETE /v1/me/sessions/{id}`.
+pub(super) async fn end_session(
+    State(api): State<Api>,
+    caller: Caller,
+    key: Key,
+    Segment(id): Segment,
+) -> Result<StatusCode, Refusal> {
+    let session = wire::parse_id(&id).ok_or(Rejection::NoSuchSession)?;
+    end(&api, &caller, key, SessionId(session)).await
+}
+
+/// `GET /v1/users`.
+pub(super) async fn users(
+    State(api): State<Api>,
+    _reader: Reader,
+    Params(asked): Params<wire::Listing>,
+) -> Result<Json<wire::Page<wire::UserItem>>, Refusal> {
+    let limit = wire::page_limit(asked.limit)?;
+    let glob = asked.glob.as_deref().unwrap_or("*");
+    let page = api.service.query(|state| state.accounts(glob, asked.after.as_deref(), limit))?;
+    let items = page.items.into_iter().map(wire::UserItem::from).collect();
+    Ok(Json(wire::Page { items, next: page.next }))
+}
+
+async fn end(
+    api: &Api,
+    caller: &Caller,
+    key: Key,
+    session: SessionId,
+) -> Result<StatusCode, Refusal> {
+    act(api, caller, key, Action::Logout { session }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn whois(api: &Api, account: AccountId) -> Result<(wire::User, u64), Refusal> {
+    let found = api.service.query(|state| Some((state.account(account)?, state.unread(account))));
+    let (view, unread) = found.ok_or(Rejection::SessionEnded)?;
+    Ok((wire::User { name: view.name, role: view.role.as_str() }, unread))
+}

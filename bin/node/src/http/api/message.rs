@@ -1,0 +1,189 @@
+//! Messages: send, read, mark as read, and the conversations that they make.
+
+use axum::{Json, extract::State, http::StatusCode};
+use chat::{
+    Accepted, AccountId, Action, Answer, Command, MessageId, Posted, Rejection, RequestId, Target,
+    Window, limits,
+};
+
+use super::{
+    super::{
+        auth::{Caller, Reader},
+        error::Refusal,
+        request::{Body, Key, Params, Segment},
+        wire,
+    },
+    Api, act,
+    channel::named,
+    messages, wrong_answer,
+};
+
+/// `POST /v1/messages`.
+pub(super) async fn send(
+    State(api): State<Api>,
+    caller: Caller,
+    key: Key,
+    Body(asked): Body<wire::SendMessage>,
+) -> Result<(StatusCode, Json<wire::Message>), Refusal> {
+    let Caller { account, session, .. } = caller;
+    let action = action(asked)?;
+    let command = Command::new(key.0, chat::Body::Act { account, session, action });
+    let (accepted, message) = send_command(&api, account, command).await?;
+    let status = if accepted.repeated { StatusCode::OK } else { StatusCode::CREATED };
+    let message = wire::Message { request_id: Some(key.0.to_string()), ..message };
+    Ok((status, Json(message)))
+}
+
+/// The command that a send asks for. Only what no command can hold is refused here: what the fold refuses it
+/// remembers, and a stream that goes on after a refused message needs that.
+pub(in crate::http) fn action(asked: wire::SendMessage) -> Result<Action, Refusal> {
+    if asked.text.len() > limits::TEXT_BYTES_MAX {
+        return Err(Rejection::TextTooLong.into());
+    }
+    Ok(Action::Send {
+        to: Target::parse(&asked.to)?,
+        text: asked.text,
+        reply_to: asked.reply_to.map(|id| MessageId(id.0)),
+        after_request: asked.after_request.as_deref().map(RequestId::parse).transpose()?,
+    })
+}
+
+/// Has a send committed; gives the message as its author sees it.
+pub(in crate::http) async fn send_command(
+    api: &Api,
+    author: AccountId,
+    command: Command,
+) -> Result<(Accepted, wire::Message), Refusal> {
+    let accepted = api.submit(command.clone()).await?;
+    let Answer::Sent { conversation, seq, id, time_us } = accepted.answer else {
+        return Err(wrong_answer(&accepted));
+    };
+    let place = Posted { conversation, seq, id, time_us };
+    let message = if accepted.repeated {
+        // The message as it stands in the log, where the first attempt put it.
+        messages(api, author, &[place]).await?.pop()
+    } else {
+        api.service.query(|state| wire::Message::of(state, author, &place, &command))
+    };
+    Ok((accepted, message.ok_or(Rejection::NoSuchMessage)?))
+}
+
+/// `GET /v1/channels/{name}/messages`.
+pub(super) async fn channel_history(
+    State(api): State<Api>,
+    Reader(account, _): Reader,
+    Segment(name): Segment,
+    Params(asked): Params<wire::HistoryQuery>,
+) -> Result<Json<wire::History>, Refusal> {
+    history(&api, account, &Target::Channel(named(&name)?), &asked).await
+}
+
+/// `GET /v1/direct/{user}/messages`.
+pub(super) async fn direct_history(
+    State(api): State<Api>,
+    Reader(account, _): Reader,
+    Segment(name): Segment,
+    Params(asked): Params<wire::HistoryQuery>,
+) -> Result<Json<wire::History>, Refusal> {
+    history(&api, account, &user(&name)?, &asked).await
+}
+
+/// `POST /v1/channels/{name}/read`.
+pub(super) async fn mark_channel(
+    State(api): State<Api>,
+    caller: Caller,
+    key: Key,
+    Segment(name): Segment,
+    Body(asked): Body<wire::Mark>,
+) -> Result<StatusCode, Refusal> {
+    let to = Target::Channel(named(&name)?);
+    act(&api, &caller, key, Action::Mark { to, upto: asked.upto }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /v1/direct/{user}/read`.
+pub(super) async fn mark_direct(
+    State(api): State<Api>,
+    caller: Caller,
+    key: Key,
+    Segment(name): Segment,
+    Body(asked): Body<wire::Mark>,
+) -> Result<StatusCode, Refusal> {
+    let to = user(&name)?;
+    act(&api, &caller, key, Action::Mark { to, upto: asked.upto }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /v1/conversations`.
+pub(super) async fn conversations(
+    State(api): State<Api>,
+    Reader(account, _): Reader,
+    Params(asked): Params<wire::InboxQuery>,
+) -> Result<Json<wire::Page<wire::Conversation>>, Refusal> {
+    let limit = wire::page_limit(asked.limit)?;
+    let page = api.service.query(|state| state.inbox(account, asked.after, limit))?;
+    let places: Vec<Posted> = page.items.iter().filter_map(|item| item.last).collect();
+    let mut last = messages(&api, account, &places).await?.into_iter();
+    let items = page
+        .items
+        .into_iter()
+        .map(|item| wire::Conversation {
+            conversation: item.conversation,
+            unread: item.unread,
+            mentions: 0,
+            last: item.last.and_then(|_| last.next()),
+            read_upto: item.read_upto,
+        })
+        .collect();
+    Ok(Json(wire::Page { items, next: page.next.map(|activity| activity.to_string()) }))
+}
+
+/// `GET /v1/messages/{id}`.
+pub(super) async fn one(
+    State(api): State<Api>,
+    Reader(account, _): Reader,
+    Segment(id): Segment,
+) -> Result<Json<wire::Message>, Refusal> {
+    let index = wire::parse_id(&id).ok_or(Rejection::NoSuchMessage)?;
+    if index == 0 || index > api.service.applied_now() {
+        return Err(Rejection::NoSuchMessage.into());
+    }
+    let found = api.service.commands(vec![index]).await?.pop();
+    let message = found.and_then(|(_, command)| {
+        api.service.query(|state| state.message_of(account, index, &command))
+    });
+    Ok(Json(message.ok_or(Rejection::NoSuchMessage)?.into()))
+}
+
+async fn history(
+    api: &Api,
+    reader: AccountId,
+    to: &Target,
+    asked: &wire::HistoryQuery,
+) -> Result<Json<wire::History>, Refusal> {
+    let limit = wire::page_limit(asked.limit)?;
+    let window = window(asked)?;
+    let page = api.service.query(|state| state.history_with(reader, to, window, limit))?;
+    let items = messages(api, reader, &page.items).await?;
+    Ok(Json(wire::History {
+        items,
+        first: page.first,
+        last: page.last,
+        more_before: page.more_before,
+        more_after: page.more_after,
+    }))
+}
+
+fn window(asked: &wire::HistoryQuery) -> Result<Window, Refusal> {
+    match (asked.before, asked.after, asked.around) {
+        (None, None, None) => Ok(Window::Newest),
+        (Some(seq), None, None) => Ok(Window::Before(seq)),
+        (None, Some(seq), None) => Ok(Window::After(seq)),
+        (None, None, Some(seq)) => Ok(Window::Around(seq)),
+        _ => Err(Refusal::malformed("`before`, `after` and `around` exclude each other")),
+    }
+}
+
+fn user(name: &str) -> Result<Target, Rejection> {
+    limits::name(name).map(Target::User).map_err(|_invalid| Rejection::NoSuchUser)
+}

@@ -1,0 +1,282 @@
+//! `GET /v1/events`: a WebSocket that is both a subscription and a pipeline of sends.
+//!
+//! A subscription is "fold from a cursor": after `ready` comes everything that the account may see after the
+//! cursor, in the order of the log, first from the log and then live.
+//!
+//! What always holds:
+//! - No gap and no repeat: the live stream is joined before the end of the replay is taken, and whatever lies at
+//!   or below that end is not sent again.
+//! - Sends of one connection are proposed in the order of its frames.
+//! - Nothing is held back without bound: who reads too slowly is closed, and told the cursor to go on from.
+
+mod feed;
+mod frame;
+mod output;
+
+use std::{future::poll_fn, task::Poll};
+
+use axum::{
+    extract::{
+        State,
+        ws::{Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
+    },
+    http::HeaderMap,
+    response::Response,
+};
+use chat::{Action, Body, Command, RequestId};
+use feed::Feed;
+use frame::{ClientFrame, Hello, Named, Send, ServerFrame};
+use futures_util::{
+    FutureExt as _, StreamExt as _,
+    future::BoxFuture,
+    stream::{FuturesUnordered, SplitStream},
+};
+use output::{End, Output};
+use serde::Deserialize;
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, Interval, MissedTickBehavior, interval_at, timeout},
+};
+
+use super::{
+    Api,
+    api::message,
+    auth::{self, Caller},
+    error::Refusal,
+    limits,
+    request::{Params, parse},
+};
+
+/// Where a subscription begins when the token comes in the header.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventsQuery {
+    after: Option<super::wire::Id>,
+}
+
+/// Who is at the other end, and where the subscription begins.
+struct Greeting {
+    caller: Caller,
+    after: Option<u64>,
+}
+
+/// Answers `GET /v1/events`.
+pub(super) async fn upgrade(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    Params(query): Params<EventsQuery>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Refusal> {
+    let upgrade = upgrade.map_err(|rejection| {
+        Refusal::new(
+            rejection.status(),
+            "not_a_websocket",
+            rejection.body_text(),
+            "open this path as a WebSocket",
+        )
+    })?;
+    let greeting = match auth::bearer(&headers)? {
+        None => None,
+        Some(token) => {
+            let caller = Caller::find(&api, token).await?;
+            Some(Greeting { caller, after: query.after.map(|id| id.0) })
+        }
+    };
+    Ok(upgrade
+        .max_message_size(limits::FRAME_BYTES_MAX)
+        .max_frame_size(limits::FRAME_BYTES_MAX)
+        .write_buffer_size(limits::WRITE_BUFFER_BYTES)
+        .max_write_buffer_size(limits::WRITE_BUFFER_BYTES_MAX)
+        .on_upgrade(move |socket| serve(api, socket, greeting)))
+}
+
+async fn serve(api: Api, socket: WebSocket, greeting: Option<Greeting>) {
+    let (sink, stream) = socket.split();
+    let mut output = Output::new(sink);
+    let (end, cursor) = match begin(&api, &mut output, stream, greeting).await {
+        Err(end) => (end, None),
+        Ok(mut connection) => {
+            let end = connection.run(&mut output).await;
+            (end, Some(connection.feed.cursor()))
+        }
+    };
+    tracing::debug!(?end, ?cursor, "a WebSocket ends");
+    output.close(&end, cursor).await;
+}
+
+async fn begin<'a>(
+    api: &'a Api,
+    output: &mut Output,
+    mut stream: SplitStream<WebSocket>,
+    greeting: Option<Greeting>,
+) -> Result<Connection<'a>, End> {
+    let greeting = match greeting {
+        Some(greeting) => greeting,
+        None => greet(api, &mut stream).await?,
+    };
+    let feed = Feed::begin(api, greeting.caller, greeting.after, output).await?;
+    Ok(Connection { api, caller: greeting.caller, stream, feed, sends: FuturesUnordered::new() })
+}
+
+async fn greet(api: &Api, stream: &mut SplitStream<WebSocket>) -> Result<Greeting, End> {
+    let hello = timeout(limits::HELLO_TIMEOUT, async {
+        loop {
+            match stream.next().await {
+                Some(Ok(Message::Text(text))) => return Ok(parse::<Hello>(text.as_bytes())?),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Binary(_))) => return Err(not_text().into()),
+                Some(Ok(Message::Close(_))) | None => return Err(End::Gone),
+                Some(Err(_)) => return Err(End::Unreadable),
+            }
+        }
+    });
+    let Hello::Hello { token, after } =
+        hello.await.map_err(|_elapsed| Refusal::unauthenticated("no `hello` came in time"))??;
+    let caller = Caller::find(api, auth::hash_of(&token)).await?;
+    Ok(Greeting { caller, after: after.map(|id| id.0) })
+}
+
+/// One WebSocket at work.
+struct Connection<'a> {
+    api: &'a Api,
+    caller: Caller,
+    stream: SplitStream<WebSocket>,
+    feed: Feed<'a>,
+    sends: FuturesUnordered<BoxFuture<'a, ServerFrame>>,
+}
+
+impl Connection<'_> {
+    /// Works until there is a reason to end.
+    async fn run(&mut self, output: &mut Output) -> End {
+        match self.work(output).await {
+            Ok(()) => End::Leaving,
+            Err(end) => end,
+        }
+    }
+
+    /// Ends well when the node is about to stop and every send begun is answered.
+    async fn work(&mut self, output: &mut Output) -> Result<(), End> {
+        let mut ticks = ticks();
+        let mut heard = Instant::now();
+        let mut stop = self.api.shutdown.clone();
+        let mut is_leaving = *stop.borrow_and_update();
+        while !(is_leaving && self.sends.is_empty()) {
+            let has_room = self.sends.len() < limits::SENDS_IN_FLIGHT_MAX;
+            if !has_room {
+                // Whoever is not listened to is not silent.
+                heard = Instant::now();
+            }
+            tokio::select! {
+                Some(answer) = self.sends.next(), if !self.sends.is_empty() => {
+                    output.feed(&answer).await?;
+                    self.gather(output).await?;
+                }
+                event = self.feed.next() => {
+                    if let Some(frame) = event? {
+                        output.feed(&frame).await?;
+                    }
+                    self.gather(output).await?;
+                }
+                message = self.stream.next(), if has_room && !is_leaving => {
+                    heard = Instant::now();
+                    if let Some(frame) = self.take(message).await? {
+                        output.feed(&frame).await?;
+                    }
+                }
+                _ = ticks.tick() => {
+                    if heard.elapsed() > limits::SILENCE_MAX {
+                        return Err(End::Gone);
+                    }
+                    self.feed.check_session()?;
+                    output.ping().await?;
+                }
+                _ = stop.changed(), if !is_leaving => is_leaving = true,
+            }
+            output.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Puts what else is ready into the same write.
+    async fn gather(&mut self, output: &mut Output) -> Result<(), End> {
+        for _ in 0..limits::FRAMES_PER_WRITE_MAX {
+            let answer = self.sends.next().now_or_never().flatten();
+            let event = self.feed.next().now_or_never().transpose()?;
+            if answer.is_none() && event.is_none() {
+                break;
+            }
+            for frame in answer.into_iter().chain(event.flatten()) {
+                output.feed(&frame).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what the client sent: begins a send, or tells why not.
+    async fn take(
+        &mut self,
+        message: Option<Result<Message, axum::Error>>,
+    ) -> Result<Option<ServerFrame>, End> {
+        let text = match message {
+            Some(Ok(Message::Text(text))) => text,
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(None),
+            Some(Ok(Message::Binary(_))) => return Err(not_text().into()),
+            Some(Ok(Message::Close(_))) | None => return Err(End::Gone),
+            Some(Err(_)) => return Err(End::Unreadable),
+        };
+        match self.prepare(text.as_bytes()) {
+            Ok(mut send) => {
+                // The first poll proposes: it happens here, so that the order of frames is the order in the log.
+                match poll_fn(|context| Poll::Ready(send.as_mut().poll(context))).await {
+                    Poll::Ready(frame) => Ok(Some(frame)),
+                    Poll::Pending => {
+                        self.sends.push(send);
+                        Ok(None)
+                    }
+                }
+            }
+            Err(refusal) => match parse::<Named>(text.as_bytes()) {
+                Ok(named) => Ok(Some(ServerFrame::failed(named.request_id, &refusal))),
+                Err(_) => Err(refusal.into()),
+            },
+        }
+    }
+
+    fn prepare(&self, text: &[u8]) -> Result<BoxFuture<'static, ServerFrame>, Refusal> {
+        let ClientFrame::Send(asked) = parse(text)?;
+        let place = self.api.room.take(text.len().max(limits::REQUEST_BYTES_MIN))?;
+        self.api.rates.count(self.caller.account.0)?;
+        let Send { request_id, message } = asked.split();
+        let request = RequestId::parse(&request_id)?;
+        let action = message::action(message)?;
+        let (api, caller) = (self.api.clone(), self.caller);
+        Ok(send(api, caller, request, action, place).boxed())
+    }
+}
+
+async fn send(
+    api: Api,
+    caller: Caller,
+    request: RequestId,
+    action: Action,
+    place: OwnedSemaphorePermit,
+) -> ServerFrame {
+    let Caller { account, session, .. } = caller;
+    let command = Command::new(request, Body::Act { account, session, action });
+    let result = message::send_command(&api, account, command).await;
+    drop(place);
+    match result {
+        Ok((_, message)) => ServerFrame::sent(request, message),
+        Err(refusal) => ServerFrame::failed(request.to_string(), &refusal),
+    }
+}
+
+fn ticks() -> Interval {
+    let mut ticks = interval_at(Instant::now() + limits::PING_INTERVAL, limits::PING_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+fn not_text() -> Refusal {
+    Refusal::malformed("frames are JSON text")
+}

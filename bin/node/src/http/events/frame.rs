@@ -1,0 +1,85 @@
+//! The frames of a WebSocket, as JSON.
+
+use chat::RequestId;
+use serde::{Deserialize, Serialize};
+
+use crate::http::{
+    error::{ErrorObject, Refusal},
+    wire::{Channel, Id, Message, SendMessage},
+};
+
+/// The first frame of a client.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+pub(super) enum Hello {
+    Hello { token: String, after: Option<Id> },
+}
+
+/// Every later one.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+pub(super) enum ClientFrame {
+    Send(SendFrame),
+}
+
+/// A message to be sent.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SendFrame {
+    request_id: String,
+    to: String,
+    text: String,
+    reply_to: Option<Id>,
+    after_request: Option<String>,
+}
+
+/// The same, its key apart from what is asked.
+pub(super) struct Send {
+    pub(super) request_id: String,
+    pub(super) message: SendMessage,
+}
+
+impl SendFrame {
+    pub(super) fn split(self) -> Send {
+        let Self { request_id, to, text, reply_to, after_request } = self;
+        Send { request_id, message: SendMessage { to, text, reply_to, after_request } }
+    }
+}
+
+/// What is wrong otherwise, but says which send it is.
+#[derive(Deserialize)]
+pub(super) struct Named {
+    pub(super) request_id: String,
+}
+
+/// What the node says.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub(super) enum ServerFrame {
+    /// The subscription stands and begins after the cursor.
+    Ready { cursor: String },
+    /// A message was sent to a conversation of the reader.
+    Message { cursor: String, message: Message },
+    /// The reader read on, on another device.
+    Read { cursor: String, conversation: String, upto: u64 },
+    /// Someone came into a channel or left it.
+    Member { cursor: String, conversation: String, user: String, change: &'static str },
+    /// A channel was made.
+    Channel { cursor: String, channel: Channel },
+    /// A send is in the log.
+    Sent { request_id: String, message: Box<Message> },
+    /// A send is not done, or it is not known; `retry` says whether to send it again under its key.
+    Failed { request_id: String, error: ErrorObject, retry: bool },
+    /// The socket is about to be closed.
+    Error { error: ErrorObject, retry: bool },
+}
+
+impl ServerFrame {
+    pub(super) fn sent(request: RequestId, message: Message) -> Self {
+        Self::Sent { request_id: request.to_string(), message: Box::new(message) }
+    }
+
+    pub(super) fn failed(request_id: String, refusal: &Refusal) -> Self {
+        Self::Failed { request_id, error: refusal.object(), retry: refusal.may_retry() }
+    }
+}

@@ -1,0 +1,183 @@
+//! The listening socket and the connections on it. A connection holds one of a bounded number of places
+//! from its first byte to its last, a WebSocket included; with none free it is closed before it is read.
+
+use std::{
+    future::{Ready, ready},
+    io,
+    net::{SocketAddr, TcpListener},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::Router;
+use axum_server::{Handle, accept::Accept, tls_rustls::RustlsAcceptor};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+};
+
+use super::{
+    Options,
+    error::HttpError,
+    limits,
+    tls::{Reload, Tls},
+};
+
+/// A bound listener: the port is this process's from here on.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    options: Options,
+    reload: Reload,
+}
+
+impl Listener {
+    pub(super) fn bind(options: &Options) -> Result<Self, HttpError> {
+        let address = options.listen;
+        if matches!(options.tls, Tls::Off) && !address.ip().is_loopback() {
+            return Err(HttpError::PlainOutsideLoopback { address });
+        }
+        let reload = Reload::new(&options.tls)?;
+        let listen = |source| HttpError::Listen { address, source };
+        let socket = TcpListener::bind(address).map_err(listen)?;
+        let address = socket.local_addr().map_err(listen)?;
+        Ok(Self { socket, address, options: options.clone(), reload })
+    }
+
+    /// The address that clients reach, its port chosen by the system if none was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Takes a renewed certificate up while the listener serves.
+    pub fn certificate(&self) -> Reload {
+        self.reload.clone()
+    }
+
+    /// Serves until `shutdown` holds true, then lets requests already begun end.
+    pub(super) async fn serve(
+        self,
+        router: Router,
+        mut shutdown: watch::Receiver<bool>,
+    ) -> Result<(), HttpError> {
+        let address = self.address;
+        let drain = self.options.drain_timeout;
+        let handle = Handle::new();
+        let stop = handle.clone();
+        let stopper = tokio::spawn(async move {
+            // A dropped sender is a node that is gone: stop as well.
+            if shutdown.wait_for(|stop| *stop).await.is_err() {
+                tracing::debug!("the node ended without saying so");
+            }
+            stop.graceful_shutdown(Some(drain));
+        });
+        let places = Places(Arc::new(Semaphore::new(self.options.connections_max)));
+        let tls = self.reload.config();
+        let served = async {
+            let mut server = axum_server::from_tcp(self.socket)?.handle(handle);
+            bound(&mut server);
+            let service = router.into_make_service();
+            match tls {
+                None => server.acceptor(places).serve(service).await,
+                Some(config) => {
+                    let acceptor = RustlsAcceptor::new(config)
+                        .handshake_timeout(limits::HANDSHAKE_TIMEOUT)
+                        .acceptor(places);
+                    server.acceptor(acceptor).serve(service).await
+                }
+            }
+        };
+        let result = served.await.map_err(|source| HttpError::Serve { address, source });
+        stopper.abort();
+        result
+    }
+}
+
+fn bound(server: &mut axum_server::Server<SocketAddr>) {
+    let builder = server.http_builder();
+    builder
+        .http1()
+        .header_read_timeout(limits::HEAD_READ_TIMEOUT)
+        .max_headers(limits::HEADERS_MAX)
+        .max_buf_size(limits::HEAD_BYTES_MAX);
+    builder
+        .http2()
+        .max_concurrent_streams(limits::HTTP2_STREAMS_MAX)
+        .max_header_list_size(HTTP2_HEAD_BYTES_MAX)
+        .keep_alive_interval(limits::HEAD_READ_TIMEOUT);
+}
+
+const HTTP2_HEAD_BYTES_MAX: u32 = 32 * 1024;
+const _: () = assert!(HTTP2_HEAD_BYTES_MAX as usize == limits::HEAD_BYTES_MAX);
+
+/// The places for connections.
+#[derive(Clone, Debug)]
+struct Places(Arc<Semaphore>);
+
+impl<S> Accept<TcpStream, S> for Places {
+    type Stream = Placed;
+    type Service = S;
+    type Future = Ready<io::Result<(Placed, S)>>;
+
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let Ok(place) = Arc::clone(&self.0).try_acquire_owned() else {
+            tracing::warn!("too many client connections: one is closed (limits.connections)");
+            return ready(Err(io::Error::from(io::ErrorKind::QuotaExceeded)));
+        };
+        ready(stream.set_nodelay(true).map(|()| (Placed { stream, _place: place }, service)))
+    }
+}
+
+/// A connection that holds its place.
+#[derive(Debug)]
+struct Placed {
+    stream: TcpStream,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsyncRead for Placed {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Placed {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

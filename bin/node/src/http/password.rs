@@ -1,0 +1,80 @@
+//! Passwords, off the hot threads: Argon2id in the blocking pool, few at once and a bounded number waiting.
+//! An unknown account costs the same hash and gets the same answer as a wrong password.
+
+use std::sync::Arc;
+
+use argon2::{
+    Argon2,
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{error::Refusal, limits};
+
+/// The hashing of passwords, with its bounds. Parameters are Argon2id's m = 19456 KiB, t = 2, p = 1.
+#[derive(Clone, Debug)]
+pub(super) struct Passwords {
+    running: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+}
+
+impl Passwords {
+    pub(super) fn new(at_once: usize) -> Self {
+        Self {
+            running: Arc::new(Semaphore::new(at_once)),
+            places: Arc::new(Semaphore::new(at_once + limits::HASHES_WAITING_MAX)),
+        }
+    }
+
+    /// The PHC string of a password under a salt: the same for a retry of the request that brought both.
+    pub(super) async fn hash(&self, password: String, salt: [u8; 16]) -> Result<String, Refusal> {
+        let hashed = self
+            .run(move || Argon2::default().hash_password_with_salt(password.as_bytes(), &salt))
+            .await?;
+        let hashed: PasswordHash = hashed.map_err(|error| cannot(&error))?;
+        Ok(hashed.to_string())
+    }
+
+    /// Whether the password is the one that was hashed. Without a hash the answer is no, at the same cost.
+    pub(super) async fn verify(
+        &self,
+        password: String,
+        hash: Option<String>,
+    ) -> Result<bool, Refusal> {
+        let Some(hash) = hash else {
+            self.hash(password, [0; 16]).await?;
+            return Ok(false);
+        };
+        self.run(move || {
+            PasswordHash::new(&hash).is_ok_and(|parsed| {
+                Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok()
+            })
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let place = Arc::clone(&self.places)
+            .try_acquire_owned()
+            .map_err(|_full| Refusal::too_fast("too many people are logging in at once"))?;
+        let turn =
+            Arc::clone(&self.running).acquire_owned().await.map_err(|closed| cannot(&closed))?;
+        // The permits travel with the work: a client that goes away frees its place when the hash is done.
+        let task = move |held: (OwnedSemaphorePermit, OwnedSemaphorePermit)| {
+            let result = work();
+            drop(held);
+            result
+        };
+        tokio::task::spawn_blocking(move || task((place, turn)))
+            .await
+            .map_err(|error| cannot(&error))
+    }
+}
+
+fn cannot(error: &dyn std::fmt::Display) -> Refusal {
+    tracing::error!(%error, "a password could not be hashed");
+    Refusal::unavailable("unavailable", "passwords cannot be checked on this node now")
+}

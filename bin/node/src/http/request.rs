@@ -1,0 +1,146 @@
+//! How a request is read: body, query and path with this API's own answers to what is malformed, the key that
+//! makes a write happen once, and how fresh an answer has to be.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Path, Query, Request, rejection::BytesRejection},
+    http::{HeaderMap, HeaderName, StatusCode, request::Parts},
+};
+use chat::{Rejection, RequestId};
+use serde::{Deserialize, de::DeserializeOwned};
+use tokio::time::timeout;
+
+use super::{Api, error::Refusal, limits};
+use crate::service::Service;
+
+/// The key under which a write takes effect at most once.
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// The index that the client has seen: the answer is not older.
+pub(super) const MIN_INDEX: HeaderName = HeaderName::from_static("holdfast-min-index");
+
+/// A JSON body. An unknown field, a wrong type, a byte too many: each is an answer of its own, and nothing is done.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &Api) -> Result<Self, Refusal> {
+        let bytes = timeout(limits::BODY_READ_TIMEOUT, Bytes::from_request(request, state))
+            .await
+            .map_err(|_elapsed| Refusal::malformed("the body did not come in time"))?
+            .map_err(|rejection| refuse_bytes(&rejection))?;
+        parse(&bytes).map(Self)
+    }
+}
+
+fn refuse_bytes(rejection: &BytesRejection) -> Refusal {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return Refusal::too_large();
+    }
+    Refusal::malformed("the body could not be read")
+}
+
+/// Reads JSON from bytes of a body or of a frame.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| Refusal::malformed(format!("not the JSON expected: {error}")))
+}
+
+/// The query of a URL.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Api> for Params<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Api) -> Result<Self, Refusal> {
+        let Query(value) = Query::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| Refusal::malformed(rejection.body_text()))?;
+        Ok(Self(value))
+    }
+}
+
+/// The one variable part of a path.
+pub(super) struct Segment(pub(super) String);
+
+impl FromRequestParts<Api> for Segment {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Api) -> Result<Self, Refusal> {
+        let Path(value) = Path::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| Refusal::malformed(rejection.body_text()))?;
+        Ok(Self(value))
+    }
+}
+
+/// The key of a write: the client's, or one made here.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key(pub(super) RequestId);
+
+impl Key {
+    /// Reads the key of a request, or makes one by the node's clock, which is never below log time.
+    pub(super) fn of(headers: &HeaderMap, service: &Service) -> Result<Self, Refusal> {
+        let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
+            let random = u128::from_le_bytes(super::auth::random()?);
+            return Ok(Self(RequestId::new(service.clock_us() / 1000, random)));
+        };
+        let text = value.to_str().map_err(|_source| Rejection::RequestIdMalformed)?;
+        Ok(Self(RequestId::parse(text)?))
+    }
+}
+
+impl FromRequestParts<Api> for Key {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
+        // Every write has had its key read before it was routed.
+        parts.extensions.get().copied().map_or_else(|| Self::of(&parts.headers, &api.service), Ok)
+    }
+}
+
+/// How fresh the answer to a read has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Freshness {
+    /// Everything acknowledged before the request.
+    Linearizable,
+    /// Everything up to an index.
+    Session(u64),
+    /// Whatever this node has.
+    Stale,
+}
+
+#[derive(Deserialize)]
+struct Consistency {
+    consistency: Option<String>,
+}
+
+impl FromRequestParts<Api> for Freshness {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
+        let Params(query) = Params::<Consistency>::from_request_parts(parts, api).await?;
+        match query.consistency.as_deref() {
+            Some("stale") => return Ok(Self::Stale),
+            Some("linearizable") => return Ok(Self::Linearizable),
+            None => {}
+            Some(_) => {
+                return Err(Refusal::malformed("consistency is `linearizable` or `stale`"));
+            }
+        }
+        match parts.headers.get(MIN_INDEX) {
+            None => Ok(Self::Linearizable),
+            Some(value) => value
+                .to_str()
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .map(Self::Session)
+                .ok_or_else(|| Refusal::malformed("Holdfast-Min-Index is a log index in decimal")),
+        }
+    }
+}
+
+/// Whether a URL's query asks for a stale read.
+pub(super) fn asks_stale(query: Option<&str>) -> bool {
+    query.is_some_and(|query| query.split('&').any(|part| part == "consistency=stale"))
+}

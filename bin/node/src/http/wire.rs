@@ -1,0 +1,302 @@
+//! What stands in requests and answers: the JSON of the outside contract, field by field.
+//! Ids are decimal text, times RFC 3339 with microseconds. A request with an unknown field is refused.
+
+use std::collections::BTreeMap;
+
+use chat::{
+    AccountId, AccountView, Action, Body, ChannelView, Command, MessageView, Posted, State,
+};
+use serde::{Deserialize, Serialize};
+
+use super::error::Refusal;
+
+/// `POST /v1/register`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Register {
+    pub(super) name: String,
+    pub(super) password: String,
+    pub(super) invite: Option<String>,
+}
+
+/// `POST /v1/login`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Login {
+    pub(super) name: String,
+    pub(super) password: String,
+}
+
+/// `POST /v1/channels`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreateChannel {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) private: bool,
+    #[serde(default)]
+    pub(super) topic: String,
+}
+
+/// `POST /v1/channels/{name}/invites`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Invite {
+    pub(super) user: String,
+}
+
+/// `POST /v1/messages`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SendMessage {
+    pub(super) to: String,
+    pub(super) text: String,
+    pub(super) reply_to: Option<Id>,
+    pub(super) after_request: Option<String>,
+}
+
+/// `POST …/read`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Mark {
+    pub(super) upto: u64,
+}
+
+/// The query of a listing by name.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listing {
+    #[serde(rename = "match")]
+    pub(super) glob: Option<String>,
+    pub(super) after: Option<String>,
+    pub(super) limit: Option<usize>,
+    #[serde(rename = "consistency")]
+    _consistency: Option<String>,
+}
+
+/// The query of the conversations.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InboxQuery {
+    pub(super) after: Option<u64>,
+    pub(super) limit: Option<usize>,
+    #[serde(rename = "consistency")]
+    _consistency: Option<String>,
+}
+
+/// The query of a conversation's history.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HistoryQuery {
+    pub(super) before: Option<u64>,
+    pub(super) after: Option<u64>,
+    pub(super) around: Option<u64>,
+    pub(super) limit: Option<usize>,
+    #[serde(rename = "consistency")]
+    _consistency: Option<String>,
+}
+
+/// An id as clients write it: decimal text.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "IdText")]
+pub(super) struct Id(pub(super) u64);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum IdText {
+    Text(String),
+    // A bare number is understood as well; scripts write `"after": 0`.
+    Number(u64),
+}
+
+impl TryFrom<IdText> for Id {
+    type Error = &'static str;
+
+    fn try_from(text: IdText) -> Result<Self, Self::Error> {
+        match text {
+            IdText::Number(id) => Ok(Self(id)),
+            IdText::Text(text) => {
+                parse_id(&text).map(Self).ok_or("an id is a decimal number as text")
+            }
+        }
+    }
+}
+
+pub(super) fn parse_id(text: &str) -> Option<u64> {
+    (text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+}
+
+/// An account as its owner and others see it.
+#[derive(Serialize)]
+pub(super) struct User {
+    pub(super) name: String,
+    pub(super) role: &'static str,
+}
+
+/// The answer to a registration or a login.
+#[derive(Serialize)]
+pub(super) struct Opened {
+    pub(super) user: User,
+    pub(super) token: String,
+    pub(super) expires: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unread: Option<u64>,
+}
+
+/// `GET /v1/me`.
+#[derive(Serialize)]
+pub(super) struct Me {
+    pub(super) name: String,
+    pub(super) role: &'static str,
+    pub(super) unread: u64,
+}
+
+/// One of `GET /v1/me/sessions`.
+#[derive(Serialize)]
+pub(super) struct Session {
+    pub(super) id: String,
+    pub(super) opened: String,
+    pub(super) expires: String,
+    pub(super) current: bool,
+}
+
+/// A page of a listing.
+#[derive(Serialize)]
+pub(super) struct Page<T> {
+    pub(super) items: Vec<T>,
+    pub(super) next: Option<String>,
+}
+
+/// One of `GET /v1/users`.
+#[derive(Serialize)]
+pub(super) struct UserItem {
+    pub(super) name: String,
+    pub(super) role: &'static str,
+    pub(super) deleted: bool,
+}
+
+/// A channel.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Channel {
+    pub(super) name: String,
+    pub(super) private: bool,
+    pub(super) topic: String,
+    pub(super) members: usize,
+    pub(super) member: bool,
+    pub(super) created: String,
+    pub(super) last_seq: u64,
+}
+
+/// One of `GET /v1/conversations`.
+#[derive(Serialize)]
+pub(super) struct Conversation {
+    pub(super) conversation: String,
+    pub(super) unread: u64,
+    pub(super) mentions: u64,
+    pub(super) last: Option<Message>,
+    pub(super) read_upto: u64,
+}
+
+/// A piece of a conversation's history.
+#[derive(Serialize)]
+pub(super) struct History {
+    pub(super) items: Vec<Message>,
+    pub(super) first: u64,
+    pub(super) last: u64,
+    pub(super) more_before: bool,
+    pub(super) more_after: bool,
+}
+
+/// A message, everywhere the same.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Message {
+    pub(super) id: String,
+    pub(super) conversation: String,
+    pub(super) seq: u64,
+    pub(super) author: String,
+    pub(super) time: String,
+    pub(super) text: String,
+    pub(super) edited: bool,
+    pub(super) reply_to: Option<String>,
+    pub(super) reactions: BTreeMap<String, Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) request_id: Option<String>,
+}
+
+impl Message {
+    /// A message as `reader` sees it: its place from the state, its text from the log.
+    pub(super) fn of(
+        state: &State,
+        reader: AccountId,
+        at: &Posted,
+        command: &Command,
+    ) -> Option<Self> {
+        let Body::Act { account, action: Action::Send { text, reply_to, .. }, .. } = command.body()
+        else {
+            return None;
+        };
+        Some(Self {
+            id: at.id.to_string(),
+            conversation: state.label(reader, at.conversation)?,
+            seq: at.seq,
+            author: state.name(*account)?,
+            time: rfc3339(at.time_us),
+            text: text.clone(),
+            edited: false,
+            reply_to: reply_to.map(|id| id.to_string()),
+            reactions: BTreeMap::new(),
+            request_id: None,
+        })
+    }
+}
+
+impl From<MessageView> for Message {
+    fn from(view: MessageView) -> Self {
+        Self {
+            id: view.id.to_string(),
+            conversation: view.conversation,
+            seq: view.seq,
+            author: view.author,
+            time: rfc3339(view.time_us),
+            text: view.text,
+            edited: false,
+            reply_to: view.reply_to.map(|id| id.to_string()),
+            reactions: BTreeMap::new(),
+            request_id: None,
+        }
+    }
+}
+
+impl From<ChannelView> for Channel {
+    fn from(view: ChannelView) -> Self {
+        Self {
+            name: view.name,
+            private: view.private,
+            topic: view.topic,
+            members: view.members,
+            member: view.joined,
+            created: rfc3339(view.created_us),
+            last_seq: view.last_seq,
+        }
+    }
+}
+
+impl From<AccountView> for UserItem {
+    fn from(view: AccountView) -> Self {
+        Self { name: view.name, role: view.role.as_str(), deleted: false }
+    }
+}
+
+/// A time of the log or of the node's clock, in microseconds since 1970.
+pub(super) fn rfc3339(time_us: u64) -> String {
+    let time = i64::try_from(time_us)
+        .ok()
+        .and_then(|time_us| jiff::Timestamp::from_microsecond(time_us).ok())
+        .unwrap_or(jiff::Timestamp::MAX);
+    time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}
+
+/// The limit of a page, or the default.
+pub(super) fn page_limit(asked: Option<usize>) -> Result<usize, Refusal> {
+    Ok(chat::limits::page(asked.unwrap_or(chat::limits::PAGE_DEFAULT))?)
+}
