@@ -1,2 +1,6 @@
 //! The chatctl binary: all of it is in the library.
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    chatctl::main()
+}

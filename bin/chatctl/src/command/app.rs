@@ -1,0 +1,133 @@
+//! What every command works with: the configuration, the login, the client and the output.
+
+use crate::{
+    Client, ClientError, Endpoint, Options, Signed,
+    args::Global,
+    client::ENDPOINTS_MAX,
+    config::Config,
+    output::Output,
+    session::{Session, Store},
+};
+
+/// The parts of one run.
+#[derive(Debug)]
+pub(super) struct App {
+    pub(super) config: Config,
+    pub(super) output: Output,
+    pub(super) no_input: bool,
+    client: Client,
+    store: Store,
+    user: Option<String>,
+}
+
+impl App {
+    pub(super) fn new(global: &Global, output: Output) -> Result<Self, ClientError> {
+        let config = Config::load(global)?;
+        let store = Store::new(&config.profile)?;
+        let session = store.load()?.filter(|session| session.belongs_to(&config.endpoints));
+        let client = Client::new(Options {
+            endpoints: endpoints(&config, session.as_ref()),
+            ca: config.ca.clone(),
+            token: session.as_ref().map(|session| session.token.clone()),
+            timeout: global.timeout,
+            read: global.read,
+        })?;
+        client.saw(session.as_ref().map_or(0, |session| session.index));
+        let user = session.map(|session| session.user);
+        Ok(Self { config, output, no_input: global.no_input, client, store, user })
+    }
+
+    /// The client, whether logged in or not.
+    pub(super) fn anonymous(&self) -> &Client {
+        &self.client
+    }
+
+    /// The client of somebody who is logged in.
+    pub(super) fn client(&self) -> Result<&Client, ClientError> {
+        self.user().map(|_user| &self.client)
+    }
+
+    /// Who is logged in.
+    pub(super) fn user(&self) -> Result<&str, ClientError> {
+        self.user.as_deref().ok_or_else(|| {
+            let login = match self.config.profile.as_str() {
+                "default" => "chatctl login NAME".to_owned(),
+                profile => format!("chatctl --profile {profile} login NAME"),
+            };
+            ClientError::not_logged_in(format!("log in to this cluster first: {login}"))
+        })
+    }
+
+    /// Keeps a new login, for this run and later ones.
+    pub(super) fn signed_in(
+        &mut self,
+        signed: &Signed,
+        nodes: Vec<String>,
+    ) -> Result<(), ClientError> {
+        if let Some(before) = self.user.replace(signed.user.name.clone())
+            && before != signed.user.name
+        {
+            self.output.note(&format!(
+                "{before} was logged in here before; give each user a --profile to keep both"
+            ));
+        }
+        let mut endpoints: Vec<String> = vec![self.client.preferred().to_string()];
+        let known = self.config.endpoints.iter().map(ToString::to_string);
+        for endpoint in known.chain(nodes).take(ENDPOINTS_MAX) {
+            if !endpoints.contains(&endpoint) {
+                endpoints.push(endpoint);
+            }
+        }
+        self.store.save(&Session {
+            user: signed.user.name.clone(),
+            token: signed.token.clone(),
+            expires: signed.expires.clone(),
+            endpoints,
+            index: self.client.index(),
+        })
+    }
+
+    /// Forgets the login.
+    pub(super) fn signed_out(&mut self) -> Result<(), ClientError> {
+        self.user = None;
+        self.store.remove()
+    }
+
+    /// Keeps which node answered last and the index that this session saw, unless the login changed
+    /// meanwhile.
+    pub(super) fn keep(&self) -> Result<(), ClientError> {
+        let Some(mut session) = self.store.load()? else { return Ok(()) };
+        if self.client.token().as_deref() != Some(&session.token) {
+            return Ok(());
+        }
+        let before = session.clone();
+        let preferred = self.client.preferred().to_string();
+        if let Some(at) = session.endpoints.iter().position(|endpoint| *endpoint == preferred) {
+            session.endpoints.remove(at);
+            session.endpoints.insert(0, preferred);
+        }
+        session.index = session.index.max(self.client.index());
+        if session == before { Ok(()) } else { self.store.save(&session) }
+    }
+}
+
+/// The endpoints to use, the one that answered last first. What the cluster told about itself is added,
+/// unless exactly these were asked for.
+fn endpoints(config: &Config, session: Option<&Session>) -> Vec<Endpoint> {
+    let known: Vec<Endpoint> = session
+        .map(|session| session.endpoints.as_slice())
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|endpoint| endpoint.parse().ok())
+        .collect();
+    let mut ordered: Vec<Endpoint> = Vec::new();
+    let first = known.first().filter(|first| config.endpoints.contains(first)).cloned();
+    let learnt = if config.exactly { first.into_iter().collect() } else { known };
+    for endpoint in learnt.into_iter().chain(config.endpoints.iter().cloned()) {
+        if !ordered.contains(&endpoint) {
+            ordered.push(endpoint);
+        }
+    }
+    ordered.truncate(ENDPOINTS_MAX);
+    ordered
+}

@@ -1,0 +1,65 @@
+//! `channels` and `channel create|join|leave|members`.
+
+use serde_json::json;
+
+use super::app::App;
+use crate::{Channel, ClientError, output::visible};
+
+pub(super) async fn list(app: &App, glob: Option<&str>) -> Result<(), ClientError> {
+    let client = app.client()?;
+    let mut after = None;
+    loop {
+        let page = client.channels(glob, after.as_deref(), None).await?;
+        for channel in &page.items {
+            app.output.item(channel, &text(channel))?;
+        }
+        after = page.next;
+        if after.is_none() || page.items.is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+fn text(channel: &Channel) -> String {
+    let private = if channel.private { " (private)" } else { "" };
+    let topic = match channel.topic.as_deref() {
+        None | Some("") => String::new(),
+        Some(topic) => format!(": {}", visible(topic).replace('\n', " ")),
+    };
+    format!("#{}{private}{topic}", visible(&channel.name))
+}
+
+pub(super) async fn create(
+    app: &App,
+    name: &str,
+    private: bool,
+    topic: Option<&str>,
+) -> Result<(), ClientError> {
+    let channel = app.client()?.create_channel(name, private, topic).await?;
+    app.output.item(&channel, &format!("made {}", text(&channel)))
+}
+
+pub(super) async fn join(app: &App, name: &str) -> Result<(), ClientError> {
+    app.client()?.join(name).await?;
+    app.output.item(&json!({"channel": name, "member": true}), &format!("joined #{name}"))
+}
+
+pub(super) async fn leave(app: &App, name: &str) -> Result<(), ClientError> {
+    app.client()?.leave(name).await?;
+    app.output.item(&json!({"channel": name, "member": false}), &format!("left #{name}"))
+}
+
+pub(super) async fn members(app: &App, name: &str) -> Result<(), ClientError> {
+    let client = app.client()?;
+    let mut after = None;
+    loop {
+        let page = client.members(name, after.as_deref()).await?;
+        for user in &page.items {
+            app.output.item(user, &visible(&user.name))?;
+        }
+        after = page.next;
+        if after.is_none() || page.items.is_empty() {
+            return Ok(());
+        }
+    }
+}

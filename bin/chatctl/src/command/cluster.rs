@@ -1,0 +1,172 @@
+//! `cluster status`: the nodes, the leader, and which losses are survived now, by name.
+
+use std::time::Duration;
+
+use comfy_table::{Table, presets};
+
+use super::app::App;
+use crate::{ClientError, ClusterStatus, NodeStatus, output::visible};
+
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// Cursor home and erase below: a redraw without flicker.
+const REDRAW: &str = "\x1b[H\x1b[J";
+
+pub(super) async fn status(app: &App, watch: bool) -> Result<(), ClientError> {
+    let client = app.client()?;
+    if !watch {
+        let status = client.cluster().await?;
+        return app.output.item(&status, &text(&status));
+    }
+    let mut ticks = tokio::time::interval(WATCH_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let asked = async {
+            ticks.tick().await;
+            client.cluster().await
+        };
+        let status = tokio::select! {
+            status = asked => status,
+            _interrupt = tokio::signal::ctrl_c() => return Ok(()),
+        };
+        match status {
+            Ok(status) if app.output.is_json() => app.output.item(&status, "")?,
+            Ok(status) => app.output.line(&format!("{REDRAW}{}", text(&status)))?,
+            // The next second may be better; a refusal stays one.
+            Err(error @ (ClientError::Unavailable { .. } | ClientError::Unknown { .. })) => {
+                app.output.error(&error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn text(status: &ClusterStatus) -> String {
+    let leader = status.leader.map_or_else(|| "none".to_owned(), |id| format!("node {id}"));
+    let mut text = format!(
+        "cluster {}: leader {leader}, term {}, mode {}\n{}\n\n",
+        visible(&status.cluster),
+        status.term,
+        visible(&status.mode),
+        survives(status),
+    );
+    let mut table = Table::new();
+    let header =
+        ["node", "role", "reachable", "term", "commit", "applied", "durable", "lag", "version"];
+    table.load_style(presets::NOTHING).set_header(header);
+    for node in &status.nodes {
+        table.add_row(row(node, status.term));
+    }
+    text.push_str(&table.trim_fmt());
+    text
+}
+
+fn row(node: &NodeStatus, term: u64) -> [String; 9] {
+    let number =
+        |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
+    let term = match node.more.get("term").and_then(serde_json::Value::as_u64) {
+        Some(own) => Some(own),
+        None => node.reachable.then_some(term),
+    };
+    [
+        node.id.to_string(),
+        visible(&node.role),
+        if node.reachable { "yes" } else { "no" }.to_owned(),
+        number(term),
+        number(node.commit),
+        number(node.applied),
+        number(node.durable),
+        number(node.lag),
+        node.version.as_deref().map_or_else(|| "-".to_owned(), visible),
+    ]
+}
+
+/// Which losses are survived, and of which single node not.
+fn survives(status: &ClusterStatus) -> String {
+    let mut sets: Vec<&[u64]> =
+        status.survives.iter().map(Vec::as_slice).filter(|set| !set.is_empty()).collect();
+    sets.sort_unstable();
+    let mut named: Vec<u64> = sets.iter().flat_map(|set| set.iter().copied()).collect();
+    named.sort_unstable();
+    named.dedup();
+    let voters = status.nodes.iter().filter(|node| node.role != "learner").map(|node| node.id);
+    let fatal: Vec<u64> = voters.filter(|id| !named.contains(id)).collect();
+    if sets.is_empty() {
+        return "survives the loss of no node".to_owned();
+    }
+    let mut text = format!("survives the loss of {}", losses(&sets, &named));
+    if !fatal.is_empty() {
+        text.push_str(&format!("; not of node {}", list(&fatal, "or")));
+    }
+    text
+}
+
+fn losses(sets: &[&[u64]], named: &[u64]) -> String {
+    let size = sets.first().map_or(0, |set| set.len());
+    let is_every =
+        sets.iter().all(|set| set.len() == size) && sets.len() == combinations(named.len(), size);
+    if is_every && named.len() > size {
+        let count = match size {
+            1 => "one".to_owned(),
+            2 => "two".to_owned(),
+            more => more.to_string(),
+        };
+        return format!("any {count} of {}", list(named, "and"));
+    }
+    let each: Vec<String> = sets
+        .iter()
+        .map(|set| match set {
+            [one] => format!("node {one}"),
+            many => format!("nodes {} together", list(many, "and")),
+        })
+        .collect();
+    each.join(", or of ")
+}
+
+fn combinations(from: usize, size: usize) -> usize {
+    (0..size).fold(1, |product, step| product * from.saturating_sub(step) / (step + 1))
+}
+
+fn list(ids: &[u64], word: &str) -> String {
+    let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    match texts.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, first)) => format!("{} {word} {last}", first.join(", ")),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(sets: &str, nodes: u64) -> String {
+        let nodes: Vec<String> =
+            (1..=nodes).map(|id| format!(r#"{{"id":{id},"role":"follower"}}"#)).collect();
+        let object = format!(
+            r#"{{"cluster":"x","leader":1,"term":7,"mode":"majority","survives":{sets},
+                "nodes":[{}]}}"#,
+            nodes.join(",")
+        );
+        survives(&serde_json::from_str(&object).unwrap())
+    }
+
+    #[test]
+    fn losses_are_told_by_name() {
+        for (sets, nodes, text) in [
+            ("[[1],[2],[3]]", 3, "any one of 1, 2 and 3"),
+            ("[[1],[3]]", 3, "any one of 1 and 3; not of node 2"),
+            ("[[2]]", 3, "node 2; not of node 1 or 3"),
+            ("[[1,2],[1,3],[2,3]]", 3, "any two of 1, 2 and 3"),
+            ("[[1,2],[3]]", 3, "nodes 1 and 2 together, or of node 3"),
+            ("[[]]", 1, "no node"),
+            ("[]", 2, "no node"),
+        ] {
+            assert_eq!(said(sets, nodes), format!("survives the loss of {text}"), "{sets}");
+        }
+    }
+
+    #[test]
+    fn combinations_are_counted() {
+        assert_eq!((combinations(5, 2), combinations(7, 3), combinations(3, 1)), (10, 35, 3));
+    }
+}
