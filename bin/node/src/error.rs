@@ -7,7 +7,7 @@ use std::{io, net::SocketAddr, path::PathBuf};
 
 use replication::quic;
 
-use crate::config::ConfigError;
+use crate::{config::ConfigError, http::HttpError};
 
 /// Why the program ends.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +97,9 @@ pub enum NodeError {
     /// The transport between nodes does not start.
     #[error("the links to the other nodes")]
     Transport(#[from] quic::StartError),
+    /// The client API does not start, or failed.
+    #[error("the client API")]
+    Http(#[from] HttpError),
     /// A committed entry that this version cannot apply. Skipping it would make two histories.
     #[error(
         "entry {index} of the log is no command that this version understands ({reason}): run the \
@@ -157,6 +160,7 @@ impl NodeError {
             | Self::Certificate { .. }
             | Self::NoGenesis(_)
             | Self::Transport(_)
+            | Self::Http(_)
             | Self::Log(wal::Error::Locked { .. } | wal::Error::Options { .. }) => 2,
             Self::NotReady(_) => 3,
             Self::Damaged { .. } | Self::Log(wal::Error::Damaged { .. }) => 4,

@@ -1,11 +1,277 @@
-//! One node in the foreground: from its configuration to its end.
+//! `node --config FILE`: put the parts together, run them, take them down in order.
+//!
+//! What always holds:
+//! - everything that can be refused (configuration, certificates, identity, ports) is refused before
+//!   the first message leaves;
+//! - a thread of the core that panics or fails takes the process down: a half-dead node is worse
+//!   than a dead one;
+//! - on SIGTERM leadership moves away first, then requests in flight are answered, then the log is
+//!   closed.
 
-use crate::{NodeError, config::Config};
+mod boot;
 
-/// Run the node until it is told to stop.
+use std::{sync::Arc, thread, time::Duration};
+
+use replication::{
+    Role,
+    quic::{self, Transport},
+};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+
+use crate::{
+    config::{Config, TlsClient},
+    driver::{
+        Driver, Durability, PEER_EVENTS_MAX, Parts, REQUESTS_MAX, Request, View, apply::Fold,
+        clock::Clock, report::Reports,
+    },
+    error::NodeError,
+    http,
+    service::{self, Service},
+};
+
+/// Threads that serve clients and peers; the core has threads of its own.
+const WORKER_THREADS: usize = 2;
+/// The peers are told goodbye within this time or not at all.
+const CLOSE_MAX: Duration = Duration::from_millis(500);
+
+/// Run one node in the foreground until it is asked to stop.
 ///
 /// # Errors
-/// It could not start, or had to stop.
+/// What was refused at the start, or what ended the node.
 pub fn run(config: Config) -> Result<(), NodeError> {
-    Err(NodeError::Stopped(format!("{}: running a node is not built in", config.file.display())))
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKER_THREADS)
+        .enable_all()
+        .build()
+        .map_err(|source| NodeError::System { action: "start a thread", source })?;
+    let result = runtime.block_on(serve(config));
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    result
+}
+
+async fn serve(config: Config) -> Result<(), NodeError> {
+    let mut signals = Signals::listen()?;
+    let mut node = Node::start(&config)?;
+    tokio::select! {
+        // The core is gone: what is in flight must not be answered.
+        result = node.ended.recv() => return result.unwrap_or(Err(NodeError::Ended("core"))),
+        () = signals.next() => tracing::info!("asked to stop: draining"),
+    }
+    tokio::select! {
+        () = signals.next() => Ok(()),
+        result = node.stop() => result,
+    }
+}
+
+/// A node that runs.
+struct Node {
+    drain: Duration,
+    transport: Arc<Transport>,
+    fold: Arc<Fold>,
+    requests: mpsc::Sender<Request>,
+    view: watch::Receiver<View>,
+    draining: watch::Sender<bool>,
+    close: watch::Sender<bool>,
+    gateway: JoinHandle<Result<(), http::HttpError>>,
+    threads: Vec<thread::JoinHandle<()>>,
+    /// What the threads of the core end with.
+    ended: mpsc::Receiver<Result<(), NodeError>>,
+}
+
+impl Node {
+    fn start(config: &Config) -> Result<Self, NodeError> {
+        let clock = Arc::new(Clock::start());
+        let boot = boot::open(config, clock.now())?;
+        let options = http_options(config);
+        let listener = http::bind(&options)?;
+        let (peer_events, peer_events_in) = mpsc::channel(PEER_EVENTS_MAX);
+        let transport = Arc::new(Transport::start(quic::Options {
+            me: boot.me,
+            cluster: boot.cluster,
+            listen: config.listen.peer,
+            tls: boot.tls,
+            epoch: boot.epoch,
+            events: peer_events,
+            queues: boot::QUEUES,
+        })?);
+        let fold = Arc::new(Fold::new(boot.chat, Arc::clone(&clock)));
+        let reports = Arc::new(Reports::new(boot.me.node));
+        let reader = boot.log.reader();
+        let (requests, requests_in) = mpsc::channel(REQUESTS_MAX);
+        let (view, view_out) = watch::channel(View::of(&boot.replica));
+        let (draining, draining_out) = watch::channel(false);
+        let (writer, durability) = spawn_writer(boot.log)?;
+        let driver = Driver::new(Parts {
+            me: boot.me,
+            replica: boot.replica,
+            writer,
+            reader: reader.clone(),
+            durability,
+            transport: Arc::clone(&transport),
+            peer_events: peer_events_in,
+            requests: requests_in,
+            fold: Arc::clone(&fold),
+            view,
+            reports: Arc::clone(&reports),
+            clock: Arc::clone(&clock),
+        });
+        let (ended_in, ended) = mpsc::channel(2);
+        let folding = (Arc::clone(&fold), reader.clone());
+        let threads = vec![
+            spawn("fold", ended_in.clone(), move || folding.0.run(&folding.1))?,
+            spawn("driver", ended_in, move || run_driver(driver))?,
+        ];
+        let service = Service::of(service::Parts {
+            requests: requests.clone(),
+            fold: Arc::clone(&fold),
+            reader,
+            view: view_out.clone(),
+            reports,
+            clock,
+            cluster_name: config.cluster.name.clone(),
+            draining: draining_out,
+        });
+        let (close, close_out) = watch::channel(false);
+        let gateway = tokio::spawn(http::serve(listener, service, close_out));
+        tracing::info!(
+            node = boot.me.node.0,
+            cluster = config.cluster.name,
+            peer = %config.listen.peer,
+            client = %config.listen.client,
+            "started"
+        );
+        let drain = Duration::from_millis(config.timing.drain_ms);
+        let view = view_out;
+        Ok(Self { drain, transport, fold, requests, view, draining, close, gateway, threads, ended })
+    }
+
+    /// Hand over, answer what is in flight, close the log.
+    async fn stop(self) -> Result<(), NodeError> {
+        self.draining.send_replace(true);
+        let handed_over = timeout(self.drain, hand_over(&self.requests, self.view)).await;
+        if handed_over.is_err() {
+            tracing::warn!("leadership could not be handed over in time");
+        }
+        self.close.send_replace(true);
+        if timeout(self.drain, self.gateway).await.is_err() {
+            tracing::warn!("some requests were not answered in time");
+        }
+        self.transport.close(true);
+        let told = timeout(CLOSE_MAX, self.transport.closed()).await;
+        tracing::debug!(told = told.is_ok(), "transport closed");
+        // A driver that has ended already needs no telling.
+        drop(self.requests.send(Request::Stop).await);
+        self.fold.stop();
+        tokio::task::spawn_blocking(move || {
+            self.threads.into_iter().try_for_each(|thread| {
+                thread.join().map_err(|_panic| NodeError::Ended("core"))
+            })
+        })
+        .await
+        .map_err(|_panic| NodeError::Ended("core"))??;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// Ask the core to hand leadership over, and wait until it does not lead or has nobody to lead.
+async fn hand_over(requests: &mpsc::Sender<Request>, mut view: watch::Receiver<View>) {
+    if requests.send(Request::Leave).await.is_ok() {
+        // An error means that the driver has ended: then it leads no more either.
+        drop(view.wait_for(|view| view.role != Role::Leader || view.is_alone()).await);
+    }
+}
+
+fn spawn_writer(log: wal::Log) -> Result<(wal::Writer, watch::Receiver<Durability>), NodeError> {
+    let (sender, receiver) = watch::channel(Durability::Upto(0));
+    let tell = move |result: Result<u64, wal::Error>| {
+        sender.send_replace(match result {
+            Ok(ticket) => Durability::Upto(ticket),
+            Err(error) => Durability::Failed(error.to_string()),
+        });
+    };
+    Ok((wal::Writer::spawn(log, Box::new(tell))?, receiver))
+}
+
+fn run_driver(driver: Driver) -> Result<(), NodeError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(|source| NodeError::System { action: "start a thread", source })?
+        .block_on(driver.run())
+}
+
+/// A thread of the core: it says how it ended, and takes the process down when it panics.
+fn spawn(
+    name: &str,
+    ended: mpsc::Sender<Result<(), NodeError>>,
+    work: impl FnOnce() -> Result<(), NodeError> + Send + 'static,
+) -> Result<thread::JoinHandle<()>, NodeError> {
+    struct AbortOnPanic;
+    impl Drop for AbortOnPanic {
+        fn drop(&mut self) {
+            if thread::panicking() {
+                std::process::abort();
+            }
+        }
+    }
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            let _guard = AbortOnPanic;
+            let result = work();
+            // Nobody listens any more while the node stops.
+            drop(ended.blocking_send(result));
+        })
+        .map_err(|source| NodeError::System { action: "start a thread", source })
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, NodeError> {
+        let listen = |kind| signal(kind).map_err(|source| NodeError::System { action: "start a thread", source });
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn http_options(config: &Config) -> http::Options {
+    let tls = match &config.tls.client {
+        TlsClient::Off => http::Tls::Off,
+        TlsClient::Cluster => {
+            http::Tls::Files { cert: config.tls.cert.clone(), key: config.tls.key.clone() }
+        }
+        TlsClient::Files { cert, key } => {
+            http::Tls::Files { cert: cert.clone(), key: key.clone() }
+        }
+    };
+    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    http::Options {
+        connections_max: count(config.limits.connections),
+        in_flight_bytes_max: count(config.limits.in_flight_bytes),
+        requests_per_s_max: config.limits.requests_per_s,
+        password_hashes_max: count(config.limits.password_hashes),
+        request_timeout: Duration::from_millis(config.timing.request_ms),
+        drain_timeout: Duration::from_millis(config.timing.drain_ms),
+        ..http::Options::new(config.listen.client, tls)
+    }
 }

@@ -1,0 +1,160 @@
+//! What a node starts from: its genesis, its log, its identity.
+//!
+//! A data directory is first started exactly once: then the store id is drawn, and it is durable
+//! before anybody hears it.
+
+use std::{
+    fs,
+    path::Path,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use election::{EntryId, HardState, Index, Micros, NodeId, StoreId, Term, Ticket, VoterId};
+use replication::{
+    Boot as ReplicaBoot, ClusterConfig, Limits, Now, Replica, Timing,
+    quic::{QueueBounds, TlsOptions},
+};
+use wal::{Io, Log, RealIo, Recovery};
+
+use crate::{certs, config::Config, error::NodeError, genesis::Genesis};
+
+/// What the disk gives a node to start with.
+pub(super) struct Boot {
+    pub(super) me: VoterId,
+    pub(super) cluster: u128,
+    pub(super) epoch: u64,
+    pub(super) tls: TlsOptions,
+    pub(super) replica: Replica,
+    pub(super) log: Log,
+    pub(super) chat: chat::Genesis,
+}
+
+/// How much may wait for each peer: several appends of the largest size, and few control messages.
+pub(super) const QUEUES: QueueBounds =
+    QueueBounds { control_bytes: 1 << 20, log_bytes: 16 << 20, bulk_bytes: 4 << 20 };
+
+/// Open the data directory that `config` names; at its first start, make the log.
+pub(super) fn open(config: &Config, now: Now) -> Result<Boot, NodeError> {
+    let data_dir = &config.node.data_dir;
+    let genesis = Genesis::load(data_dir)?.ok_or_else(|| NodeError::NoGenesis(data_dir.clone()))?;
+    genesis.check_owner(config)?;
+    certs::check_node_certificate(config, Some(&genesis))?;
+    let tls = read_tls(config)?;
+    let options =
+        wal::Options { segment_bytes: config.storage.segment_bytes, ..wal::Options::default() };
+    let io: Arc<dyn Io> = Arc::new(RealIo::new(data_dir).map_err(NodeError::io("open", data_dir))?);
+    if !Log::exists(&io)? {
+        let store = random_u128()?;
+        let identity =
+            wal::Identity { cluster: genesis.cluster.0, node: config.node.id.0, store };
+        Log::create(&io, identity, &options)?;
+    }
+    let (log, recovery) = Log::open(io, options)?;
+    check_identity(config, &genesis, &recovery)?;
+    let (last_index, last_term) = recovery.last;
+    tracing::info!(last_index, last_term, tail = ?recovery.tail, "log open");
+    let me = VoterId { node: config.node.id, store: StoreId(recovery.identity.store) };
+    let boot = replica_boot(config, &genesis, me, &recovery)?;
+    Ok(Boot {
+        me,
+        cluster: genesis.cluster.0,
+        epoch: wall_us(),
+        tls,
+        replica: Replica::new(now, boot),
+        log,
+        chat: chat::Genesis { owner_token_hash: Some(genesis.owner_token_hash) },
+    })
+}
+
+fn read_tls(config: &Config) -> Result<TlsOptions, NodeError> {
+    let read = |path: &Path| fs::read(path).map_err(NodeError::io("read", path));
+    Ok(TlsOptions {
+        ca_pem: read(&config.tls.ca)?,
+        cert_pem: read(&config.tls.cert)?,
+        key_pem: read(&config.tls.key)?,
+    })
+}
+
+/// The log must be this node's own: a directory copied from another host is refused untouched.
+fn check_identity(config: &Config, genesis: &Genesis, found: &Recovery) -> Result<(), NodeError> {
+    let identity = found.identity;
+    if identity.cluster == genesis.cluster.0 && identity.node == config.node.id.0 {
+        return Ok(());
+    }
+    Err(NodeError::ForeignData {
+        path: config.node.data_dir.clone(),
+        found: format!("node {} of cluster {:032x}", identity.node, identity.cluster),
+        wanted: format!("node {} of cluster {}", config.node.id, genesis.cluster),
+    })
+}
+
+fn replica_boot(
+    config: &Config,
+    genesis: &Genesis,
+    me: VoterId,
+    recovery: &Recovery,
+) -> Result<ReplicaBoot, NodeError> {
+    let configs = recovery
+        .configs
+        .iter()
+        .map(|entry| {
+            let decoded = ClusterConfig::decode(&entry.payload);
+            let config = decoded.map_err(|error| NodeError::UnreadableConfig {
+                index: entry.index,
+                reason: error.to_string(),
+            })?;
+            Ok((Index(entry.index), config))
+        })
+        .collect::<Result<Vec<_>, NodeError>>()?;
+    let (last_index, last_term) = recovery.last;
+    Ok(ReplicaBoot {
+        me,
+        genesis: genesis.config(),
+        hard_state: HardState {
+            term: Term(recovery.hard_state.term),
+            voted_for: recovery
+                .hard_state
+                .voted_for
+                .map(|vote| VoterId { node: NodeId(vote.node), store: StoreId(vote.store) }),
+        },
+        bindings: recovery
+            .bindings
+            .iter()
+            .map(|(node, store)| (NodeId(*node), StoreId(*store)))
+            .collect(),
+        first: Index(recovery.first_index),
+        last: EntryId { term: Term(last_term), index: Index(last_index) },
+        term_runs: recovery
+            .term_runs
+            .iter()
+            .map(|(index, term)| (Index(*index), Term(*term)))
+            .collect(),
+        configs,
+        ticket: Ticket(0),
+        seed: random_u64()?,
+        timing: Timing {
+            heartbeat: Micros::from_millis(config.timing.heartbeat_ms),
+            election_timeout: Micros::from_millis(config.timing.election_ms),
+            ..Timing::default()
+        },
+        limits: Limits::default(),
+    })
+}
+
+fn random_u64() -> Result<u64, NodeError> {
+    getrandom::u64().map_err(|error| {
+        let source = std::io::Error::other(error.to_string());
+        NodeError::System { action: "draw a random number", source }
+    })
+}
+
+fn random_u128() -> Result<u128, NodeError> {
+    Ok(u128::from(random_u64()?) << 64 | u128::from(random_u64()?))
+}
+
+/// A later start of the process has a greater epoch.
+fn wall_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
