@@ -67,9 +67,8 @@ pub struct DevArgs {
 /// `node init`
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Example:\n  node init --dir chat --name team --nodes \
-                        chat1.example.org,chat2.example.org:7500,192.0.2.7\n  \
-                        then copy chat/node-1 to chat1.example.org, and so on, and start \
-                        `node --config node.toml` in each copy.")]
+                  chat1.example.org,chat2.example.org:7500,192.0.2.7\n\nThen copy chat/node-1 to \
+                  chat1.example.org, and so on, and start `node --config node.toml` in each copy.")]
 pub struct InitArgs {
     /// The directory to make; it must not exist or be empty.
     #[arg(long, value_name = "DIR")]

@@ -29,6 +29,8 @@ use crate::{
     genesis::{ClusterId, Genesis, GenesisNode, VOTERS_MAX, random_u128, token_hash},
 };
 
+const DEV_SEGMENT_BYTES: u64 = 16 << 20;
+
 /// A cluster to be made.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -47,8 +49,8 @@ pub(crate) struct PlannedNode {
     pub(crate) peer: HostPort,
     /// The address to listen on, for both.
     pub(crate) listen: IpAddr,
-    /// Clients are served plain HTTP (loopback only).
-    pub(crate) plain: bool,
+    /// One of `node dev`: plain HTTP on loopback, and small segments, since all share a disk.
+    pub(crate) dev: bool,
 }
 
 /// The names in the directory of a cluster.
@@ -134,13 +136,13 @@ impl PlannedNode {
             Some(IpAddr::V6(_)) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
             Some(IpAddr::V4(_)) | None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         };
-        Self { id, peer, listen, plain: false }
+        Self { id, peer, listen, dev: false }
     }
 
     /// Where its clients reach it.
     pub(crate) fn client(&self) -> ClientUrl {
         let at = HostPort { host: self.peer.host.clone(), port: self.peer.port + 1 };
-        ClientUrl { https: !self.plain, at }
+        ClientUrl { https: !self.dev, at }
     }
 
     /// Its place in `[[cluster.nodes]]`.
@@ -255,7 +257,12 @@ fn node_toml(node: &PlannedNode, cluster_name: &str, listed: &[ClusterNode]) -> 
         .collect();
     let peer = SocketAddr::new(node.listen, node.peer.port);
     let client = SocketAddr::new(node.listen, node.peer.port + 1);
-    let tls_client = if node.plain { "off" } else { "cluster" };
+    let tls_client = if node.dev { "off" } else { "cluster" };
+    let storage = if node.dev {
+        format!("\n[storage]\nsegment_bytes = {DEV_SEGMENT_BYTES}\n")
+    } else {
+        String::new()
+    };
     format!(
         "# Node {id} of cluster {cluster_name}. Every other key, with its unit, default and bound, \
          is in node.example.toml.\n\n\
@@ -263,7 +270,7 @@ fn node_toml(node: &PlannedNode, cluster_name: &str, listed: &[ClusterNode]) -> 
          [cluster]\nname = \"{cluster_name}\"\n\n\
          {listed}\
          [listen]\npeer = \"{peer}\"\nclient = \"{client}\"\n\n\
-         [tls]\nca = \"ca.pem\"\ncert = \"node.pem\"\nkey = \"node.key\"\nclient = \"{tls_client}\"\n",
+         [tls]\nca = \"ca.pem\"\ncert = \"node.pem\"\nkey = \"node.key\"\nclient = \"{tls_client}\"\n{storage}",
         id = node.id,
     )
 }
@@ -271,7 +278,7 @@ fn node_toml(node: &PlannedNode, cluster_name: &str, listed: &[ClusterNode]) -> 
 fn chatctl_toml(plan: &Plan) -> String {
     let urls: Vec<String> =
         plan.nodes.iter().map(|node| format!("  \"{}\",\n", node.client())).collect();
-    let ca = if plan.nodes.iter().any(|node| node.plain) { "" } else { "ca = \"ca/ca.pem\"\n" };
+    let ca = if plan.nodes.iter().any(|node| node.dev) { "" } else { "ca = \"ca/ca.pem\"\n" };
     format!(
         "# chatctl --config FILE, or HOLDFAST_CONFIG. Paths are relative to this file.\n\
          endpoints = [\n{}]\n{ca}",

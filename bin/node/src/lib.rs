@@ -9,6 +9,7 @@ pub mod args;
 pub mod certs;
 pub mod config;
 pub mod genesis;
+mod dev;
 mod init;
 
 pub mod driver;

@@ -16,6 +16,7 @@ use crate::{
     args::{Cli, Command},
     certs,
     config::Config,
+    dev,
     genesis::GENESIS_VERSION,
     init, run, telemetry,
 };
@@ -58,13 +59,14 @@ fn command(cli: Cli) -> Result<(), NodeError> {
     }
     match (cli.config, cli.command) {
         (Some(file), _) => {
+            dev::follow_parent()?;
             let config = Config::load(&file)?;
             telemetry::start(config.log);
             run::run(config)
         }
         (None, Some(Command::Init(args))) => say(&init::command(&args)?),
         (None, Some(Command::Certs(command))) => say(&certs::command(&command)?),
-        (None, Some(Command::Dev(_))) => Err(NodeError::Usage("not built in".to_owned())),
+        (None, Some(Command::Dev(args))) => dev::command(&args),
         (None, None) => Err(NodeError::Usage("nothing to do: see `node --help`".to_owned())),
     }
 }
@@ -75,7 +77,7 @@ fn version() -> String {
 }
 
 /// An error and everything below it, each once.
-fn chain(error: &NodeError) -> String {
+pub(crate) fn chain(error: &NodeError) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
