@@ -109,9 +109,7 @@ impl Accounts {
 
     /// The ordinal of the next account; none when no more fit.
     pub(crate) fn next_ordinal(&self) -> Option<u32> {
-        (self.by_ordinal.len() < ACCOUNTS_MAX)
-            .then(|| u32::try_from(self.by_ordinal.len()).ok())
-            .flatten()
+        ordinal_after(self.by_ordinal.len())
     }
 
     pub(crate) fn insert(&mut self, id: AccountId, account: Account) {
@@ -122,4 +120,9 @@ impl Accounts {
         let same_id = self.by_id.insert(id, account);
         assert!(same_id.is_none(), "an entry makes one account");
     }
+}
+
+/// The ordinal of one more account than `count`, if it fits.
+pub(crate) fn ordinal_after(count: usize) -> Option<u32> {
+    if count < ACCOUNTS_MAX { u32::try_from(count).ok() } else { None }
 }

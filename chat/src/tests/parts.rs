@@ -1,0 +1,168 @@
+//! The parts below the fold, each against a plain model of itself.
+
+use std::{string::String, vec::Vec};
+
+use proptest::prelude::*;
+
+use crate::{
+    AccountId, ConversationId, Genesis, MessageId, State,
+    account::ordinal_after,
+    conversation::{Conversation, Kind},
+    glob::Glob,
+    limits::ACCOUNTS_MAX,
+    message::{Post, Posts},
+    tests::kit::{World, send},
+};
+
+const CONFIG: fn() -> ProptestConfig =
+    || ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+
+#[test]
+fn messages_are_found_across_chunks() {
+    // Chunks hold 512: before, at and after one boundary, then two.
+    for count in [0, 1, 511, 512, 513, 1024, 1500] {
+        let mut posts = Posts::new();
+        for seq in 1..=count {
+            // Ids 3, 6, 9 ..
+            let post = Post { index: 3 * seq, time_us: 10 * seq, author: 0 };
+            assert_eq!(posts.push(post), seq);
+        }
+        assert_eq!(posts.last_seq(), count);
+        assert_eq!(posts.get(0), None);
+        assert_eq!(posts.get(count + 1), None);
+        assert_eq!(posts.first_after(0), 1);
+        for seq in 1..=count {
+            assert_eq!(posts.get(seq).map(|post| { post.index }), Some(3 * seq));
+            assert_eq!(posts.seq_of(MessageId(3 * seq)), Some(seq));
+            assert_eq!(posts.seq_of(MessageId(3 * seq + 1)), None);
+            assert_eq!(posts.first_after(3 * seq - 1), seq);
+            assert_eq!(posts.first_after(3 * seq), seq + 1);
+        }
+    }
+}
+
+#[test]
+fn a_shared_chunk_is_not_changed_by_what_comes_after() {
+    let mut posts = Posts::new();
+    for seq in 1..=600 {
+        posts.push(Post { index: seq, time_us: seq, author: 0 });
+    }
+    let kept = posts.clone();
+    posts.push(Post { index: 601, time_us: 601, author: 0 });
+    assert_eq!((kept.last_seq(), posts.last_seq()), (600, 601));
+}
+
+#[test]
+fn accounts_are_bounded() {
+    assert_eq!(ordinal_after(0), Some(0));
+    assert_eq!(ordinal_after(ACCOUNTS_MAX - 1), u32::try_from(ACCOUNTS_MAX - 1).ok());
+    assert_eq!(ordinal_after(ACCOUNTS_MAX), None);
+}
+
+#[test]
+fn entries_that_are_no_commands_only_count() {
+    let mut state = State::new(Genesis::default());
+    let (hash, time_us) = (state.hash(), state.time_us());
+    state.skip(1);
+    state.skip(2);
+    assert_eq!((state.applied(), state.hash(), state.time_us()), (2, hash, time_us));
+}
+
+#[test]
+fn a_message_is_built_for_members_and_from_its_own_entry_only() {
+    let mut world = World::with(&["alice", "bob", "carol"]);
+    world.send("alice", "@bob", "hi").unwrap();
+    world.act("alice", send("@bob", ""));
+    let state = &world.state;
+    let (sent, refused) = (&world.log[3], &world.log[4]);
+    let view = state.message_of(world.id("bob"), 4, sent).unwrap();
+    assert_eq!((&*view.conversation, &*view.author, &*view.text), ("@alice", "alice", "hi"));
+    assert_eq!(
+        view.time_us,
+        state.history(world.id("bob"), ConversationId(4), crate::Window::Newest, 1).unwrap().items
+            [0]
+        .time_us
+    );
+    assert_eq!(state.message_of(world.id("carol"), 4, sent), None);
+    assert_eq!(state.message_of(world.id("bob"), 5, refused), None);
+    assert_eq!(state.message_of(world.id("bob"), 1, &world.log[0]), None);
+}
+
+/// Does `name` match, by the definition, in exponential time?
+fn matches_slowly(pattern: &[u8], name: &[u8]) -> bool {
+    match (pattern, name) {
+        ([], []) => true,
+        ([b'*', rest @ ..], _) => (0..=name.len()).any(|at| matches_slowly(rest, &name[at..])),
+        ([b'?', rest @ ..], [_, name @ ..]) => matches_slowly(rest, name),
+        ([one, rest @ ..], [other, name @ ..]) if one == other => matches_slowly(rest, name),
+        _ => false,
+    }
+}
+
+#[test]
+fn sets_in_patterns() {
+    for (pattern, name, expected) in [
+        ("[abc]", "b", true),
+        ("[abc]", "d", false),
+        ("[!abc]", "d", true),
+        ("[^abc]", "a", false),
+        ("[a-c]x", "cx", true),
+        ("[a-]", "-", true),
+        ("[]]", "]", true),
+        ("[!]]", "a", true),
+        ("x[0-9]*y", "x1y", true),
+        ("x[0-9]*y", "xay", false),
+        ("[A-C]", "b", true),
+    ] {
+        assert_eq!(Glob::parse(pattern).unwrap().matches(name), expected, "{pattern} {name}");
+    }
+    for wrong in ["[", "[]", "[a", "[!]", "[a-"] {
+        assert!(Glob::parse(wrong).is_err(), "{wrong}");
+    }
+}
+
+proptest! {
+    #![proptest_config(CONFIG())]
+
+    #[test]
+    fn patterns_match_as_defined(pattern in "[ab*?]{1,8}", name in "[ab]{0,8}") {
+        let glob = Glob::parse(&pattern).unwrap();
+        let expected = matches_slowly(pattern.as_bytes(), name.as_bytes());
+        prop_assert_eq!(glob.matches(&name), expected);
+        prop_assert!(!expected || name.starts_with(glob.literal_prefix()));
+    }
+
+    #[test]
+    fn any_pattern_is_judged(pattern: String, name in "[a-z0-9.-]{0,32}") {
+        if let Ok(glob) = Glob::parse(&pattern) {
+            glob.matches(&name);
+        }
+    }
+
+    /// Steps of 0 and 1 are sends of the two members, a higher one is a mark of the first member.
+    #[test]
+    fn unread_is_what_others_wrote_after_the_mark(steps in prop::collection::vec(0..40_u64, 0..200)) {
+        let (reader, other) = (AccountId(1), AccountId(2));
+        let mut conversation = Conversation::new(Kind::Direct(reader, other));
+        conversation.join(reader, 1);
+        conversation.join(other, 1);
+        let (mut authors, mut mark) = (Vec::new(), 0);
+        for step in steps {
+            let last = u64::try_from(authors.len()).unwrap();
+            if step < 20 {
+                let author = u32::try_from(step % 2).unwrap();
+                let post = Post { index: last + 2, time_us: last + 2, author };
+                conversation.post(if author == 0 { reader } else { other }, post);
+                authors.push(author);
+            } else {
+                let upto = mark + (step - 20) / 2;
+                mark = upto.min(last);
+                prop_assert_eq!(conversation.mark(reader, 0, upto).unwrap().0, mark);
+            }
+            let after = authors.iter().skip(usize::try_from(mark).unwrap());
+            let expected = after.filter(|author| **author == 1).count();
+            let unread = conversation.unread(&conversation.members[&reader]);
+            prop_assert_eq!(unread, u64::try_from(expected).unwrap());
+        }
+    }
+}
