@@ -21,6 +21,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, SanType, string::Ia5String,
 };
+use replication::quic::identity;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
@@ -163,8 +164,8 @@ impl Authority {
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.subject_alt_names = vec![
-            SanType::URI(ascii(&identity_uri(cluster, node))?),
-            SanType::DnsName(ascii(&peer_name(node))?),
+            SanType::URI(ascii(&identity::san_uri(cluster.0, node))?),
+            SanType::DnsName(ascii(&identity::server_name(node))?),
         ];
         for host in hosts {
             params.subject_alt_names.push(match host.parse::<IpAddr>() {
@@ -193,22 +194,6 @@ impl Authority {
     }
 }
 
-/// The identity of a node, as its certificate carries it.
-fn identity_uri(cluster: ClusterId, node: NodeId) -> String {
-    format!("holdfast://{cluster}/node/{node}")
-}
-
-/// The name by which its peers dial a node.
-fn peer_name(node: NodeId) -> String {
-    format!("node-{node}.holdfast")
-}
-
-fn parse_identity(uri: &str) -> Option<(ClusterId, NodeId)> {
-    let (cluster, node) = uri.strip_prefix("holdfast://")?.split_once("/node/")?;
-    let identity = (ClusterId::from_hex(cluster)?, NodeId(node.parse().ok()?));
-    (identity_uri(identity.0, identity.1) == uri).then_some(identity)
-}
-
 fn describe(certificate: &X509Certificate<'_>) -> Result<NodeCertificate, String> {
     let names = match certificate.subject_alternative_name() {
         Ok(Some(names)) => &names.value.general_names,
@@ -218,7 +203,7 @@ fn describe(certificate: &X509Certificate<'_>) -> Result<NodeCertificate, String
     let mut hosts = Vec::new();
     for name in names {
         if let GeneralName::URI(uri) = name {
-            identities.extend(parse_identity(uri));
+            identities.extend(identity::parse_san_uri(uri));
         } else if let GeneralName::DNSName(host) = name {
             hosts.push((*host).to_owned());
         } else if let GeneralName::IPAddress(bytes) = name {
@@ -231,7 +216,8 @@ fn describe(certificate: &X509Certificate<'_>) -> Result<NodeCertificate, String
             identities.len()
         ));
     };
-    let own_name = peer_name(node);
+    let cluster = ClusterId(cluster);
+    let own_name = identity::server_name(node);
     if !hosts.contains(&own_name) {
         return Err(format!("it lacks the name {own_name}: `node certs renew` makes it anew"));
     }

@@ -230,6 +230,9 @@ const REQUESTS_PER_S: Bounded =
     bounded("limits.requests_per_s", 20_000, 0, 1_000_000, "requests per second");
 const PASSWORD_HASHES: Bounded = bounded("limits.password_hashes", 2, 1, 64, "hashes");
 
+const _: () = assert!(wal::SEGMENT_BYTES_MIN <= SEGMENT_BYTES.min);
+const _: () = assert!(SEGMENT_BYTES.max <= wal::SEGMENT_BYTES_MAX);
+
 /// A segment is a whole number of these.
 pub const SEGMENT_ALIGN_BYTES: u64 = 4_096;
 /// The largest `node.toml` that is read.
@@ -237,7 +240,7 @@ pub const FILE_BYTES_MAX: u64 = 1 << 20;
 /// The largest node number.
 pub const NODE_ID_MAX: u64 = 65_535;
 /// The most `[[cluster.nodes]]`.
-pub const CLUSTER_NODES_MAX: usize = 64;
+pub const CLUSTER_NODES_MAX: usize = replication::MEMBERS_MAX;
 /// The longest cluster name.
 pub const CLUSTER_NAME_BYTES_MAX: usize = 32;
 

@@ -202,18 +202,6 @@ impl Genesis {
     }
 }
 
-impl ClusterId {
-    /// From 32 hexadecimal digits.
-    #[must_use]
-    pub fn from_hex(text: &str) -> Option<Self> {
-        let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if text.len() != 32 || !text.bytes().all(hex) {
-            return None;
-        }
-        u128::from_str_radix(text, 16).ok().map(Self)
-    }
-}
-
 impl fmt::Display for ClusterId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
@@ -341,14 +329,6 @@ mod tests {
         let error = Genesis::load(dir.path()).unwrap_err();
         assert_eq!(error.exit_code(), 4);
         assert!(error.to_string().contains("genesis is damaged: it is cut short"), "{error}");
-    }
-
-    #[test]
-    fn a_cluster_id_is_32_digits() {
-        let id = ClusterId(0x0123_4567_89ab_cdef);
-        assert_eq!(ClusterId::from_hex(&id.to_string()), Some(id));
-        assert_eq!(ClusterId::from_hex("+123456789abcdef0123456789abcdef"), None);
-        assert_eq!(ClusterId::from_hex("12"), None);
     }
 
     fn sample(count: usize) -> Genesis {

@@ -73,7 +73,10 @@ fn command(cli: Cli) -> Result<(), NodeError> {
 
 fn version() -> String {
     let version = env!("CARGO_PKG_VERSION");
-    format!("node {version} (genesis format {GENESIS_VERSION})\n")
+    let protocol = String::from_utf8_lossy(replication::quic::identity::ALPN);
+    format!(
+        "node {version}\ngenesis format {GENESIS_VERSION}\nnode protocol {protocol}\nclient API v1\n"
+    )
 }
 
 /// An error and everything below it, each once.

@@ -12,8 +12,8 @@ use std::{
 /// The peer port when none is written; the client port is the next one.
 pub const PEER_PORT_DEFAULT: u16 = 7410;
 
-/// The longest DNS name (RFC 1035).
-const HOST_BYTES_MAX: usize = 253;
+/// The longest host: as a URL it still fits where the log keeps it. DNS allows 253.
+const HOST_BYTES_MAX: usize = replication::ADDRESS_BYTES_MAX - "https://[]:65535".len();
 
 /// A host and a port.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -201,7 +201,18 @@ fn the_list_of_nodes_is_bounded() {
     };
     assert_eq!(nodes(CLUSTER_NODES_MAX).unwrap().cluster.nodes.len(), CLUSTER_NODES_MAX);
     let wrong = nodes(CLUSTER_NODES_MAX + 1).unwrap_err().to_string();
-    assert!(wrong.ends_with("65 nodes are listed; allowed: 1 to 64"), "{wrong}");
+    assert!(wrong.ends_with("17 nodes are listed; allowed: 1 to 16"), "{wrong}");
+}
+
+#[test]
+fn a_host_is_as_long_as_the_log_can_keep() {
+    let label = "a".repeat(59);
+    let longest = format!("{label}.{label}.{label}.{}", "a".repeat(59));
+    assert_eq!(longest.len(), 239);
+    let at = HostPort::parse_or_port(&longest, 65_535).unwrap();
+    assert!(ClientUrl { https: true, at }.to_string().len() <= replication::ADDRESS_BYTES_MAX);
+    assert_eq!(HostPort::parse_or_port(&format!("{longest}a"), 65_535), None);
+    assert_eq!(HostPort::parse_or_port(&"a".repeat(64), 65_535), None);
 }
 
 #[test]
