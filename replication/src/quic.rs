@@ -6,18 +6,23 @@
 //! Every queue and every frame has a bound; no peer, and no stranger, can make this module panic.
 
 use core::fmt;
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use election::{NodeId, VoterId};
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 
+use self::{error::CloseCode, identity::Credentials, peer::Node};
 use crate::{Lane, LinkEvent, Message, codec::Packet};
 
+mod endpoint;
 mod error;
 pub mod identity;
+mod lane;
+mod link;
+mod peer;
 
-pub use error::StartError;
+pub use error::{StartError, TlsError};
 
 /// What the transport tells the driver.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,7 +106,9 @@ pub struct QueueBounds {
 
 /// The transport of one node. Dropping it closes every connection.
 #[derive(Debug)]
-pub struct Transport {}
+pub struct Transport {
+    node: Arc<Node>,
+}
 
 impl Transport {
     /// Bind the port and listen. Nobody is dialled or let in before [`Self::set_peers`]. Must be
@@ -110,45 +117,69 @@ impl Transport {
     /// # Errors
     /// When the port cannot be had or the certificates are not fit for this node.
     pub fn start(options: Options) -> Result<Self, StartError> {
-        drop(options);
-        Ok(Self {})
+        let runtime = Handle::try_current()?;
+        let credentials = Credentials::load(&options.tls, options.cluster, options.me.node)?;
+        let (endpoint, local) = endpoint::bind(&options, &credentials)?;
+        let node = Arc::new(Node::new(options, endpoint, local, credentials, runtime));
+        node.runtime.spawn(endpoint::accept(Arc::clone(&node)));
+        Ok(Self { node })
     }
 
     /// Dial these (`HOST:PORT`) and let no others in. Connections to nodes that are no longer named
     /// are closed. This node itself may be among them.
     pub fn set_peers(&self, peers: Vec<(NodeId, String)>) {
-        drop(peers);
+        self.node.set_peers(peers);
     }
 
     /// Send, or drop: when there is no connection, when the peer is another identity than `to`, or
     /// when the lane is full. Never blocks.
     pub fn send(&self, to: VoterId, lane: Lane, packet: Packet) {
-        drop((to, lane, packet));
+        self.node.send(to, lane, &packet);
+    }
+
+    /// Take new certificates for all connections from now on; those that stand are kept.
+    ///
+    /// # Errors
+    /// When they are not fit for this node; then the old ones stay.
+    pub fn set_tls(&self, tls: &TlsOptions) -> Result<(), StartError> {
+        let credentials = Credentials::load(tls, self.node.cluster, self.node.me.node)?;
+        self.node.endpoint.set_server_config(Some(endpoint::server_config(&credentials)?));
+        self.node.set_credentials(credentials);
+        Ok(())
     }
 
     /// Close every connection and say why; with `stepped_down` the peers get
     /// [`LinkEvent::SteppedDown`], else [`LinkEvent::Lost`]. Nothing is sent or delivered after.
     /// [`Self::closed`] waits until the peers have been told.
     pub fn close(&self, stepped_down: bool) {
-        let _ = stepped_down;
+        self.node.close(if stepped_down { CloseCode::SteppedDown } else { CloseCode::Stopped });
     }
 
     /// Wait, after [`Self::close`], until the peers have been told or cannot be reached. Takes three
-    /// round trips at most; give it a deadline.
+    /// probe timeouts at most; give it a deadline.
     pub fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
-        core::future::ready(())
+        let endpoint = self.node.endpoint.clone();
+        async move { endpoint.wait_idle().await }
     }
 
     /// The round-trip time to a connected peer.
     #[must_use]
     pub fn rtt(&self, peer: NodeId) -> Option<Duration> {
-        let _ = peer;
-        None
+        Some(self.node.link(peer)?.connection.rtt())
     }
 
     /// Where it listens: the port that was chosen when port 0 was asked for.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        SocketAddr::from(([0, 0, 0, 0], 0))
+        self.node.local
     }
 }
+
+impl Drop for Transport {
+    fn drop(&mut self) {
+        self.close(false);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! Real sockets on loopback, with certificates made for each test.
+
+mod kit;
+mod links;
+mod refusals;
+mod start;
