@@ -44,7 +44,7 @@ use crate::{
 };
 
 /// Most items that a node gives in one answer.
-pub(crate) const PAGE_ITEMS_MAX: u64 = 200;
+pub(crate) const PAGE_ITEMS_MAX: u64 = chat::limits::PAGE_MAX as u64;
 /// How long a TCP connection may take to come up.
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
 /// The first and the longest pause between two rounds.

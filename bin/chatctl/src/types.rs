@@ -56,16 +56,14 @@ impl FromStr for Target {
     }
 }
 
-/// A name in the shape that can stand in a path; the node decides whether it is in bounds.
+/// A name with its case folded.
 pub(crate) fn checked_name(name: &str) -> Result<String, ClientError> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(plain) {
-        return Ok(name.to_ascii_lowercase());
-    }
-    Err(ClientError::usage_hint(
-        format!("{name:?} is not a name"),
-        "a name is 1 to 32 of a-z 0-9 . _ - and starts with a letter or digit",
-    ))
+    chat::limits::name(name).map_err(|_invalid| {
+        ClientError::usage_hint(
+            format!("{name:?} is not a name"),
+            "a name is 1 to 32 of a-z 0-9 . _ - and starts with a letter or digit",
+        )
+    })
 }
 
 /// Log indexes travel as decimal text; a plain number is understood too.

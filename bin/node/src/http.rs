@@ -47,6 +47,11 @@ const INDEX: HeaderName = HeaderName::from_static("holdfast-index");
 const AGE_MS: HeaderName = HeaderName::from_static("holdfast-age-ms");
 const TIME: HeaderName = HeaderName::from_static("holdfast-time");
 
+tokio::task_local! {
+    /// How long the client of the request being answered waits for the answer.
+    static PATIENCE: Duration;
+}
+
 /// How the client API is served.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -130,9 +135,11 @@ impl Api {
         }
     }
 
-    /// When a request begun now is given up.
+    /// When a request begun now is given up: never later than its client does, so that the client learns whether
+    /// anything was done.
     fn deadline(&self) -> Instant {
-        Instant::now() + self.request_timeout
+        let patience = PATIENCE.try_get().unwrap_or(self.request_timeout);
+        Instant::now() + patience.min(self.request_timeout)
     }
 
     /// Waits until the state here holds everything acknowledged anywhere before this call.
@@ -170,8 +177,9 @@ async fn frame(State(api): State<Api>, mut request: Request, next: Next) -> Resp
     let is_stale = request::asks_stale(request.uri().query());
     let mut response = match begin(&api, &mut request) {
         Err(refusal) => refusal.into_response(),
-        Ok((place, key)) => {
-            let mut response = next.run(request).await;
+        Ok(Begun { place, key, patience }) => {
+            let patience = patience.unwrap_or(api.request_timeout);
+            let mut response = PATIENCE.scope(patience, next.run(request)).await;
             drop(place);
             if let Some(value) = key {
                 response.headers_mut().insert(request::IDEMPOTENCY_KEY, value);
@@ -192,16 +200,22 @@ async fn frame(State(api): State<Api>, mut request: Request, next: Next) -> Resp
     response
 }
 
-type Begun = (tokio::sync::OwnedSemaphorePermit, Option<HeaderValue>);
+/// What a request holds while it is answered, and what its head said.
+struct Begun {
+    place: tokio::sync::OwnedSemaphorePermit,
+    key: Option<HeaderValue>,
+    patience: Option<Duration>,
+}
 
 fn begin(api: &Api, request: &mut Request) -> Result<Begun, Refusal> {
     let size = usize::try_from(request.body().size_hint().upper().unwrap_or(u64::MAX));
     let size = size.unwrap_or(usize::MAX).clamp(limits::REQUEST_BYTES_MIN, limits::BODY_BYTES_MAX);
     let place = api.room.take(size)?;
+    let patience = request::patience(request.headers())?;
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
-        return Ok((place, None));
+        return Ok(Begun { place, key: None, patience });
     }
     let key = request::Key::of(request.headers(), &api.service)?;
     request.extensions_mut().insert(key);
-    Ok((place, HeaderValue::from_str(&key.0.to_string()).ok()))
+    Ok(Begun { place, key: HeaderValue::from_str(&key.0.to_string()).ok(), patience })
 }

@@ -21,6 +21,8 @@ use crate::{ClientError, types::FailureBody};
 /// How long the first round waits for one node; doubled per round up to the maximum.
 pub(super) const TRY_MIN: Duration = Duration::from_millis(1_500);
 const TRY_MAX: Duration = Duration::from_secs(6);
+/// What is kept of that for the answer's way back.
+const ANSWER_TIME: Duration = Duration::from_millis(300);
 /// Bytes of the largest answer that is read: 200 messages of 16 KiB, escaped, fit well.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
 
@@ -136,7 +138,7 @@ impl Client {
         limit: Duration,
     ) -> Verdict {
         let endpoint = self.inner.endpoints.get(at);
-        let request = self.request(at, call, key);
+        let request = self.request(at, call, key).header("holdfast-timeout-ms", patience_ms(limit));
         let exchange = async {
             let response = request.send().await?;
             let (status, headers) = (response.status(), response.headers().clone());
@@ -203,6 +205,13 @@ impl Client {
             self.saw(index);
         }
     }
+}
+
+/// How long the node may take: a little less than is waited for its answer, so that it can still say
+/// whether anything was done.
+fn patience_ms(limit: Duration) -> u64 {
+    let spared = (limit / 4).min(ANSWER_TIME);
+    u64::try_from((limit - spared).as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The body, or none when it is larger than any answer may be.

@@ -97,7 +97,7 @@ pub(super) async fn users(
             app.output.item(user, &text)?;
         }
         after = page.next;
-        if after.is_none() || page.items.is_empty() {
+        if after.is_none() {
             return Ok(());
         }
     }

@@ -14,7 +14,7 @@ pub(super) async fn list(app: &App, glob: Option<&str>) -> Result<(), ClientErro
             app.output.item(channel, &text(channel))?;
         }
         after = page.next;
-        if after.is_none() || page.items.is_empty() {
+        if after.is_none() {
             return Ok(());
         }
     }
@@ -58,7 +58,7 @@ pub(super) async fn members(app: &App, name: &str) -> Result<(), ClientError> {
             app.output.item(user, &visible(&user.name))?;
         }
         after = page.next;
-        if after.is_none() || page.items.is_empty() {
+        if after.is_none() {
             return Ok(());
         }
     }

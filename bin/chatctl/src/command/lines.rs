@@ -14,8 +14,7 @@ use crate::{ClientError, Stop, StreamSummary, Target};
 
 /// Lines that are read ahead of the network.
 const LINES_AHEAD_MAX: usize = 256;
-/// Bytes of one line; the cluster's own bound is lower.
-const LINE_BYTES_MAX: usize = 64 << 10;
+const LINE_BYTES_MAX: usize = chat::limits::TEXT_BYTES_MAX;
 
 pub(super) async fn send_lines(app: &App, to: &Target) -> Result<(), ClientError> {
     let client = app.client()?;
@@ -117,7 +116,14 @@ fn read_lines(
             let message = format!("line {number} of stdin is no UTF-8: {error}");
             ClientError::usage_hint(message, "the lines before it are sent")
         })?;
-        if !text.is_empty() && !take(text.to_owned()) {
+        if text.is_empty() {
+            continue;
+        }
+        chat::limits::text(text).map_err(|rejection| {
+            let message = format!("line {number} of stdin: {}", rejection.message());
+            ClientError::usage_hint(message, "the lines before it are sent")
+        })?;
+        if !take(text.to_owned()) {
             break;
         }
     }
@@ -169,6 +175,9 @@ mod tests {
     #[test]
     fn what_is_no_text_ends_the_input() {
         let (taken, result) = lines(b"ok\n\xff\n");
+        assert_eq!(taken, ["ok"]);
+        assert_eq!(result.unwrap_err().exit_code(), 2);
+        let (taken, result) = lines(b"ok\n\x1b[2J\n");
         assert_eq!(taken, ["ok"]);
         assert_eq!(result.unwrap_err().exit_code(), 2);
     }

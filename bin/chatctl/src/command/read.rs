@@ -154,12 +154,11 @@ async fn all_conversations(client: &Client) -> Result<Vec<Conversation>, ClientE
     let mut after = None;
     loop {
         let page = client.conversations(after.as_deref()).await?;
-        let is_last = page.items.is_empty() || page.next.is_none();
         all.extend(page.items);
-        if is_last {
+        after = page.next;
+        if after.is_none() {
             return Ok(all);
         }
-        after = page.next;
     }
 }
 

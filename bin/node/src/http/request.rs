@@ -1,6 +1,8 @@
 //! How a request is read: body, query and path with this API's own answers to what is malformed, the key that
 //! makes a write happen once, and how fresh an answer has to be.
 
+use std::time::Duration;
+
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Query, Request, rejection::BytesRejection},
@@ -17,6 +19,18 @@ use crate::service::Service;
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The index that the client has seen: the answer is not older.
 pub(super) const MIN_INDEX: HeaderName = HeaderName::from_static("holdfast-min-index");
+
+/// How long the client waits for the answer, in milliseconds: the node answers before that, if only with 503 or 504.
+pub(super) const TIMEOUT_MS: HeaderName = HeaderName::from_static("holdfast-timeout-ms");
+
+/// Reads how long the client waits, if it says so.
+pub(super) fn patience(headers: &HeaderMap) -> Result<Option<Duration>, Refusal> {
+    let Some(value) = headers.get(TIMEOUT_MS) else { return Ok(None) };
+    let time_ms = value.to_str().ok().and_then(|text| text.parse().ok());
+    time_ms.map(|time_ms| Some(Duration::from_millis(time_ms))).ok_or_else(|| {
+        Refusal::malformed("Holdfast-Timeout-Ms is a number of milliseconds in decimal")
+    })
+}
 
 /// A JSON body. An unknown field, a wrong type, a byte too many: each is an answer of its own, and nothing is done.
 pub(super) struct Body<T>(pub(super) T);
