@@ -1,6 +1,9 @@
 //! What can go wrong with a log, said so that someone can act on it: which file, which byte, what to do.
 
-use std::{fmt, io, path::PathBuf};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 /// Why the log cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +63,14 @@ pub enum Error {
     /// A write or sync failed before; what reached the disk is not known. Only a restart finds out.
     #[error("the log stopped after a failed write or sync; restart the node")]
     Poisoned,
+    /// The manifest cannot list another segment.
+    #[error("{path} lists {limit} segments, and that is all it can")]
+    TooManySegments {
+        /// The manifest.
+        path: PathBuf,
+        /// How many it can list.
+        limit: usize,
+    },
     /// An option is out of its bounds.
     #[error("option {name} = {value} is out of bounds: {rule}")]
     Options {
@@ -70,6 +81,20 @@ pub enum Error {
         /// What it must be.
         rule: &'static str,
     },
+}
+
+impl Error {
+    /// For `map_err`: `action` on `path` failed.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Self {
+        move |source| Self::Io { action, path: path.to_path_buf(), source }
+    }
+
+    /// Is the disk full?
+    pub(crate) fn is_full(&self) -> bool {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(self, Self::Io { source, .. }
+            if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge))
+    }
 }
 
 /// What is wrong with the bytes.

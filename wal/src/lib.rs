@@ -1,19 +1,48 @@
 //! The storage engine: an append-only, checksummed, group-committed log on one disk.
+//!
+//! An operation has a ticket. Once a ticket is called durable, it and all before it are on the disk and
+//! every later opening finds them, in order, or says that the disk has lost or changed them. Nothing
+//! else is ever found: no part of an operation that another one did not follow, no byte that was not
+//! written.
+//!
+//! ```text
+//! stage -> line --write--> active segment --sync--> durable       readers: memory, else segments
+//!                          | header | batch | batch | zeros ... |
+//! ```
+//!
+//! What is on disk, byte by byte, and how the end of a log is judged: `FORMAT.md`.
 
 mod entry;
+mod op;
+
+mod log;
+mod reader;
+mod writer;
+
+mod recovery;
+mod replay;
+mod view;
+
+mod batch;
+mod manifest;
+mod segment;
+mod slots;
+mod vote;
+
+mod codec;
 mod error;
 mod io;
-mod log;
-mod op;
 mod options;
-mod recovery;
-mod writer;
 
 pub use entry::{Entry, EntryKind};
 pub use error::{Damage, Error};
 pub use io::{File, Io, Lock, RealIo};
-pub use log::{Log, Reader};
+pub use log::{BINDINGS_MAX, Log};
 pub use op::{HardState, Identity, Op, Vote};
 pub use options::{Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+pub use reader::Reader;
 pub use recovery::{Recovery, TailVerdict};
 pub use writer::{Busy, OnDurable, Writer};
+
+#[cfg(test)]
+mod tests;

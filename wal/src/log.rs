@@ -1,119 +1,565 @@
-//! The engine.
+//! The engine: one owner, no thread, no clock. The writer thread drives it in production, the simulator
+//! directly.
+//!
+//! What always holds: a ticket counts as durable only after its batch, every batch before it and, when
+//! term or vote changed, the vote file are synced; after a failed write or sync nothing is tried again
+//! (research F1); a segment is in the manifest before its first batch is written.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io::ErrorKind,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+};
 
-use crate::{Entry, Error, Identity, Io, Op, Options, Recovery};
+use crate::{
+    Error, HardState, Identity, Io, Lock, Op, Options, Reader, Recovery,
+    batch::{
+        BatchKind, Encoder, FRAME_HEADER_BYTES, HEADER_BYTES, Place, Record, SECTOR_BYTES,
+        batch_bytes,
+    },
+    codec::{len_u64, to_usize},
+    error::Damage,
+    manifest::{Listed, MANIFEST, Manifest, ManifestFile, SEGMENTS_MAX},
+    recovery::{self, Recovered},
+    segment::{self, DATA_OFFSET, START_BYTES_MAX, Segment},
+    view::{Pending, Shared, Terms, View, ViewBounds},
+    vote::{VOTE, VoteFile, VoteState},
+};
 
-/// The engine: one owner, no thread, no clock. The writer thread drives it in production, the
-/// simulator directly.
+/// The lock file's name.
+const LOCK: &str = "LOCK";
+/// How many nodes can be bound: a segment start holds them all.
+pub const BINDINGS_MAX: usize = 256;
+/// Kept free at the end of every segment, for the batch that says "stopped in order".
+const CLEAN_BYTES: u64 = SECTOR_BYTES as u64;
+/// After there was no room for a spare, this much is written before the next attempt.
+const SPARE_RETRY_BYTES: u64 = 1024 * 1024;
+
+const _: () = assert!(
+    batch_bytes((BINDINGS_MAX + 1) * (FRAME_HEADER_BYTES + 24)) <= START_BYTES_MAX,
+    "a segment start holds hard state and all bindings"
+);
+
+/// The engine.
 #[derive(Debug)]
-pub struct Log {}
+pub struct Log {
+    io: Arc<dyn Io>,
+    options: Options,
+    shared: Arc<Shared>,
+    manifest_file: ManifestFile,
+    manifest: Manifest,
+    vote_file: VoteFile,
+    /// What the vote file says.
+    voted: HardState,
+    active: Option<Active>,
+    ready: VecDeque<Arc<Segment>>,
+    /// A spare is being made elsewhere.
+    spare_is_due: bool,
+    /// Set to have it given up.
+    cancel: Arc<AtomicBool>,
+    /// Bytes to write before the next spare is asked for.
+    spare_wait_bytes: u64,
+    /// The state as of the newest batch written.
+    written: Written,
+    durable_seq: u64,
+    durable_ticket: u64,
+    encoder: Encoder,
+    /// Scratch: what goes into the batch being written, and where each frame of it lies.
+    taken: Vec<Pending>,
+    offsets: Vec<u64>,
+    /// Held as long as the log is open.
+    _lock: Box<dyn Lock>,
+}
+
+#[derive(Debug)]
+struct Active {
+    segment: Arc<Segment>,
+    /// Where the next batch goes.
+    end: u64,
+    /// Something was written since the last sync.
+    is_dirty: bool,
+}
+
+#[derive(Debug)]
+struct Written {
+    seq: u64,
+    chain: u32,
+    ticket: u64,
+    terms: Terms,
+    hard_state: HardState,
+    bindings: BTreeMap<u64, u128>,
+}
+
+/// A segment to be made, by whoever has the time.
+#[derive(Debug)]
+pub(crate) struct SpareJob {
+    io: Arc<dyn Io>,
+    identity: Identity,
+    listed: Listed,
+    cancel: Arc<AtomicBool>,
+}
+
+/// A job's result.
+#[derive(Debug)]
+pub(crate) struct Spare {
+    listed: Listed,
+    made: Result<Option<Segment>, Error>,
+}
+
+impl SpareJob {
+    pub(crate) fn run(self) -> Spare {
+        let made = segment::make(&*self.io, &self.identity, &self.listed, &self.cancel);
+        if !matches!(made, Ok(Some(_))) {
+            segment::unmake(&*self.io, self.listed.id);
+        }
+        Spare { listed: self.listed, made }
+    }
+}
 
 impl Log {
-    /// Make a log in an empty directory. A half-made one is made anew.
+    /// Make a log in a directory that has none. What a crash left half-made is made anew; until this
+    /// returns, `identity` must not be used for anything.
     ///
     /// # Errors
-    /// When a log is there already, or something fails.
+    /// When a log is there already, the options are out of bounds, or something fails.
     pub fn create(io: &Arc<dyn Io>, identity: Identity, options: &Options) -> Result<(), Error> {
-        let _ = (io, identity, options);
-        Err(Error::Poisoned)
+        options.check()?;
+        let io = &**io;
+        let _lock = take_lock(io)?;
+        if holds_log(io)? {
+            return Err(Error::Exists { path: io.path(MANIFEST.name) });
+        }
+        for name in list(io)? {
+            if name == VOTE.name || name == MANIFEST.name || segment::id_of(&name).is_some() {
+                io.remove(&name).map_err(Error::io("remove", &io.path(&name)))?;
+            }
+        }
+        let state = VoteState { identity, hard_state: HardState::default(), durable_seq: 0 };
+        VoteFile::create(io, &state)?;
+        let first = Listed { id: 1, capacity: options.small(), epoch: 0, first_seq: 0 };
+        segment::make(io, &identity, &first, &AtomicBool::new(false))?;
+        // The manifest comes last: what it lists is durable, and without it there is no log.
+        let segments = vec![first];
+        let manifest = Manifest { identity, epoch: 0, durable_seq: 0, next_segment: 2, segments };
+        ManifestFile::create(io, &manifest)?;
+        io.sync_dir().map_err(Error::io("sync", &io.path("")))
     }
 
-    /// Is there a log? A half-made one is none.
+    /// Is there a log, whole or damaged? What a crash left half-made is none.
     ///
     /// # Errors
     /// When the directory cannot be read.
     pub fn exists(io: &Arc<dyn Io>) -> Result<bool, Error> {
-        Ok(io.list().is_err())
+        holds_log(&**io)
     }
 
-    /// Take the lock, read everything, cut a torn tail.
+    /// Take the lock, read everything, cut a torn end.
     ///
     /// # Errors
-    /// When the log is held by another, damaged, or something fails.
+    /// When there is no log, it is held by another or damaged, the options are out of bounds, or
+    /// something fails.
     pub fn open(io: Arc<dyn Io>, options: Options) -> Result<(Self, Recovery), Error> {
-        drop((io, options));
-        Err(Error::Poisoned)
+        options.check()?;
+        let lock = take_lock(&*io)?;
+        let (mut manifest_file, mut manifest) = ManifestFile::open(&*io)?;
+        let (vote_file, vote) = VoteFile::open(&*io)?;
+        if vote.identity != manifest.identity {
+            let path = io.path(VOTE.name);
+            return Err(Error::Damaged { path, offset: 0, damage: Damage::Misplaced });
+        }
+        let recovered = recovery::recover(&*io, &manifest, &vote)?;
+        let orphans = recovery::orphans(&*io, &manifest)?;
+        manifest.epoch += 1;
+        manifest.durable_seq = recovered.replay.seq;
+        for listed in &mut manifest.segments {
+            listed.first_seq = recovered.first_seqs.get(&listed.id).copied().unwrap_or(0);
+        }
+        manifest_file.store(&manifest)?;
+        for id in orphans {
+            let name = segment::name_of(id);
+            io.remove(&name).map_err(Error::io("remove", &io.path(&name)))?;
+        }
+        let recovery = report(&recovered, &manifest);
+        let Recovered { replay, active, ready, .. } = recovered;
+        let bounds = ViewBounds {
+            tail_cache_bytes: options.tail_cache_bytes,
+            entry_bytes_max: options.entry_bytes_max,
+        };
+        let written = Written {
+            seq: replay.seq,
+            chain: replay.chain,
+            ticket: 0,
+            terms: replay.terms.clone(),
+            hard_state: replay.hard_state,
+            bindings: replay.bindings,
+        };
+        let view = View::new(bounds, replay.terms, replay.hard_state, replay.positions);
+        let log = Self {
+            io,
+            options,
+            shared: Arc::new(Shared::new(view)),
+            manifest_file,
+            manifest,
+            vote_file,
+            voted: vote.hard_state,
+            active: active.map(|(segment, end)| Active { segment, end, is_dirty: false }),
+            ready: ready.into(),
+            spare_is_due: false,
+            cancel: Arc::new(AtomicBool::new(false)),
+            spare_wait_bytes: 0,
+            durable_seq: written.seq,
+            written,
+            durable_ticket: 0,
+            encoder: Encoder::default(),
+            taken: Vec::new(),
+            offsets: Vec::new(),
+            _lock: lock,
+        };
+        Ok((log, recovery))
     }
 
-    /// Put `op` in line. Tickets are dense and ascending; the first may be any. Readers see the
-    /// entries from now on.
+    /// Put `op` in line. Tickets are dense and ascending; the first of a run may be any from 1 on. Readers
+    /// see entries from now on.
+    ///
+    /// # Panics
+    /// When the operation cannot follow: a ticket out of order, an index that leaves a gap, a term that
+    /// goes back, a second vote in a term, an entry that is too large or fails its checksum.
     pub fn stage(&mut self, ticket: u64, op: Op) {
-        drop((ticket, op));
+        self.shared.lock().stage(ticket, op);
     }
 
-    /// Write everything staged: one batch and one `pwrite` unless it exceeds a bound or a segment.
+    /// Write everything in line: one batch and one `pwrite`, unless a bound or the end of a segment
+    /// divides it. A truncation and what is appended after it in one batch take effect together.
     ///
     /// # Errors
-    /// [`Error::Io`] the first time, [`Error::Poisoned`] ever after.
+    /// What failed the first time; [`Error::Poisoned`] ever after.
     pub fn write(&mut self) -> Result<(), Error> {
-        Err(Error::Poisoned)
+        self.guarded(Self::write_all)
     }
 
     /// Make everything written durable. Returns the newest durable ticket; 0 when there is none.
     ///
     /// # Errors
-    /// [`Error::Io`] the first time, [`Error::Poisoned`] ever after.
+    /// What failed the first time; [`Error::Poisoned`] ever after.
     pub fn sync(&mut self) -> Result<u64, Error> {
-        Err(Error::Poisoned)
+        self.guarded(Self::sync_all)
     }
 
-    /// Make the spare segments that are missing, here and now. The writer has a thread for this.
+    /// Make the spare segments that are missing, here and now. The writer has a thread for this. Without
+    /// room on the disk there will be fewer.
     ///
     /// # Errors
-    /// When something other than space fails.
+    /// What failed the first time; [`Error::Poisoned`] ever after.
     pub fn prepare_spares(&mut self) -> Result<(), Error> {
-        Err(Error::Poisoned)
+        while let Some(job) = self.spare_job() {
+            self.adopt(job.run())?;
+        }
+        Ok(())
     }
 
     /// A reader.
     #[must_use]
     pub fn reader(&self) -> Reader {
-        Reader {}
+        Reader::new(Arc::clone(&self.shared))
     }
 
-    /// Write and sync what is staged, and say in the log that nothing is missing.
+    /// Write and sync what is in line, and say in the log that nothing is missing.
     ///
     /// # Errors
-    /// As `write` and `sync`.
-    pub fn close(self) -> Result<(), Error> {
+    /// What failed the first time; [`Error::Poisoned`] ever after.
+    pub fn close(mut self) -> Result<(), Error> {
+        self.write()?;
+        self.sync()?;
+        self.guarded(Self::write_clean)
+    }
+
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Set it to have a spare that is being made given up.
+    pub(crate) const fn cancel(&self) -> &Arc<AtomicBool> {
+        &self.cancel
+    }
+
+    /// Where the log is, for messages.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.io.path("")
+    }
+
+    pub(crate) const fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The next spare to be made, if one is wanted and none is being made.
+    pub(crate) fn spare_job(&mut self) -> Option<SpareJob> {
+        let wanted = self.ready.len() < self.options.spare_segments
+            && self.manifest.segments.len() < SEGMENTS_MAX;
+        if !wanted || self.spare_is_due || self.spare_wait_bytes > 0 {
+            return None;
+        }
+        self.spare_is_due = true;
+        Some(self.job(self.options.segment_bytes))
+    }
+
+    /// Take up a spare: from now on it belongs to the log.
+    pub(crate) fn adopt(&mut self, spare: Spare) -> Result<(), Error> {
+        self.spare_is_due = false;
+        match spare.made {
+            Err(error) if error.is_full() => {
+                self.spare_wait_bytes = SPARE_RETRY_BYTES;
+                Ok(())
+            }
+            Ok(None) => Ok(()),
+            made => self.guarded(|log| log.enlist(spare.listed, made?)),
+        }
+    }
+
+    fn job(&mut self, capacity: u64) -> SpareJob {
+        let id = self.manifest.next_segment;
+        self.manifest.next_segment += 1;
+        let listed = Listed { id, capacity, epoch: self.manifest.epoch, first_seq: 0 };
+        SpareJob {
+            io: Arc::clone(&self.io),
+            identity: self.manifest.identity,
+            listed,
+            cancel: Arc::clone(&self.cancel),
+        }
+    }
+
+    fn enlist(&mut self, listed: Listed, made: Option<Segment>) -> Result<(), Error> {
+        let segment = made.expect("only spares are given up");
+        self.manifest.segments.push(listed);
+        self.manifest.durable_seq = self.durable_seq;
+        self.manifest_file.store(&self.manifest)?;
+        self.ready.push_back(Arc::new(segment));
+        Ok(())
+    }
+
+    /// Run `step` unless something failed before; if it fails, nothing will run after it.
+    fn guarded<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        if self.shared.lock().poisoned {
+            return Err(Error::Poisoned);
+        }
+        let result = step(self);
+        if result.is_err() {
+            self.shared.lock().poisoned = true;
+        }
+        result
+    }
+
+    /// Only what is in line now: what comes in meanwhile must not put off the sync.
+    fn write_all(&mut self) -> Result<(), Error> {
+        let mut left = self.shared.lock().pending_count();
+        let mut taken = std::mem::take(&mut self.taken);
+        while left > 0 {
+            let room = self.room();
+            let next = self.shared.lock().next_frame_bytes();
+            if next > room {
+                self.rotate(next)?;
+                continue;
+            }
+            taken.clear();
+            self.shared.lock().take(self.options.batch_bytes_max.min(room), left, &mut taken);
+            left -= taken.len();
+            self.write_batch(BatchKind::Data, &taken)?;
+        }
+        self.taken = taken;
+        Ok(())
+    }
+
+    /// Room for frames in one more batch of the active segment.
+    fn room(&self) -> usize {
+        let Some(active) = &self.active else { return 0 };
+        let bytes = active.segment.capacity.saturating_sub(CLEAN_BYTES + active.end);
+        to_usize(bytes).saturating_sub(HEADER_BYTES)
+    }
+
+    fn write_batch(&mut self, kind: BatchKind, records: &[Pending]) -> Result<(), Error> {
+        if kind != BatchKind::Data || records.iter().any(|pending| pending.record.is_some()) {
+            self.write_records(kind, records)?;
+        }
+        if let Some(last) = records.last() {
+            self.written.ticket = self.written.ticket.max(last.ticket);
+        }
+        Ok(())
+    }
+
+    fn write_records(&mut self, kind: BatchKind, records: &[Pending]) -> Result<(), Error> {
+        let active = self.active.as_mut().expect("a batch has a segment to go to");
+        let (segment, start) = (&active.segment, active.end);
+        let mut first_index = None;
+        self.encoder.begin();
+        self.offsets.clear();
+        for record in records.iter().filter_map(|pending| pending.record.as_ref()) {
+            self.offsets.push(self.encoder.push(record, segment.seed, start));
+            self.written.apply(record);
+            if let Record::Entry(entry) = record {
+                first_index = first_index.or(Some(entry.index));
+            }
+        }
+        let (last_index, last_term) = self.written.terms.last;
+        let place = Place {
+            kind,
+            seq: self.written.seq + 1,
+            durable_seq: self.durable_seq,
+            first_index: first_index.unwrap_or(last_index + 1),
+            last_index,
+            last_term,
+            epoch: self.manifest.epoch,
+            previous_crc: self.written.chain,
+        };
+        let (bytes, crc) = self.encoder.finish(place, segment.seed, start);
+        let size = len_u64(bytes.len());
+        assert!(start + size <= segment.capacity, "a batch stays within its segment");
+        segment.file.write_at(bytes, start).map_err(Error::io("write", &segment.path))?;
+        active.end = start + size;
+        active.is_dirty = true;
+        self.spare_wait_bytes = self.spare_wait_bytes.saturating_sub(size);
+        (self.written.seq, self.written.chain) = (place.seq, crc);
+        if kind == BatchKind::Data {
+            self.shared.lock().written(records, &self.offsets, segment);
+        }
+        Ok(())
+    }
+
+    /// Go on in a fresh segment that has room for a frame of this size.
+    fn rotate(&mut self, frame_bytes: usize) -> Result<(), Error> {
+        // What is in the old one is durable before anything is in the new one, so that a segment in use
+        // proves all before it.
+        self.sync_active()?;
+        let needed =
+            DATA_OFFSET + len_u64(START_BYTES_MAX + batch_bytes(frame_bytes)) + CLEAN_BYTES;
+        if self.ready.front().is_none_or(|spare| spare.capacity < needed) {
+            if self.manifest.segments.len() >= SEGMENTS_MAX {
+                let path = self.io.path(MANIFEST.name);
+                return Err(Error::TooManySegments { path, limit: SEGMENTS_MAX });
+            }
+            // This one is needed, also while stopping.
+            let cancel = Arc::default();
+            let Spare { listed, made } =
+                SpareJob { cancel, ..self.job(self.options.small()) }.run();
+            self.enlist(listed, made?)?;
+            self.ready.rotate_right(1);
+        }
+        let segment = self.ready.pop_front().expect("a spare is ready");
+        assert!(segment.capacity >= needed, "options keep an entry below a small segment");
+        if let Some(listed) = self.manifest.segments.iter_mut().find(|one| one.id == segment.id) {
+            listed.first_seq = self.written.seq + 1;
+        }
+        if let Some(sealed) =
+            self.active.replace(Active { segment, end: DATA_OFFSET, is_dirty: false })
+        {
+            sealed.segment.seal();
+        }
+        let state = Record::HardState(self.written.hard_state);
+        let bindings = self.written.bindings.iter();
+        let bindings = bindings.map(|(&node, &store)| Record::Bind { node, store });
+        let records: Vec<_> = [state]
+            .into_iter()
+            .chain(bindings)
+            .map(|record| Pending { ticket: 0, record: Some(record) })
+            .collect();
+        self.write_batch(BatchKind::SegmentStart, &records)?;
+        // Nothing follows it before it is durable: recovery looks no further into an unused segment.
+        self.sync_active()
+    }
+
+    fn sync_active(&mut self) -> Result<(), Error> {
+        if let Some(active) = self.active.as_mut().filter(|active| active.is_dirty) {
+            let segment = &active.segment;
+            segment.file.sync_data().map_err(Error::io("sync", &segment.path))?;
+            active.is_dirty = false;
+            self.durable_seq = self.written.seq;
+        }
+        Ok(())
+    }
+
+    fn sync_all(&mut self) -> Result<u64, Error> {
+        self.sync_active()?;
+        if self.voted != self.written.hard_state {
+            self.vote_file.store(&VoteState {
+                identity: self.manifest.identity,
+                hard_state: self.written.hard_state,
+                durable_seq: self.durable_seq,
+            })?;
+            self.voted = self.written.hard_state;
+        }
+        self.durable_ticket = self.written.ticket;
+        Ok(self.durable_ticket)
+    }
+
+    fn write_clean(&mut self) -> Result<(), Error> {
+        // Without room the next start only looks further.
+        let has_room = self
+            .active
+            .as_ref()
+            .is_some_and(|active| active.end + CLEAN_BYTES <= active.segment.capacity);
+        if has_room {
+            self.write_batch(BatchKind::Clean, &[])?;
+            self.sync_active()?;
+        }
         Ok(())
     }
 }
 
-/// Reads entries from any thread, from memory or the segment files.
-#[derive(Clone, Debug)]
-pub struct Reader {}
-
-impl Reader {
-    /// Entries from `first` on up to `last`, dense; at most about `bytes_max` bytes (32 per entry and the
-    /// payload), but at least one entry if `first` exists. Empty when it does not (any more).
-    ///
-    /// # Errors
-    /// When an entry cannot be read or fails its checksum, or the log is poisoned.
-    pub fn read(&self, first: u64, last: u64, bytes_max: usize) -> Result<Vec<Entry>, Error> {
-        let _ = (first, last, bytes_max);
-        Err(Error::Poisoned)
+impl Written {
+    fn apply(&mut self, record: &Record) {
+        match record {
+            Record::Entry(entry) => self.terms.push(entry.index, entry.term),
+            Record::HardState(state) => self.hard_state = *state,
+            Record::TruncateAfter(index) => self.terms.truncate_after(*index),
+            Record::Bind { node, store } => {
+                self.bindings.entry(*node).or_insert(*store);
+                assert!(self.bindings.len() <= BINDINGS_MAX, "more nodes than can be bound");
+            }
+        }
     }
+}
 
-    /// The entry at `index`, if the log holds it.
-    ///
-    /// # Errors
-    /// As [`Reader::read`].
-    pub fn entry(&self, index: u64) -> Result<Option<Entry>, Error> {
-        Ok(self.read(index, index, 0)?.pop())
+fn report(recovered: &Recovered, manifest: &Manifest) -> Recovery {
+    let replay = &recovered.replay;
+    Recovery {
+        identity: manifest.identity,
+        hard_state: replay.hard_state,
+        bindings: replay.bindings.clone(),
+        first_index: 1,
+        last: replay.terms.last,
+        term_runs: replay.terms.runs.clone(),
+        configs: replay.configs.clone(),
+        tail: recovered.tail,
+        epoch: manifest.epoch,
+        scanned_bytes: recovered.scanned_bytes,
     }
+}
 
-    /// The term of the entry at `index`; 0 at index 0, none beyond the end.
-    #[must_use]
-    pub fn term_of(&self, index: u64) -> Option<u64> {
-        let _ = index;
-        None
-    }
+fn take_lock(io: &dyn Io) -> Result<Box<dyn Lock>, Error> {
+    let path = io.path(LOCK);
+    io.lock(LOCK).map_err(|source| match source.kind() {
+        ErrorKind::WouldBlock => Error::Locked { path: path.clone() },
+        _ => Error::io("lock", &path)(source),
+    })
+}
 
-    /// First and last index; the last is one below the first when the log is empty.
-    #[must_use]
-    pub fn bounds(&self) -> (u64, u64) {
-        (1, 0)
+fn list(io: &dyn Io) -> Result<Vec<String>, Error> {
+    io.list().map_err(Error::io("list", &io.path("")))
+}
+
+/// A manifest makes a log; so does a segment with a batch in it, though without a manifest it is damaged.
+fn holds_log(io: &dyn Io) -> Result<bool, Error> {
+    let names = list(io)?;
+    if names.iter().any(|name| name == MANIFEST.name) {
+        match ManifestFile::open(io) {
+            Ok(_) | Err(Error::Version { .. }) => return Ok(true),
+            Err(Error::Damaged { .. } | Error::Missing { .. }) => {}
+            Err(error) => return Err(error),
+        }
     }
+    for id in names.iter().filter_map(|name| segment::id_of(name)) {
+        if recovery::unlisted_batch(io, id)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

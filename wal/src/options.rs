@@ -1,6 +1,13 @@
 //! Every bound of the log, with its unit, default and limits. None of them shapes the bytes on disk:
 //! a log may be opened with other options than it was made with.
 
+use crate::{
+    Error,
+    batch::batch_bytes,
+    codec::{len_u64, to_usize},
+    segment::{DATA_OFFSET, START_BYTES_MAX},
+};
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
@@ -15,13 +22,13 @@ pub struct Options {
     /// Size of a segment file in bytes; a multiple of 4 KiB from 64 KiB to 1 GiB. Default 64 MiB.
     pub segment_bytes: u64,
     /// Size in bytes of a segment that is made while someone waits for it: the first of a fresh log, and
-    /// one that is needed before a spare is ready. A multiple of 4 KiB, from 64 KiB to `segment_bytes`.
-    /// Default 1 MiB.
+    /// one that is needed before a spare is ready. A multiple of 4 KiB, at least 64 KiB, and taken as
+    /// `segment_bytes` when that is less. Default 1 MiB.
     pub small_segment_bytes: u64,
     /// Zeroed segments kept ready; 0 to 8. With 0 each rotation makes its own. Default 1.
     pub spare_segments: usize,
-    /// Largest payload of an entry in bytes; 1 to `batch_bytes_max`, and it must fit a small segment.
-    /// Default 512 KiB.
+    /// Largest payload of an entry in bytes; at least 1, and it must fit a small segment: about 40 KiB
+    /// less than that. Default 512 KiB.
     pub entry_bytes_max: usize,
     /// Entries and records put into one batch, in bytes, at most; one entry may exceed it. From 4 KiB to
     /// 64 MiB. Default 4 MiB.
@@ -46,4 +53,53 @@ impl Default for Options {
             tail_cache_bytes: 32 * MIB,
         }
     }
+}
+
+impl Options {
+    /// The size of a small segment.
+    pub(crate) fn small(&self) -> u64 {
+        self.small_segment_bytes.min(self.segment_bytes)
+    }
+
+    /// Are all within their bounds?
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let whole = |bytes: u64| bytes.is_multiple_of(4096);
+        let segments = SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX;
+        let small = self.small();
+        let overhead = to_usize(DATA_OFFSET) + START_BYTES_MAX + 2 * batch_bytes(0);
+        let entry_max = to_usize(small).saturating_sub(overhead + 64);
+        let kib_4 = 4 * KIB;
+        check(
+            "segment_bytes",
+            self.segment_bytes,
+            segments.contains(&self.segment_bytes) && whole(self.segment_bytes),
+            "a multiple of 4 KiB from 64 KiB to 1 GiB",
+        )?;
+        check(
+            "small_segment_bytes",
+            small,
+            small >= SEGMENT_BYTES_MIN && whole(small),
+            "a multiple of 4 KiB from 64 KiB on",
+        )?;
+        let spares = len_u64(self.spare_segments);
+        check("spare_segments", spares, spares <= 8, "at most 8")?;
+        check(
+            "entry_bytes_max",
+            len_u64(self.entry_bytes_max),
+            (1..=entry_max).contains(&self.entry_bytes_max),
+            "at least 1, and about 40 KiB less than small_segment_bytes",
+        )?;
+        check(
+            "batch_bytes_max",
+            len_u64(self.batch_bytes_max),
+            (kib_4..=64 * MIB).contains(&self.batch_bytes_max),
+            "from 4 KiB to 64 MiB",
+        )?;
+        let queue = self.queue_bytes_max;
+        check("queue_bytes_max", len_u64(queue), queue >= kib_4, "at least 4 KiB")
+    }
+}
+
+fn check(name: &'static str, value: u64, holds: bool, rule: &'static str) -> Result<(), Error> {
+    if holds { Ok(()) } else { Err(Error::Options { name, value, rule }) }
 }

@@ -1,8 +1,42 @@
-//! Opening a log.
+//! Opening a log: read every batch, then judge what lies beyond the last good one.
+//!
+//! What always holds: nothing is changed before everything was read and judged; what is cut was never
+//! acknowledged (research F16); anything else stops with an error and leaves every byte as it is; a
+//! crash at any step leaves a log that opens to the same contents. It needs no free space.
+//!
+//! The verdicts, with `s` the batch that should come next and `B` where it should be:
+//!
+//! ```text
+//! a batch anywhere says "s was durable"          -> damaged (it was acknowledged)
+//! manifest or vote file knows a durable seq >= s -> damaged (the log lost its end)
+//! zeros from B on                                -> clean end
+//! header at B missing, something after it        -> torn
+//! header at B good, body bad, more zero sectors
+//!   than were written                            -> torn
+//! anything else                                  -> damaged (suspect)
+//! ```
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
-use crate::{Entry, HardState, Identity};
+use crate::{
+    Entry, HardState, Identity,
+    batch::{BatchKind, Fault, HEADER_BYTES, Header, SECTOR_BYTES, is_zero, zero_sectors},
+    codec::{len_u64, to_usize},
+    error::{Damage, Error},
+    io::Io,
+    manifest::{MANIFEST, Manifest},
+    replay::Replay,
+    segment::{self, DATA_OFFSET, START_BYTES_MAX, Segment},
+    view::may_follow,
+    vote::{VOTE, VoteState},
+};
+
+/// How much is read at a time.
+const CHUNK_BYTES: usize = 1024 * 1024;
 
 /// What was found at the end of the log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -23,7 +57,7 @@ pub enum TailVerdict {
 pub struct Recovery {
     /// Whose log it is. The caller compares it with its configuration.
     pub identity: Identity,
-    /// Term and vote: the newest of log and vote file.
+    /// Term and vote.
     pub hard_state: HardState,
     /// Node number to disk.
     pub bindings: BTreeMap<u64, u128>,
@@ -41,4 +75,366 @@ pub struct Recovery {
     pub epoch: u32,
     /// Bytes read to find all this.
     pub scanned_bytes: u64,
+}
+
+/// What recovery hands to the log.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) replay: Replay,
+    pub(crate) tail: TailVerdict,
+    pub(crate) scanned_bytes: u64,
+    /// The segment that was written last and where its next batch goes; none in a fresh log.
+    pub(crate) active: Option<(Arc<Segment>, u64)>,
+    /// Segments not yet used.
+    pub(crate) ready: Vec<Arc<Segment>>,
+    /// First batch of each segment in use, by segment number.
+    pub(crate) first_seqs: BTreeMap<u64, u64>,
+}
+
+/// Read, judge, cut.
+pub(crate) fn recover(
+    io: &dyn Io,
+    manifest: &Manifest,
+    vote: &VoteState,
+) -> Result<Recovered, Error> {
+    let mut scan = Scan::open(io, manifest)?;
+    scan.walk()?;
+    let tail = scan.judge(vote, io)?;
+    for cut in &scan.cuts {
+        cut.apply()?;
+    }
+    let Scan { replay, scanned_bytes, active, segments, first_seqs, .. } = scan;
+    let ready = segments.into_iter().filter(|segment| !first_seqs.contains_key(&segment.id));
+    Ok(Recovered { replay, tail, scanned_bytes, active, ready: ready.collect(), first_seqs })
+}
+
+/// Files that look like segments and that the manifest does not list: left by a crash while one was
+/// being made. One with a batch in it is none of these, and the manifest is wrong.
+pub(crate) fn orphans(io: &dyn Io, manifest: &Manifest) -> Result<Vec<u64>, Error> {
+    let listed: BTreeSet<u64> = manifest.segments.iter().map(|segment| segment.id).collect();
+    let names = io.list().map_err(Error::io("list", &io.path("")))?;
+    let mut orphans = Vec::new();
+    for id in names.iter().filter_map(|name| segment::id_of(name)) {
+        if listed.contains(&id) {
+            continue;
+        }
+        if let Some(damage) = unlisted_batch(io, id)? {
+            return Err(damage);
+        }
+        orphans.push(id);
+    }
+    Ok(orphans)
+}
+
+/// A batch in a segment that no manifest lists, as the error that it is.
+pub(crate) fn unlisted_batch(io: &dyn Io, id: u64) -> Result<Option<Error>, Error> {
+    let Some(segment) = segment::open_unlisted(io, id)? else { return Ok(None) };
+    let mut found = None;
+    let mut visit = |offset, sector: &[u8]| {
+        if found.is_none() && Header::decode(sector, segment.seed, offset).is_ok() {
+            found = Some(segment.damaged(offset, Damage::Unlisted));
+        }
+    };
+    visit_sectors(&mut Chunks::new(&segment), DATA_OFFSET, segment.capacity, &mut visit)?;
+    Ok(found)
+}
+
+/// Sectors to be zeroed.
+#[derive(Debug)]
+struct Cut {
+    segment: Arc<Segment>,
+    from: u64,
+    to: u64,
+}
+
+impl Cut {
+    fn apply(&self) -> Result<(), Error> {
+        let Self { segment, from, to } = self;
+        let failed = Error::io("cut the torn end of", &segment.path);
+        segment.file.write_at(&vec![0; to_usize(to - from)], *from).map_err(&failed)?;
+        segment.file.sync_data().map_err(&failed)
+    }
+}
+
+/// Why the walk through the batches ended where it did.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stop {
+    /// No header here, or no more room.
+    NoHeader,
+    /// A good header that does not follow.
+    OutOfSequence,
+    /// A header that follows, with a body that fails.
+    Body { zero_sectors_lost: bool },
+}
+
+#[derive(Debug)]
+struct Scan<'a> {
+    manifest: &'a Manifest,
+    replay: Replay,
+    scanned_bytes: u64,
+    segments: Vec<Arc<Segment>>,
+    active: Option<(Arc<Segment>, u64)>,
+    first_seqs: BTreeMap<u64, u64>,
+    /// Where the walk ended and why.
+    stop: Option<(Arc<Segment>, u64, Stop)>,
+    cuts: Vec<Cut>,
+}
+
+impl<'a> Scan<'a> {
+    fn open(io: &dyn Io, manifest: &'a Manifest) -> Result<Self, Error> {
+        let newest_known = manifest.segments.iter().map(|segment| segment.first_seq).max();
+        let mut segments = Vec::new();
+        for listed in &manifest.segments {
+            let segment = Segment::open(io, &manifest.identity, listed)?;
+            // Those before the newest that is known to be in use were synced and sealed; of the others a
+            // dead process may have left writes in the cache (research F2, F3).
+            if listed.first_seq == 0 || Some(listed.first_seq) == newest_known {
+                segment.file.sync_data().map_err(Error::io("sync", &segment.path))?;
+                let dropped = segment.file.drop_cache();
+                dropped.map_err(Error::io("drop the cache of", &segment.path))?;
+            }
+            segments.push(Arc::new(segment));
+        }
+        Ok(Self {
+            manifest,
+            replay: Replay::default(),
+            scanned_bytes: 0,
+            segments,
+            active: None,
+            first_seqs: BTreeMap::new(),
+            stop: None,
+            cuts: Vec::new(),
+        })
+    }
+
+    /// Apply every batch, segment by segment in the order of their first batches.
+    fn walk(&mut self) -> Result<(), Error> {
+        let mut used = BTreeMap::new();
+        for (segment, listed) in self.segments.iter().zip(&self.manifest.segments) {
+            let bytes = segment.read(DATA_OFFSET, SECTOR_BYTES)?;
+            match Header::decode(&bytes, segment.seed, DATA_OFFSET) {
+                Ok(header) if header.kind == BatchKind::SegmentStart => {
+                    used.insert(header.seq, Arc::clone(segment));
+                }
+                Err(Fault::Version) => return Err(self.newer_version(segment)),
+                Ok(_) | Err(_) if listed.first_seq > 0 => {
+                    return Err(segment.damaged(DATA_OFFSET, Damage::Acknowledged));
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        for (seq, segment) in used {
+            if seq != self.replay.seq + 1 {
+                // Some batch before this segment is missing: the evidence in it decides.
+                break;
+            }
+            let end = self.walk_segment(&segment)?;
+            if end == DATA_OFFSET {
+                break;
+            }
+            self.first_seqs.insert(segment.id, seq);
+            if let Some((sealed, _)) = self.active.replace((segment, end)) {
+                sealed.seal();
+            }
+        }
+        Ok(())
+    }
+
+    /// Apply the batches of one segment; returns where the next one would begin.
+    fn walk_segment(&mut self, segment: &Arc<Segment>) -> Result<u64, Error> {
+        let mut chunks = Chunks::new(segment);
+        let mut offset = DATA_OFFSET;
+        let stop = loop {
+            if offset + len_u64(SECTOR_BYTES) > segment.capacity {
+                break Stop::NoHeader;
+            }
+            let sector = chunks.at(offset, SECTOR_BYTES)?;
+            let header = match Header::decode(sector, segment.seed, offset) {
+                Ok(header) => header,
+                Err(Fault::Version) => return Err(self.newer_version(segment)),
+                Err(Fault::Checksum | Fault::Contents) => break Stop::NoHeader,
+            };
+            let header_crc = Header::crc_of(sector).unwrap_or_default();
+            let size = header.batch_bytes();
+            if size > segment.capacity - offset {
+                return Err(segment.damaged(offset, Damage::Contents));
+            }
+            let starts = header.kind == BatchKind::SegmentStart;
+            if !self.replay.admits(&header) || starts != (offset == DATA_OFFSET) {
+                break Stop::OutOfSequence;
+            }
+            let batch = chunks.at(offset, to_usize(size))?;
+            let body = batch.get(HEADER_BYTES..).unwrap_or_default();
+            if !header.body_holds(body, segment.seed, offset) {
+                let zero_sectors_lost = zero_sectors(body) > header.zero_sectors;
+                break Stop::Body { zero_sectors_lost };
+            }
+            let applied = self.replay.apply(&header, header_crc, body, (segment, offset));
+            applied.map_err(|fault| match fault {
+                Fault::Version => self.newer_version(segment),
+                Fault::Checksum | Fault::Contents => segment.damaged(offset, Damage::Contents),
+            })?;
+            offset += size;
+        };
+        self.scanned_bytes += chunks.read_bytes;
+        self.stop = Some((Arc::clone(segment), offset, stop));
+        Ok(offset)
+    }
+
+    fn newer_version(&self, segment: &Segment) -> Error {
+        let path = segment.path.clone();
+        Error::Version { path, found: segment::FORMAT_MAJOR + 1, supported: segment::FORMAT_MAJOR }
+    }
+
+    /// What lies beyond the last good batch, and what is to be cut.
+    fn judge(&mut self, vote: &VoteState, io: &dyn Io) -> Result<TailVerdict, Error> {
+        let damaged = |path, offset, damage| Err(Error::Damaged { path, offset, damage });
+        if self.replay.epoch > self.manifest.epoch {
+            // Batches of an epoch that the manifest does not know: its newest state is lost.
+            return damaged(io.path(MANIFEST.name), 0, Damage::LostTail);
+        }
+        let stopped = self.replay.is_clean && self.replay.epoch == self.manifest.epoch;
+        let leftovers = if stopped { Leftovers::default() } else { self.leftovers()? };
+        let (path, offset) = self.end(io);
+        let next = self.replay.seq + 1;
+        if leftovers.durable_seq >= next {
+            return damaged(path, offset, Damage::Acknowledged);
+        }
+        if vote.durable_seq.max(self.manifest.durable_seq) >= next {
+            return damaged(path, offset, Damage::LostTail);
+        }
+        if let Some((path, offset, damage)) = leftovers.damage {
+            return damaged(path, offset, damage);
+        }
+        match self.stop {
+            Some((_, _, Stop::OutOfSequence)) => {
+                return damaged(path, offset, Damage::OutOfSequence);
+            }
+            Some((_, _, Stop::Body { zero_sectors_lost: false })) => {
+                return damaged(path, offset, Damage::Suspect);
+            }
+            Some((_, _, Stop::NoHeader | Stop::Body { zero_sectors_lost: true })) | None => {}
+        }
+        // The vote file is written after the log, so it knows nothing newer.
+        if !may_follow(vote.hard_state, self.replay.hard_state) {
+            return damaged(io.path(VOTE.name), 0, Damage::LostTail);
+        }
+        let cut_bytes = self.cuts.iter().map(|cut| cut.to - cut.from).sum();
+        Ok(match cut_bytes {
+            0 if stopped => TailVerdict::Stopped,
+            0 => TailVerdict::CleanEnd,
+            _ => TailVerdict::Torn { cut_bytes },
+        })
+    }
+
+    /// Where the next batch should be.
+    fn end(&self, io: &dyn Io) -> (PathBuf, u64) {
+        match (&self.stop, self.segments.first()) {
+            (Some((segment, offset, _)), _) => (segment.path.clone(), *offset),
+            (None, Some(segment)) => (segment.path.clone(), DATA_OFFSET),
+            (None, None) => (io.path(MANIFEST.name), 0),
+        }
+    }
+
+    /// Look at everything beyond the last good batch: the rest of the active segment, and the start of
+    /// each unused one (the rest of it is written only after that is durable).
+    fn leftovers(&mut self) -> Result<Leftovers, Error> {
+        let mut all = Leftovers::default();
+        let active = self.active.clone();
+        let active_id = active.as_ref().map(|(segment, _)| segment.id);
+        let unused = self.segments.iter().filter(|segment| {
+            Some(segment.id) != active_id && !self.first_seqs.contains_key(&segment.id)
+        });
+        let unused = unused.map(|segment| {
+            let end = segment.capacity.min(DATA_OFFSET + len_u64(START_BYTES_MAX));
+            (Arc::clone(segment), DATA_OFFSET, end)
+        });
+        let active =
+            active.map(|(segment, offset)| (Arc::clone(&segment), offset, segment.capacity));
+        for (segment, from, to) in active.into_iter().chain(unused) {
+            let mut chunks = Chunks::new(&segment);
+            let (mut first, mut last) = (None, from);
+            let mut visit = |offset, sector: &[u8]| {
+                first = first.or(Some(offset));
+                last = offset + len_u64(SECTOR_BYTES);
+                let damage = match Header::decode(sector, segment.seed, offset) {
+                    Ok(header) => {
+                        all.durable_seq = all.durable_seq.max(header.durable_seq);
+                        (header.seq <= self.replay.seq).then_some(Damage::OutOfSequence)
+                    }
+                    // A sector is written whole or not at all: no crash leaves this.
+                    Err(_) if offset == from => Some(Damage::Suspect),
+                    Err(_) => None,
+                };
+                if let Some(damage) = damage {
+                    all.damage.get_or_insert_with(|| (segment.path.clone(), offset, damage));
+                }
+            };
+            visit_sectors(&mut chunks, from, to, &mut visit)?;
+            self.scanned_bytes += chunks.read_bytes;
+            if let Some(from) = first {
+                self.cuts.push(Cut { segment: Arc::clone(&segment), from, to: last });
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// What lies beyond the last good batch.
+#[derive(Debug, Default)]
+struct Leftovers {
+    /// The newest batch that a good header there knows to be durable.
+    durable_seq: u64,
+    /// The first thing there that no crash leaves.
+    damage: Option<(PathBuf, u64, Damage)>,
+}
+
+/// Call `visit` for each sector of `from..to` that is not zero.
+fn visit_sectors(
+    chunks: &mut Chunks<'_>,
+    from: u64,
+    to: u64,
+    visit: &mut dyn FnMut(u64, &[u8]),
+) -> Result<(), Error> {
+    let mut offset = from;
+    while offset < to {
+        let len = (to - offset).min(len_u64(CHUNK_BYTES));
+        let bytes = chunks.at(offset, to_usize(len))?;
+        for (at, sector) in (offset..).step_by(SECTOR_BYTES).zip(bytes.chunks(SECTOR_BYTES)) {
+            if !is_zero(sector) {
+                visit(at, sector);
+            }
+        }
+        offset += len;
+    }
+    Ok(())
+}
+
+/// Reads a segment from front to back, a large piece at a time.
+#[derive(Debug)]
+struct Chunks<'a> {
+    segment: &'a Segment,
+    start: u64,
+    bytes: Vec<u8>,
+    read_bytes: u64,
+}
+
+impl<'a> Chunks<'a> {
+    const fn new(segment: &'a Segment) -> Self {
+        Self { segment, start: 0, bytes: Vec::new(), read_bytes: 0 }
+    }
+
+    /// `len` bytes at `offset`, which lie within the segment.
+    fn at(&mut self, offset: u64, len: usize) -> Result<&[u8], Error> {
+        let end = offset + len_u64(len);
+        assert!(end <= self.segment.capacity, "reads stay within the segment");
+        if offset < self.start || end > self.start + len_u64(self.bytes.len()) {
+            let wanted = len_u64(len.max(CHUNK_BYTES)).min(self.segment.capacity - offset);
+            self.bytes = self.segment.read(offset, to_usize(wanted))?;
+            self.start = offset;
+            self.read_bytes += wanted;
+        }
+        let from = to_usize(offset - self.start);
+        Ok(&self.bytes[from..from + len])
+    }
 }

@@ -1,0 +1,463 @@
+//! Batches and frames to bytes and back: pure and total.
+//!
+//! ```text
+//! | header 80 | frame | frame | ... | filler |      a whole number of sectors
+//! ```
+//!
+//! What always holds: a batch starts on a sector and shares none; its header lies in one sector, so
+//! that a crash leaves all of it or nothing; every checksum is seeded with the segment and the
+//! position, so that a stale or misdirected batch never passes; no input makes decoding panic or
+//! allocate. Field tables: `FORMAT.md`.
+
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+use bytes::Bytes;
+
+use crate::{
+    Entry, EntryKind, HardState, Vote,
+    codec::{Cursor, len_u32, len_u64},
+};
+
+/// The unit that a disk writes whole or not at all (research F12).
+pub(crate) const SECTOR_BYTES: usize = 512;
+/// Size of a batch header.
+pub(crate) const HEADER_BYTES: usize = 80;
+/// Size of a frame without its payload.
+pub(crate) const FRAME_HEADER_BYTES: usize = 32;
+
+const MAGIC: [u8; 4] = *b"WBAT";
+const HEADER_WORDS: u8 = 10;
+/// Fills the last sector. Not zero, so that a lost sector shows.
+const FILLER: u8 = 0xA5;
+const FRAME_ALIGN: usize = 8;
+/// Frame types from here on may be skipped by a reader that does not know them.
+const SKIPPABLE: u8 = 128;
+
+const _: () = assert!(HEADER_BYTES <= SECTOR_BYTES);
+const _: () = assert!(HEADER_BYTES == HEADER_WORDS as usize * 8);
+
+const TYPE_ENTRY: u8 = 1;
+const TYPE_HARD_STATE: u8 = 2;
+const TYPE_TRUNCATE_AFTER: u8 = 3;
+const TYPE_BIND: u8 = 7;
+
+/// What a batch is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub(crate) enum BatchKind {
+    /// Operations.
+    Data = 1,
+    /// The first of a segment: hard state and bindings again.
+    SegmentStart = 2,
+    /// The last of a run that ended in order.
+    Clean = 5,
+}
+
+/// A batch header, without what is the same in all.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Header {
+    pub(crate) kind: BatchKind,
+    /// Dense over the whole log, from 1.
+    pub(crate) seq: u64,
+    /// The newest batch known to be synced when this one was written.
+    pub(crate) durable_seq: u64,
+    /// The first entry in it; one after the last of the log when it has none.
+    pub(crate) first_index: u64,
+    /// The log's last entry once this batch is applied.
+    pub(crate) last_index: u64,
+    /// That entry's term.
+    pub(crate) last_term: u64,
+    pub(crate) frame_count: u32,
+    /// Length of the frames, without the filler.
+    pub(crate) body_len: u32,
+    pub(crate) epoch: u32,
+    /// The header checksum of the batch before.
+    pub(crate) previous_crc: u32,
+    /// Over frames and filler.
+    pub(crate) body_crc: u32,
+    /// How many sectors after the first are all zero: one more on disk and a write was lost.
+    pub(crate) zero_sectors: u32,
+}
+
+/// The header fields that the encoder cannot know.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Place {
+    pub(crate) kind: BatchKind,
+    pub(crate) seq: u64,
+    pub(crate) durable_seq: u64,
+    pub(crate) first_index: u64,
+    pub(crate) last_index: u64,
+    pub(crate) last_term: u64,
+    pub(crate) epoch: u32,
+    pub(crate) previous_crc: u32,
+}
+
+/// What a frame holds.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Record {
+    Entry(Entry),
+    HardState(HardState),
+    TruncateAfter(u64),
+    Bind { node: u64, store: u128 },
+}
+
+/// A decoded frame that borrows its payload.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Frame<'a> {
+    Entry {
+        index: u64,
+        term: u64,
+        kind: EntryKind,
+        checksum: u32,
+        payload: &'a [u8],
+    },
+    HardState(HardState),
+    TruncateAfter(u64),
+    Bind {
+        node: u64,
+        store: u128,
+    },
+    /// Of a later version, and not needed to understand the rest.
+    Skipped,
+}
+
+/// Why bytes are no batch or no frame.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Fault {
+    /// The checksum or the magic is wrong, or there are too few bytes.
+    Checksum,
+    /// The checksum holds but the contents make no sense.
+    Contents,
+    /// The checksum holds but a later version wrote it.
+    Version,
+}
+
+/// The segment's part of every checksum in it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Seed(pub(crate) u32);
+
+impl Seed {
+    fn crc(self, offset: u64, parts: &[&[u8]]) -> u32 {
+        let mut hasher = crc32fast::Hasher::new_with_initial(self.0);
+        hasher.update(&offset.to_le_bytes());
+        for part in parts {
+            hasher.update(part);
+        }
+        hasher.finalize()
+    }
+}
+
+impl Record {
+    /// Size of the frame in bytes.
+    pub(crate) fn frame_bytes(&self) -> usize {
+        let payload = match self {
+            Self::Entry(entry) => entry.payload.len(),
+            Self::HardState(state) if state.voted_for.is_some() => VOTE_BYTES,
+            Self::HardState(_) | Self::TruncateAfter(_) => 0,
+            Self::Bind { .. } => VOTE_BYTES,
+        };
+        frame_bytes(payload)
+    }
+}
+
+/// A node number and a store.
+const VOTE_BYTES: usize = 24;
+
+/// Size of a frame with this payload.
+#[expect(clippy::arithmetic_side_effects, reason = "a slice is at most isize::MAX bytes long")]
+pub(crate) const fn frame_bytes(payload_bytes: usize) -> usize {
+    FRAME_HEADER_BYTES + payload_bytes.next_multiple_of(FRAME_ALIGN)
+}
+
+/// Size of a batch on disk, filler included, whose frames take `body_bytes`.
+#[expect(clippy::arithmetic_side_effects, reason = "bounded by a segment")]
+pub(crate) const fn batch_bytes(body_bytes: usize) -> usize {
+    (HEADER_BYTES + body_bytes).next_multiple_of(SECTOR_BYTES)
+}
+
+impl Header {
+    /// Size of the batch on disk, filler included.
+    pub(crate) fn batch_bytes(&self) -> u64 {
+        len_u64(HEADER_BYTES)
+            .saturating_add(u64::from(self.body_len))
+            .next_multiple_of(len_u64(SECTOR_BYTES))
+    }
+
+    /// Decode the header at `offset` of a segment. Everything in it can be trusted: its checksum holds.
+    pub(crate) fn decode(bytes: &[u8], seed: Seed, offset: u64) -> Result<Self, Fault> {
+        let header = bytes.first_chunk::<HEADER_BYTES>().ok_or(Fault::Checksum)?;
+        let (covered, crc) = header.split_last_chunk::<4>().ok_or(Fault::Checksum)?;
+        if !header.starts_with(&MAGIC) || u32::from_le_bytes(*crc) != seed.crc(offset, &[covered]) {
+            return Err(Fault::Checksum);
+        }
+        decode_fields(covered).ok_or(Fault::Version)
+    }
+
+    /// The checksum of the encoded header, to which the next batch is chained.
+    pub(crate) fn crc_of(encoded: &[u8]) -> Option<u32> {
+        let header = encoded.first_chunk::<HEADER_BYTES>()?;
+        header.last_chunk().map(|crc| u32::from_le_bytes(*crc))
+    }
+
+    /// Does the body checksum hold? `body` is everything after the header up to the end of the last sector.
+    pub(crate) fn body_holds(&self, body: &[u8], seed: Seed, offset: u64) -> bool {
+        self.body_crc == seed.crc(body_offset(offset), &[body])
+    }
+}
+
+const fn body_offset(batch_offset: u64) -> u64 {
+    batch_offset.saturating_add(HEADER_BYTES as u64)
+}
+
+/// `None` when a later version wrote it.
+fn decode_fields(covered: &[u8]) -> Option<Header> {
+    let mut cursor = Cursor::new(covered);
+    cursor.bytes(MAGIC.len())?;
+    let kind = match cursor.u8()? {
+        1 => BatchKind::Data,
+        2 => BatchKind::SegmentStart,
+        5 => BatchKind::Clean,
+        _ => return None,
+    };
+    let words = cursor.u8()?;
+    let flags = cursor.u16()?;
+    if words != HEADER_WORDS || flags != 0 {
+        return None;
+    }
+    let seq = cursor.u64()?;
+    let durable_seq = cursor.u64()?;
+    let first_index = cursor.u64()?;
+    let last_term = cursor.u64()?;
+    let frame_count = cursor.u32()?;
+    let body_len = cursor.u32()?;
+    let epoch = cursor.u32()?;
+    let previous_crc = cursor.u32()?;
+    let body_crc = cursor.u32()?;
+    let zero_sectors = cursor.u32()?;
+    let last_index = cursor.u64()?;
+    Some(Header {
+        kind,
+        seq,
+        durable_seq,
+        first_index,
+        last_index,
+        last_term,
+        frame_count,
+        body_len,
+        epoch,
+        previous_crc,
+        body_crc,
+        zero_sectors,
+    })
+}
+
+/// Builds one batch in a reused buffer.
+#[derive(Debug, Default)]
+pub(crate) struct Encoder {
+    buffer: Vec<u8>,
+    frame_count: u32,
+}
+
+impl Encoder {
+    /// Forget the last batch.
+    pub(crate) fn begin(&mut self) {
+        self.buffer.clear();
+        self.buffer.resize(HEADER_BYTES, 0);
+        self.frame_count = 0;
+    }
+
+    /// Add a frame to the batch at `batch_offset`; returns the frame's offset in the segment.
+    #[expect(clippy::arithmetic_side_effects, reason = "bounded by a segment")]
+    pub(crate) fn push(&mut self, record: &Record, seed: Seed, batch_offset: u64) -> u64 {
+        let start = self.buffer.len();
+        let offset = batch_offset + len_u64(start);
+        let (kind, subkind, checksum, index, term) = match record {
+            Record::Entry(entry) => {
+                (TYPE_ENTRY, entry.kind as u8, entry.checksum, entry.index, entry.term)
+            }
+            Record::HardState(state) => (TYPE_HARD_STATE, 0, 0, 0, state.term),
+            Record::TruncateAfter(index) => (TYPE_TRUNCATE_AFTER, 0, 0, *index, 0),
+            Record::Bind { .. } => (TYPE_BIND, 0, 0, 0, 0),
+        };
+        let vote = match record {
+            Record::HardState(HardState { voted_for: Some(voted), .. }) => {
+                Some(encode_vote(voted.node, voted.store))
+            }
+            Record::Bind { node, store } => Some(encode_vote(*node, *store)),
+            Record::Entry(_) | Record::HardState(_) | Record::TruncateAfter(_) => None,
+        };
+        let payload: &[u8] = match (record, &vote) {
+            (Record::Entry(entry), _) => &entry.payload,
+            (_, Some(vote)) => vote,
+            (_, None) => &[],
+        };
+        let mut covered = [0; FRAME_HEADER_BYTES - 8];
+        put(&mut covered, 0, &[kind, subkind, 0, 0]);
+        put(&mut covered, 4, &checksum.to_le_bytes());
+        put(&mut covered, 8, &index.to_le_bytes());
+        put(&mut covered, 16, &term.to_le_bytes());
+        self.buffer.extend_from_slice(&len_u32(payload.len()).to_le_bytes());
+        self.buffer.extend_from_slice(&seed.crc(offset, &[&covered, payload]).to_le_bytes());
+        self.buffer.extend_from_slice(&covered);
+        self.buffer.extend_from_slice(payload);
+        self.buffer.resize(start + frame_bytes(payload.len()), 0);
+        self.frame_count += 1;
+        offset
+    }
+
+    /// Finish the batch at `offset`; returns its bytes and its header's checksum.
+    pub(crate) fn finish(&mut self, place: Place, seed: Seed, offset: u64) -> (&[u8], u32) {
+        let body_len = len_u32(self.buffer.len().saturating_sub(HEADER_BYTES));
+        self.buffer.resize(self.buffer.len().next_multiple_of(SECTOR_BYTES), FILLER);
+        let (head, body) = self.buffer.split_at_mut(HEADER_BYTES);
+        let body: &[u8] = body;
+        let body_crc = seed.crc(body_offset(offset), &[body]);
+        let zero_sectors = zero_sectors(body);
+        put(head, 0, &MAGIC);
+        put(head, 4, &[place.kind as u8, HEADER_WORDS, 0, 0]);
+        put(head, 8, &place.seq.to_le_bytes());
+        put(head, 16, &place.durable_seq.to_le_bytes());
+        put(head, 24, &place.first_index.to_le_bytes());
+        put(head, 32, &place.last_term.to_le_bytes());
+        put(head, 40, &self.frame_count.to_le_bytes());
+        put(head, 44, &body_len.to_le_bytes());
+        put(head, 48, &place.epoch.to_le_bytes());
+        put(head, 52, &place.previous_crc.to_le_bytes());
+        put(head, 56, &body_crc.to_le_bytes());
+        put(head, 60, &zero_sectors.to_le_bytes());
+        put(head, 64, &place.last_index.to_le_bytes());
+        put(head, 72, &[0; 4]);
+        let header_crc =
+            head.split_last_chunk::<4>().map_or(0, |(covered, _)| seed.crc(offset, &[covered]));
+        put(head, 76, &header_crc.to_le_bytes());
+        (&self.buffer, header_crc)
+    }
+}
+
+/// Copy `bytes` to `at`, which lies inside.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "offsets are constants"
+)]
+fn put(target: &mut [u8], at: usize, bytes: &[u8]) {
+    target[at..at + bytes.len()].copy_from_slice(bytes);
+}
+
+/// How many sectors after a batch's first are all zero. `body` begins right after the header.
+pub(crate) fn zero_sectors(body: &[u8]) -> u32 {
+    let beyond_first = body.get(SECTOR_BYTES.saturating_sub(HEADER_BYTES)..).unwrap_or_default();
+    len_u32(beyond_first.chunks(SECTOR_BYTES).filter(|sector| is_zero(sector)).count())
+}
+
+/// Are all bytes zero?
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
+    const ZEROS: [u8; SECTOR_BYTES] = [0; SECTOR_BYTES];
+    bytes.chunks(SECTOR_BYTES).all(|chunk| ZEROS.starts_with(chunk))
+}
+
+/// The frames of a batch body, each with its offset in the segment.
+#[derive(Debug)]
+pub(crate) struct Frames<'a> {
+    rest: &'a [u8],
+    offset: u64,
+    seed: Seed,
+}
+
+impl<'a> Frames<'a> {
+    /// `body` without the filler, of the batch at `batch_offset`.
+    pub(crate) const fn new(body: &'a [u8], seed: Seed, batch_offset: u64) -> Self {
+        Self { rest: body, offset: body_offset(batch_offset), seed }
+    }
+}
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = Result<(u64, Frame<'a>), Fault>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let offset = self.offset;
+        match Frame::decode(self.rest, self.seed, offset) {
+            Ok((frame, size)) => {
+                self.rest = self.rest.get(size..).unwrap_or_default();
+                self.offset = offset.saturating_add(len_u64(size));
+                Some(Ok((offset, frame)))
+            }
+            Err(fault) => {
+                self.rest = &[];
+                Some(Err(fault))
+            }
+        }
+    }
+}
+
+impl<'a> Frame<'a> {
+    /// Decode the frame at the start of `bytes`, which lies at `offset` of its segment; returns it and its
+    /// size.
+    pub(crate) fn decode(bytes: &'a [u8], seed: Seed, offset: u64) -> Result<(Self, usize), Fault> {
+        let mut cursor = Cursor::new(bytes);
+        let len = cursor.u32().and_then(|len| usize::try_from(len).ok()).ok_or(Fault::Checksum)?;
+        let crc = cursor.u32().ok_or(Fault::Checksum)?;
+        let covered = cursor.array::<{ FRAME_HEADER_BYTES - 8 }>().ok_or(Fault::Checksum)?;
+        let payload = cursor.bytes(len).ok_or(Fault::Checksum)?;
+        if crc != seed.crc(offset, &[&covered, payload]) {
+            return Err(Fault::Checksum);
+        }
+        let frame = Self::decode_covered(&covered, payload)?;
+        Ok((frame, frame_bytes(len)))
+    }
+
+    fn decode_covered(covered: &[u8], payload: &'a [u8]) -> Result<Self, Fault> {
+        let mut cursor = Cursor::new(covered);
+        let (kind, subkind) = (cursor.u8().zip(cursor.u8())).ok_or(Fault::Contents)?;
+        cursor.u16().ok_or(Fault::Contents)?;
+        let checksum = cursor.u32().ok_or(Fault::Contents)?;
+        let (index, term) = (cursor.u64().zip(cursor.u64())).ok_or(Fault::Contents)?;
+        match kind {
+            TYPE_ENTRY => {
+                let kind = EntryKind::from_u8(subkind).ok_or(Fault::Version)?;
+                Ok(Self::Entry { index, term, kind, checksum, payload })
+            }
+            TYPE_HARD_STATE if payload.is_empty() => {
+                Ok(Self::HardState(HardState { term, voted_for: None }))
+            }
+            TYPE_HARD_STATE => {
+                let (node, store) = decode_vote(payload).ok_or(Fault::Contents)?;
+                Ok(Self::HardState(HardState { term, voted_for: Some(Vote { node, store }) }))
+            }
+            TYPE_TRUNCATE_AFTER if payload.is_empty() => Ok(Self::TruncateAfter(index)),
+            TYPE_TRUNCATE_AFTER => Err(Fault::Contents),
+            TYPE_BIND => {
+                let (node, store) = decode_vote(payload).ok_or(Fault::Contents)?;
+                Ok(Self::Bind { node, store })
+            }
+            SKIPPABLE.. => Ok(Self::Skipped),
+            _ => Err(Fault::Version),
+        }
+    }
+
+    /// The entry in this frame, if it holds one; its payload shares `window`, of which the frame is a part.
+    pub(crate) fn to_entry(self, window: &Bytes) -> Option<Entry> {
+        match self {
+            Self::Entry { index, term, kind, checksum, payload } => {
+                Some(Entry { index, term, kind, checksum, payload: window.slice_ref(payload) })
+            }
+            Self::HardState(_) | Self::TruncateAfter(_) | Self::Bind { .. } | Self::Skipped => None,
+        }
+    }
+}
+
+fn encode_vote(node: u64, store: u128) -> [u8; VOTE_BYTES] {
+    let mut bytes = [0; VOTE_BYTES];
+    put(&mut bytes, 0, &node.to_le_bytes());
+    put(&mut bytes, 8, &store.to_le_bytes());
+    bytes
+}
+
+fn decode_vote(payload: &[u8]) -> Option<(u64, u128)> {
+    let mut cursor = Cursor::new(payload);
+    let pair = cursor.u64().zip(cursor.u128())?;
+    cursor.is_empty().then_some(pair)
+}

@@ -1,0 +1,111 @@
+//! The contents of the log, rebuilt batch by batch at opening.
+//!
+//! What always holds: only what could have been staged is accepted, so whatever comes out could have
+//! been there before the crash.
+
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+
+use crate::{
+    Entry, EntryKind, HardState,
+    batch::{BatchKind, Fault, Frame, Frames, Header},
+    codec::to_usize,
+    segment::Segment,
+    view::{Positions, Terms, may_follow},
+};
+
+/// What the batches so far amount to.
+#[derive(Debug, Default)]
+pub(crate) struct Replay {
+    pub(crate) terms: Terms,
+    pub(crate) hard_state: HardState,
+    pub(crate) bindings: BTreeMap<u64, u128>,
+    pub(crate) configs: Vec<Entry>,
+    pub(crate) positions: Positions,
+    /// The newest batch, 0 when there is none.
+    pub(crate) seq: u64,
+    /// Its header checksum.
+    pub(crate) chain: u32,
+    /// Its epoch.
+    pub(crate) epoch: u32,
+    /// Does it say that the run ended in order?
+    pub(crate) is_clean: bool,
+}
+
+impl Replay {
+    /// Does this header follow the batch before it?
+    pub(crate) fn admits(&self, header: &Header) -> bool {
+        Some(header.seq) == self.seq.checked_add(1)
+            && header.previous_crc == self.chain
+            && header.durable_seq <= self.seq
+            && header.epoch >= self.epoch
+    }
+
+    /// Apply a batch whose checksums hold and which follows. On an error the log is damaged and `self` of
+    /// no use.
+    pub(crate) fn apply(
+        &mut self,
+        header: &Header,
+        header_crc: u32,
+        body: &[u8],
+        (segment, offset): (&Arc<Segment>, u64),
+    ) -> Result<(), Fault> {
+        let frames = body.get(..to_usize(u64::from(header.body_len))).ok_or(Fault::Contents)?;
+        let mut count: u32 = 0;
+        for frame in Frames::new(frames, segment.seed, offset) {
+            let (offset, frame) = frame?;
+            self.apply_frame(frame, segment, offset)?;
+            count = count.saturating_add(1);
+        }
+        if count != header.frame_count || self.terms.last != (header.last_index, header.last_term) {
+            return Err(Fault::Contents);
+        }
+        self.seq = header.seq;
+        self.chain = header_crc;
+        self.epoch = header.epoch;
+        self.is_clean = header.kind == BatchKind::Clean;
+        Ok(())
+    }
+
+    fn apply_frame(
+        &mut self,
+        frame: Frame<'_>,
+        segment: &Arc<Segment>,
+        offset: u64,
+    ) -> Result<(), Fault> {
+        match frame {
+            Frame::Entry { index, term, kind, checksum, payload } => {
+                if !self.terms.admits(index, term) {
+                    return Err(Fault::Contents);
+                }
+                self.terms.push(index, term);
+                self.positions.push(segment, index, offset);
+                if kind == EntryKind::Config {
+                    let payload = Bytes::copy_from_slice(payload);
+                    self.configs.push(Entry { index, term, kind, checksum, payload });
+                }
+            }
+            Frame::HardState(state) => {
+                if !may_follow(self.hard_state, state) {
+                    return Err(Fault::Contents);
+                }
+                self.hard_state = state;
+            }
+            Frame::TruncateAfter(index) => {
+                self.terms.truncate_after(index);
+                self.positions.truncate_after(index);
+                while self.configs.last().is_some_and(|config| config.index > index) {
+                    self.configs.pop();
+                }
+            }
+            Frame::Bind { node, store } => {
+                self.bindings.entry(node).or_insert(store);
+            }
+            Frame::Skipped => {}
+        }
+        Ok(())
+    }
+}

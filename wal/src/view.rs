@@ -1,0 +1,362 @@
+//! The log as its owner and its readers see it together, in memory: what is in line, the newest
+//! entries, and where each older one lies.
+//!
+//! What always holds: an entry that is not yet written is in the tail; a position in `runs` is used
+//! only below the tail, where it is that of the entry now in force; what is read under one lock is one
+//! history. The lock is held for memory work only, never for I/O.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{
+    Entry, HardState, Op,
+    batch::{FRAME_HEADER_BYTES, Record},
+    codec::{len_u64, to_usize},
+    segment::{Segment, entry_bytes},
+    writer::Signals,
+};
+
+/// The view and its lock.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    view: Mutex<View>,
+    /// Signalled when the writer thread has something to do.
+    pub(crate) changed: Condvar,
+}
+
+impl Shared {
+    pub(crate) fn new(view: View) -> Self {
+        Self { view: Mutex::new(view), changed: Condvar::new() }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, View> {
+        // A panic under the lock is a broken assertion in a caller's thread, before anything changed.
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Let go of the lock until `changed` is signalled (or for no reason).
+    pub(crate) fn wait<'a>(&self, view: MutexGuard<'a, View>) -> MutexGuard<'a, View> {
+        self.changed.wait(view).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Consecutive entries in one segment.
+#[derive(Debug)]
+pub(crate) struct Run {
+    segment: Arc<Segment>,
+    first: u64,
+    /// Where the frame of `first + i` lies.
+    offsets: Vec<u32>,
+}
+
+/// Where entries lie on disk.
+#[derive(Debug, Default)]
+pub(crate) struct Positions {
+    runs: Vec<Run>,
+}
+
+impl Positions {
+    pub(crate) fn push(&mut self, segment: &Arc<Segment>, index: u64, offset: u64) {
+        let offset = u32::try_from(offset).expect("a segment is at most 1 GiB");
+        match self.runs.last_mut() {
+            Some(run) if Arc::ptr_eq(&run.segment, segment) => {
+                assert_eq!(index, run.first + len_u64(run.offsets.len()), "positions are dense");
+                run.offsets.push(offset);
+            }
+            Some(_) | None => {
+                let segment = Arc::clone(segment);
+                self.runs.push(Run { segment, first: index, offsets: vec![offset] });
+            }
+        }
+    }
+
+    /// Forget every entry above `index`.
+    pub(crate) fn truncate_after(&mut self, index: u64) {
+        while self.runs.last().is_some_and(|run| run.first > index) {
+            self.runs.pop();
+        }
+        if let Some(run) = self.runs.last_mut() {
+            run.offsets.truncate(to_usize(index - run.first + 1));
+        }
+    }
+}
+
+/// Where terms begin, and the last entry.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Terms {
+    /// (first index, term), ascending.
+    pub(crate) runs: Vec<(u64, u64)>,
+    /// Index and term of the last entry; (0, 0) when there is none.
+    pub(crate) last: (u64, u64),
+}
+
+impl Terms {
+    /// May an entry with this index and term follow?
+    pub(crate) const fn admits(&self, index: u64, term: u64) -> bool {
+        index == self.last.0 + 1 && term >= self.last.1
+    }
+
+    pub(crate) fn push(&mut self, index: u64, term: u64) {
+        if self.runs.is_empty() || term != self.last.1 {
+            self.runs.push((index, term));
+        }
+        self.last = (index, term);
+    }
+
+    pub(crate) fn truncate_after(&mut self, index: u64) {
+        if index >= self.last.0 {
+            return;
+        }
+        while self.runs.last().is_some_and(|run| run.0 > index) {
+            self.runs.pop();
+        }
+        self.last = (index, self.runs.last().map_or(0, |run| run.1));
+    }
+
+    pub(crate) fn term_of(&self, index: u64) -> Option<u64> {
+        if index > self.last.0 {
+            return None;
+        }
+        let runs_up_to = self.runs.partition_point(|run| run.0 <= index);
+        Some(runs_up_to.checked_sub(1).and_then(|run| self.runs.get(run)).map_or(0, |run| run.1))
+    }
+}
+
+/// May `new` follow `old`? A term never goes back, and a vote is given once in a term.
+pub(crate) fn may_follow(old: HardState, new: HardState) -> bool {
+    new.term > old.term
+        || (new.term == old.term && (old.voted_for.is_none() || new.voted_for == old.voted_for))
+}
+
+/// Something in line to be written.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    /// The newest ticket that is complete once this is written.
+    pub(crate) ticket: u64,
+    /// None for an operation that writes nothing.
+    pub(crate) record: Option<Record>,
+}
+
+#[derive(Debug)]
+struct Cached {
+    entry: Entry,
+    /// Its place in the line.
+    number: u64,
+}
+
+/// The bounds that the view keeps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ViewBounds {
+    pub(crate) tail_cache_bytes: usize,
+    pub(crate) entry_bytes_max: usize,
+}
+
+/// What owner and readers share.
+#[derive(Debug)]
+pub(crate) struct View {
+    /// A write or sync failed: nothing can be trusted any more.
+    pub(crate) poisoned: bool,
+    /// What else the writer thread is told.
+    pub(crate) signals: Signals,
+    pub(crate) terms: Terms,
+    bounds: ViewBounds,
+    hard_state: HardState,
+    positions: Positions,
+    tail: VecDeque<Cached>,
+    tail_bytes: usize,
+    pending: VecDeque<Pending>,
+    pending_bytes: usize,
+    last_ticket: u64,
+    /// How many records were ever put in line, and written.
+    staged: u64,
+    written: u64,
+}
+
+/// Where to find a range of entries: first on disk, then in memory.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) on_disk: Vec<Piece>,
+    pub(crate) in_memory: Vec<Entry>,
+}
+
+/// Consecutive entries of one segment, to be read without the lock.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) first: u64,
+    pub(crate) offsets: Vec<u32>,
+}
+
+impl View {
+    pub(crate) fn new(
+        bounds: ViewBounds,
+        terms: Terms,
+        hard_state: HardState,
+        positions: Positions,
+    ) -> Self {
+        Self {
+            poisoned: false,
+            signals: Signals::default(),
+            terms,
+            bounds,
+            hard_state,
+            positions,
+            tail: VecDeque::new(),
+            tail_bytes: 0,
+            pending: VecDeque::new(),
+            pending_bytes: 0,
+            last_ticket: 0,
+            staged: 0,
+            written: 0,
+        }
+    }
+
+    /// Put `op` in line; readers see it from now on.
+    pub(crate) fn stage(&mut self, ticket: u64, op: Op) {
+        let is_first = self.last_ticket == 0;
+        assert!(ticket > 0, "tickets count from 1");
+        assert!(is_first || ticket == self.last_ticket + 1, "ticket {ticket} is out of order");
+        let before = self.last_ticket;
+        self.last_ticket = ticket;
+        match op {
+            Op::Append(entries) => {
+                let count = entries.len();
+                for (i, entry) in entries.into_iter().enumerate() {
+                    self.append(entry, if i + 1 == count { ticket } else { before });
+                }
+                if count == 0 {
+                    self.pending.push_back(Pending { ticket, record: None });
+                }
+            }
+            Op::TruncateAfter(index) => {
+                self.terms.truncate_after(index);
+                while self.tail.back().is_some_and(|cached| cached.entry.index > index) {
+                    let cached = self.tail.pop_back().expect("there is a last one");
+                    self.tail_bytes -= entry_bytes(&cached.entry);
+                }
+                self.push(ticket, Record::TruncateAfter(index));
+            }
+            Op::HardState(state) => {
+                assert!(
+                    may_follow(self.hard_state, state),
+                    "{state:?} cannot follow {:?}",
+                    self.hard_state
+                );
+                self.hard_state = state;
+                self.push(ticket, Record::HardState(state));
+            }
+            Op::Bind { node, store } => self.push(ticket, Record::Bind { node, store }),
+        }
+    }
+
+    fn append(&mut self, entry: Entry, ticket: u64) {
+        assert!(
+            self.terms.admits(entry.index, entry.term),
+            "entry {} of term {} cannot follow {:?}",
+            entry.index,
+            entry.term,
+            self.terms.last
+        );
+        assert!(entry.payload.len() <= self.bounds.entry_bytes_max, "an entry exceeds its bound");
+        assert!(entry.is_intact(), "entry {} fails its checksum", entry.index);
+        self.terms.push(entry.index, entry.term);
+        self.tail_bytes += entry_bytes(&entry);
+        self.tail.push_back(Cached { entry: entry.clone(), number: self.staged + 1 });
+        self.push(ticket, Record::Entry(entry));
+    }
+
+    fn push(&mut self, ticket: u64, record: Record) {
+        self.staged += 1;
+        self.pending_bytes += record.frame_bytes();
+        self.pending.push_back(Pending { ticket, record: Some(record) });
+    }
+
+    pub(crate) const fn pending_bytes(&self) -> usize {
+        self.pending_bytes
+    }
+
+    pub(crate) fn pending_count(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// The size of the next frame in line; 0 when nothing is, or it writes nothing.
+    pub(crate) fn next_frame_bytes(&self) -> usize {
+        self.pending.front().and_then(|next| next.record.as_ref()).map_or(0, Record::frame_bytes)
+    }
+
+    /// Move what is first in line to `taken`: one, and then more up to `bytes_max` and `count_max`.
+    pub(crate) fn take(&mut self, bytes_max: usize, count_max: usize, taken: &mut Vec<Pending>) {
+        let mut bytes = 0;
+        while taken.len() < count_max {
+            let size = self.next_frame_bytes();
+            if !taken.is_empty() && bytes + size > bytes_max {
+                return;
+            }
+            let Some(next) = self.pending.pop_front() else { return };
+            bytes += size;
+            self.pending_bytes -= size;
+            taken.push(next);
+        }
+    }
+
+    /// The records of a batch are in `segment`, at these offsets.
+    pub(crate) fn written(&mut self, records: &[Pending], offsets: &[u64], segment: &Arc<Segment>) {
+        let records = records.iter().filter_map(|pending| pending.record.as_ref());
+        for (record, &offset) in records.zip(offsets) {
+            self.written += 1;
+            match record {
+                Record::Entry(entry) => self.positions.push(segment, entry.index, offset),
+                Record::TruncateAfter(index) => self.positions.truncate_after(*index),
+                Record::HardState(_) | Record::Bind { .. } => {}
+            }
+        }
+        while self.tail_bytes > self.bounds.tail_cache_bytes
+            && self.tail.front().is_some_and(|cached| cached.number <= self.written)
+        {
+            let cached = self.tail.pop_front().expect("there is a first one");
+            self.tail_bytes -= entry_bytes(&cached.entry);
+        }
+    }
+
+    /// Where `first..=last` are, as far as `bytes_max` can reach.
+    pub(crate) fn plan(&self, first: u64, last: u64, bytes_max: usize) -> Plan {
+        let mut plan = Plan::default();
+        let count_max = bytes_max / FRAME_HEADER_BYTES + 1;
+        let last = last.min(self.terms.last.0).min(first.saturating_add(len_u64(count_max) - 1));
+        if first == 0 || first > last {
+            return plan;
+        }
+        let tail_first = self.tail.front().map_or(u64::MAX, |cached| cached.entry.index);
+        if first < tail_first {
+            self.plan_disk(first, last.min(tail_first - 1), &mut plan);
+        }
+        if last >= tail_first {
+            let skipped = to_usize(first.max(tail_first) - tail_first);
+            let wanted = to_usize(last - first.max(tail_first) + 1);
+            let cached = self.tail.range(skipped..).take(wanted);
+            plan.in_memory.extend(cached.map(|cached| cached.entry.clone()));
+        }
+        plan
+    }
+
+    fn plan_disk(&self, first: u64, last: u64, plan: &mut Plan) {
+        let runs = &self.positions.runs;
+        let start = runs.partition_point(|run| run.first <= first).saturating_sub(1);
+        let mut next = first;
+        for run in runs.iter().skip(start) {
+            if next > last {
+                break;
+            }
+            let from = to_usize(next - run.first);
+            let to = run.offsets.len().min(to_usize(last - run.first + 1));
+            let offsets = run.offsets.get(from..to).unwrap_or_default().to_vec();
+            let segment = Arc::clone(&run.segment);
+            let first = next;
+            next += len_u64(offsets.len());
+            plan.on_disk.push(Piece { segment, first, offsets });
+        }
+        assert_eq!(next, last + 1, "every written entry has a position");
+    }
+}
