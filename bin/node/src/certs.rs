@@ -222,6 +222,10 @@ fn describe(certificate: &X509Certificate<'_>) -> Result<NodeCertificate, String
         return Err(format!("it lacks the name {own_name}: `node certs renew` makes it anew"));
     }
     hosts.retain(|host| *host != own_name);
+    let usage = certificate.extended_key_usage().ok().flatten();
+    if !usage.is_some_and(|usage| usage.value.server_auth && usage.value.client_auth) {
+        return Err("it must be allowed to serve and to dial (extended key usage)".to_owned());
+    }
     let not_after_s = certificate.validity().not_after.timestamp();
     Ok(NodeCertificate { cluster, node, hosts, not_after_s })
 }

@@ -195,10 +195,10 @@ async fn stop(fleet: &mut Fleet<'_>, events: &mut mpsc::Receiver<Event>) -> Resu
 }
 
 fn report_exit(fleet: &mut Fleet<'_>, node: NodeId, how: &str) -> Result<(), NodeError> {
-    match fleet.exited(node)? {
-        Some(pid) => say(&format!("node {node} {how}; started again, pid {pid}\n")),
-        None => say(&format!("node {node} {how}; `r {node}` starts it again\n")),
-    }
+    act(fleet.exited(node).map(|again| match again {
+        Some(pid) => format!("node {node} {how}; started again, pid {pid}\n"),
+        None => format!("node {node} {how}; `r {node}` starts it again\n"),
+    }))
 }
 
 /// Say what came of a request; that it failed is no reason to end.

@@ -1,6 +1,6 @@
 //! A node starts with its own certificate of its own cluster, in its time, and with no other.
 
-use std::time::UNIX_EPOCH;
+use std::{sync::Arc, time::UNIX_EPOCH};
 
 use super::*;
 use crate::{
@@ -26,6 +26,39 @@ fn what_init_made_is_accepted() {
     assert_eq!(cluster.node(2).0.node.id, NodeId(2));
     let (config, genesis) = cluster.node(2);
     assert_eq!(check_node_certificate(&config, Some(&genesis)).unwrap().hosts, ["10.0.0.2"]);
+}
+
+/// As the nodes and the clients see it: rustls takes the certificate for dialling and for serving.
+#[test]
+fn rustls_accepts_what_is_issued() {
+    use rustls::{
+        RootCertStore,
+        client::{WebPkiServerVerifier, danger::ServerCertVerifier},
+        server::WebPkiClientVerifier,
+    };
+    use rustls_pki_types::{ServerName, UnixTime};
+
+    let cluster = Cluster::new();
+    let (config, _) = cluster.node(2);
+    let mut roots = RootCertStore::empty();
+    roots.add(read_certificate(&config.tls.ca).unwrap()).unwrap();
+    let roots = Arc::new(roots);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let certificate = read_certificate(&config.tls.cert).unwrap();
+    let servers =
+        WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider));
+    let servers = servers.build().unwrap();
+    let now = UnixTime::now();
+    let serves = |name: &str| {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        servers.verify_server_cert(&certificate, &[], &name, &[], now).map(|_| ())
+    };
+    serves("node-2.holdfast").unwrap();
+    serves("10.0.0.2").unwrap();
+    serves("node-1.holdfast").unwrap_err();
+    serves("a.example.org").unwrap_err();
+    let clients = WebPkiClientVerifier::builder_with_provider(roots, provider).build().unwrap();
+    clients.verify_client_cert(&certificate, &[], now).unwrap();
 }
 
 #[test]

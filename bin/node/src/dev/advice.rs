@@ -20,7 +20,6 @@ pub(super) fn text(cluster: &Cluster, pids: &BTreeMap<NodeId, u32>, chatctl: &st
     let dir = quote(&cluster.dir);
     let config = quote(&cluster.dir.join("chatctl.toml"));
     let token = &cluster.owner_token;
-    let count = cluster.nodes.len();
     let page = cluster.nodes.first().map(|node| node.own().client.to_string()).unwrap_or_default();
     let nodes: String = cluster
         .nodes
@@ -30,34 +29,64 @@ pub(super) fn text(cluster: &Cluster, pids: &BTreeMap<NodeId, u32>, chatctl: &st
             format!("  node {}   {}   pid {pid}\n", node.node.id, node.own().client)
         })
         .collect();
-    let say_hello = if count > 1 { "still here" } else { "here again" };
+    let losses = losses(&dir, cluster.nodes.len());
     format!(
         r#"
 {nodes}
   page and API                          {page}
   owner's sign-up token (works once)    {token}
 
-Type in a second terminal, in this folder:
+In a second terminal, in this folder, alice signs up and listens:
 
   chatctl() {{ {chatctl} "$@"; }}
   export HOLDFAST_CONFIG={config} HOLDFAST_PROFILE=alice
   chatctl register alice --invite {token}
   chatctl follow
 
-And in a third:
+In a third, bob writes to her:
 
   chatctl() {{ {chatctl} "$@"; }}
   export HOLDFAST_CONFIG={config} HOLDFAST_PROFILE=bob
   chatctl register bob
   chatctl send @alice 'hello from bob'
-  chatctl cluster status
-  kill -9 $(cat {dir}/node-1/pid)
-  chatctl send @alice '{say_hello}'
-  chatctl cluster status
-
-Here: r N restarts node N, k N kills it (-9), q or Ctrl-C stops all. Logs: {dir}/node-N/node.log
+{losses}
+Here: r N starts or restarts node N, k N kills it (-9), q or Ctrl-C stops all.
+What node N logs is in {dir}/node-N/node.log
 "#
     )
+}
+
+/// How to see that the cluster goes on: kill as many as it survives, the leader first.
+fn losses(dir: &str, count: usize) -> String {
+    let mut text = String::new();
+    if count >= 3 {
+        text.push_str(&format!(
+            r#"
+Kill the node that leads, and chat on:
+
+  leader=$(chatctl cluster status -o json | sed 's/.*"leader":\([0-9]*\).*/\1/')
+  kill -9 $(cat {dir}/node-$leader/pid)
+  chatctl send @alice 'the leader is dead'
+"#
+        ));
+    }
+    if count >= 5 {
+        text.push_str(&format!(
+            r"
+And another one:
+
+  kill -9 $(cat {dir}/node-$((leader % {count} + 1))/pid)
+  chatctl send @alice 'and one more'
+"
+        ));
+    }
+    if count >= 3 {
+        text.push_str("\nType `r N` here for each dead node N, and see them catch up:\n");
+    } else {
+        text.push_str("\nSee who leads:\n");
+    }
+    text.push_str("\n  chatctl cluster status\n");
+    text
 }
 
 /// As a shell takes it for one word.

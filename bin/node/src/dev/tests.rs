@@ -119,6 +119,17 @@ fn the_advice_names_what_was_made() {
 }
 
 #[test]
+fn only_what_the_cluster_survives_is_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let kills = |count: u8| {
+        let args = args(&dir.path().join(count.to_string()), Some(count), 21_800);
+        let cluster = prepare::prepare(&args).unwrap();
+        advice::text(&cluster, &[].into(), "chatctl").matches("kill -9 ").count()
+    };
+    assert_eq!([1, 2, 3, 4, 5].map(kills), [0, 0, 1, 1, 2]);
+}
+
+#[test]
 fn only_the_last_lines_are_shown() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("node.log");
