@@ -57,6 +57,13 @@ pub struct ClusterConfig {
 }
 
 impl ClusterConfig {
+    /// The member with this number, in whatever part.
+    #[must_use]
+    pub fn member(&self, node: NodeId) -> Option<&Member> {
+        let lists = [&self.voters, &self.learners, &self.known];
+        lists.into_iter().flatten().find(|member| member.node == node)
+    }
+
     /// Its bytes.
     ///
     /// # Panics

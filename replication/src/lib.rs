@@ -2,6 +2,7 @@
 
 pub mod codec;
 mod config;
+mod core;
 mod effect;
 mod error;
 mod input;
@@ -18,3 +19,6 @@ pub use message::Message;
 #[cfg(feature = "mutants")]
 pub use replica::Mutant;
 pub use replica::{Boot, ENTRY_OVERHEAD_BYTES, Limits, PeerStatus, Replica, Status, Timing};
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use election::{EntryId, Index, Micros, NodeId, StoreId, Term};
 use wal::Entry;
 
-use crate::effect::Refusal;
+use crate::{Lane, Refusal};
 
 /// A message between replicas. The sender's identity comes from the transport, never from here.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,7 +98,7 @@ pub enum Message {
         /// Where it stands.
         outcome: Result<EntryId, Refusal>,
     },
-    /// What is committed now? (ReadIndex, Raft thesis §6.4.)
+    /// What is committed now? (`ReadIndex`, Raft thesis §6.4.)
     Read {
         /// The asker's name for it.
         id: u64,
@@ -124,4 +124,34 @@ pub enum Message {
         /// The disk bound to it.
         store: StoreId,
     },
+}
+
+impl Message {
+    /// The stream it travels on: what must never wait is apart from what may be large.
+    #[must_use]
+    pub const fn lane(&self) -> Lane {
+        match self {
+            Self::PreVote { .. }
+            | Self::PreVoteAnswer { .. }
+            | Self::Vote { .. }
+            | Self::VoteAnswer { .. }
+            | Self::Heartbeat { .. }
+            | Self::HeartbeatAnswer { .. }
+            | Self::Read { .. }
+            | Self::ReadAnswer { .. }
+            | Self::TimeoutNow { .. }
+            | Self::Bind
+            | Self::Bound { .. } => Lane::Control,
+            Self::Append { .. }
+            | Self::Appended { .. }
+            | Self::Conflict { .. }
+            | Self::Forward { .. }
+            | Self::Forwarded { .. } => Lane::Log,
+        }
+    }
+
+    /// The only messages that a node takes before it is bound, or from one that it does not know.
+    pub(crate) const fn is_about_binding(&self) -> bool {
+        matches!(self, Self::Bind | Self::Bound { .. })
+    }
 }

@@ -7,9 +7,11 @@
 
 use std::collections::BTreeMap;
 
-use election::{EntryId, HardState, Index, Micros, NodeId, StoreId, Term, Ticket, VoterId};
+use election::{
+    Election, EntryId, HardState, Index, Micros, NodeId, StoreId, Term, Ticket, VoterId,
+};
 
-use crate::{ClusterConfig, Effects, Input, Now, Role};
+use crate::{ClusterConfig, Effect, Effects, Input, LinkEvent, Message, Now, Role, core::Core};
 
 /// What a node finds in its data directory when it starts.
 #[derive(Clone, Debug)]
@@ -180,46 +182,279 @@ pub enum Mutant {
 /// One voter.
 #[derive(Debug)]
 pub struct Replica {
-    boot: Boot,
+    core: Core,
+    election: Election,
+    started: bool,
+    /// What the election was told last.
+    electable: bool,
 }
 
 impl Replica {
     /// Start from what the data directory holds. The first [`Replica::deadline`] is `now`: wake it,
     /// and it says what it wants.
+    ///
+    /// # Panics
+    /// When what was found contradicts itself: the log's owner checks it first.
     #[must_use]
     pub fn new(_now: Now, boot: Boot) -> Self {
-        Self { boot }
+        let (me, hard_state, seed) = (boot.me, boot.hard_state, boot.seed);
+        let timing = election::Timing {
+            election_timeout: boot.timing.election_timeout,
+            slot: boot.timing.slot,
+            jitter: boot.timing.jitter,
+            quorum_silence: boot.timing.quorum_silence,
+        };
+        let core = Core::new(boot);
+        let election = Election::new(me, hard_state, core.electorate.clone(), timing, seed);
+        Self { core, election, started: false, electable: false }
     }
 
     /// Take one input; append what is to be done about it to `effects`, in order.
-    pub fn handle(&mut self, _now: Now, _input: Input, _effects: &mut Effects) {}
+    ///
+    /// After [`Effect::Halt`] nothing has any effect.
+    pub fn handle(&mut self, now: Now, input: Input, effects: &mut Effects) {
+        if self.core.halted {
+            return;
+        }
+        if !self.started {
+            self.start(now, effects);
+            if self.core.halted {
+                return;
+            }
+        }
+        self.sync_election(now, effects);
+        self.take(now, input, effects);
+        if self.core.halted {
+            return;
+        }
+        self.core.flush(now, effects);
+        if self.core.must_step_down(now) {
+            self.elect(now, election::Input::StepDown, effects);
+        }
+        self.sync_election(now, effects);
+    }
 
     /// When to wake it at the latest, on the monotonic clock; `u64::MAX` is never.
     #[must_use]
     pub fn deadline(&self) -> Micros {
-        Micros(u64::MAX)
+        if self.core.halted {
+            Micros(u64::MAX)
+        } else if self.started {
+            self.core.deadline().min(self.election.deadline())
+        } else {
+            Micros(0)
+        }
     }
 
     /// What it knows now.
     #[must_use]
     pub fn status(&self) -> Status {
-        Status {
-            me: self.boot.me,
-            role: Role::Follower,
-            term: self.boot.hard_state.term,
-            leader: None,
-            commit: Index(0),
-            last: self.boot.last,
-            durable: self.boot.last.index,
-            config: self.boot.genesis.clone(),
-            config_index: Index(0),
-            bound: false,
-            draining: false,
-            peers: Vec::new(),
-        }
+        self.core.status()
     }
 
     /// Plant a bug.
     #[cfg(feature = "mutants")]
-    pub fn plant(&mut self, _mutant: Mutant) {}
+    pub fn plant(&mut self, mutant: Mutant) {
+        self.core.mutant = Some(mutant);
+    }
+
+    fn start(&mut self, now: Now, effects: &mut Effects) {
+        self.started = true;
+        effects.push(Effect::Config(self.core.log.config().clone()));
+        self.core.start_binding(now, effects);
+    }
+
+    fn take(&mut self, now: Now, input: Input, effects: &mut Effects) {
+        match input {
+            Input::Wake => {
+                self.elect(now, election::Input::Wake, effects);
+                self.core.wake(now, effects);
+            }
+            Input::Message { from, message } => self.message(now, from, message, effects),
+            Input::Propose { id, body } => self.core.propose(now, id, body, effects),
+            Input::Read { id } => self.core.read(id, effects),
+            Input::Durable(ticket) => {
+                if self.core.durable(now, ticket, effects) {
+                    self.elect(now, election::Input::HardStateDurable, effects);
+                }
+            }
+            Input::Fetched { fetch, entries } => {
+                self.core.on_fetched(now, fetch, entries, effects);
+            }
+            Input::Link { peer: _, event: LinkEvent::Up(id) } => self.core.link_up(id, effects),
+            Input::Link { peer, event: LinkEvent::Lost } => {
+                self.core.link_lost(peer, effects);
+                self.elect(now, election::Input::LinkLost(peer), effects);
+            }
+            Input::Link { peer, event: LinkEvent::SteppedDown } => {
+                self.core.link_lost(peer, effects);
+                self.elect(now, election::Input::SteppedDown(peer), effects);
+            }
+            Input::Space(has_space) => self.core.has_space = has_space,
+            Input::Leave => self.core.leave(now),
+        }
+    }
+
+    fn message(&mut self, now: Now, from: VoterId, message: Message, effects: &mut Effects) {
+        if !self.core.binding.is_bound() && !message.is_about_binding() {
+            return;
+        }
+        if self.core.knows(from) {
+            self.core.note_identity(from);
+        } else if !message.is_about_binding() {
+            return;
+        }
+        match message {
+            Message::PreVote { term, last } => {
+                self.ballot(now, from, election::Message::PreVote { term, last }, effects);
+            }
+            Message::PreVoteAnswer { term, granted } => {
+                self.ballot(now, from, election::Message::PreVoteAnswer { term, granted }, effects);
+            }
+            Message::Vote { term, last, transfer } => {
+                self.ballot(now, from, election::Message::Vote { term, last, transfer }, effects);
+            }
+            Message::VoteAnswer { term, granted } => {
+                self.ballot(now, from, election::Message::VoteAnswer { term, granted }, effects);
+            }
+            Message::Heartbeat { term, commit, round } => {
+                if self.follows(now, from, term, effects) {
+                    self.core.on_heartbeat(now, from, (commit, round), effects);
+                } else {
+                    self.core.answer_heartbeat(now, from, round, effects);
+                }
+            }
+            Message::Append { term, previous, commit, entries } => {
+                if self.follows(now, from, term, effects) {
+                    self.core.on_append(now, from, (previous, commit, entries), effects);
+                } else {
+                    self.core.refuse_append(from, previous, EntryId::default(), effects);
+                }
+            }
+            Message::HeartbeatAnswer { term, round, wall } => {
+                if self.answers_me(now, from, term, effects) {
+                    self.core.on_heartbeat_answer(now, from, (round, wall), effects);
+                }
+            }
+            Message::Appended { term, matched } => {
+                if self.answers_me(now, from, term, effects) {
+                    self.core.on_appended(now, from, matched, effects);
+                }
+            }
+            Message::Conflict { term, refused, hint } => {
+                if self.answers_me(now, from, term, effects) {
+                    self.core.on_conflict(now, from, refused, hint);
+                }
+            }
+            Message::Forward { id, body } => self.core.on_forward(now, from, (id, body), effects),
+            Message::Forwarded { id, outcome } => self.core.on_forwarded(id, outcome, effects),
+            Message::Read { id } => self.core.on_read(from.node, id, effects),
+            Message::ReadAnswer { id, index } => {
+                self.core.on_read_answer(from.node, id, index, effects);
+            }
+            Message::TimeoutNow { term } => {
+                if term == self.core.term && self.core.leader == Some(from.node) {
+                    self.elect(now, election::Input::HandedOver, effects);
+                }
+            }
+            Message::Bind => self.core.on_bind(now, from, effects),
+            Message::Bound { node, store } => {
+                self.core.on_bound(now, from, (node, store), effects);
+            }
+        }
+    }
+
+    fn ballot(
+        &mut self,
+        now: Now,
+        from: VoterId,
+        message: election::Message,
+        effects: &mut Effects,
+    ) {
+        self.elect(now, election::Input::Message { from, message }, effects);
+    }
+
+    /// A leader of `term` speaks: is it the one of this node's term from now on? One of an older
+    /// term is not, nor is anybody when this node leads the term itself.
+    fn follows(&mut self, now: Now, leader: VoterId, term: Term, effects: &mut Effects) -> bool {
+        self.elect(now, election::Input::LeaderHeard { leader, term }, effects);
+        term == self.core.term && self.core.leader == Some(leader.node)
+    }
+
+    /// Is this an answer to the leader that this node is, in its term? A higher term is adopted from
+    /// any answer.
+    fn answers_me(&mut self, now: Now, from: VoterId, term: Term, effects: &mut Effects) -> bool {
+        self.elect(now, election::Input::TermSeen(term), effects);
+        let mine = term == self.core.term && self.core.lead.is_some();
+        if mine {
+            self.elect(now, election::Input::Answered { from: from.node }, effects);
+        }
+        mine
+    }
+
+    /// Let the election decide something, and do what it decided.
+    fn elect(&mut self, now: Now, input: election::Input, effects: &mut Effects) {
+        let mut decided = Vec::new();
+        let last = election::Input::Last(self.core.last());
+        self.election.handle(now.monotonic, last, &mut decided);
+        self.election.handle(now.monotonic, input, &mut decided);
+        for effect in decided {
+            match effect {
+                election::Effect::Persist(hard_state) => {
+                    self.core.persist_hard_state(now, hard_state, effects);
+                }
+                election::Effect::Send { to, message } => {
+                    let after = self.core.tickets.issued;
+                    self.core.send(to, ballot(message), after, effects);
+                }
+                election::Effect::Role { role, term, leader } => {
+                    assert_eq!(term, self.core.term, "a term is written before a part is played");
+                    self.core.set_role(now, self.role(role), leader, effects);
+                }
+            }
+        }
+    }
+
+    /// Tell the election what it has to know: who votes, and whether this node may be elected. A
+    /// node that is not bound, that stops, or whose disk is stalled (research trap 32) may not.
+    fn sync_election(&mut self, now: Now, effects: &mut Effects) {
+        if self.core.electorate_changed {
+            self.core.electorate_changed = false;
+            let electorate = self.core.electorate.clone();
+            self.elect(now, election::Input::Electorate(electorate), effects);
+        }
+        let stalled = self.core.tickets.is_stalled(now.monotonic, self.core.timing.disk_stall);
+        let electable = self.core.binding.is_bound() && !self.core.leaving && !stalled;
+        if electable != self.electable {
+            self.electable = electable;
+            self.elect(now, election::Input::Electable(electable), effects);
+        }
+        if stalled && self.core.lead.is_some() {
+            self.elect(now, election::Input::StepDown, effects);
+        }
+    }
+
+    fn role(&self, role: election::Role) -> Role {
+        match role {
+            election::Role::Follower if !self.core.electorate.contains(self.core.me.node) => {
+                Role::Learner
+            }
+            election::Role::Follower => Role::Follower,
+            election::Role::PreCandidate => Role::PreCandidate,
+            election::Role::Candidate => Role::Candidate,
+            election::Role::Leader => Role::Leader,
+        }
+    }
+}
+
+/// What the election says, as it goes over the wire.
+const fn ballot(message: election::Message) -> Message {
+    match message {
+        election::Message::PreVote { term, last } => Message::PreVote { term, last },
+        election::Message::PreVoteAnswer { term, granted } => {
+            Message::PreVoteAnswer { term, granted }
+        }
+        election::Message::Vote { term, last, transfer } => Message::Vote { term, last, transfer },
+        election::Message::VoteAnswer { term, granted } => Message::VoteAnswer { term, granted },
+    }
 }

@@ -1,0 +1,1 @@
+//! Ordered effects of the election, by equality.

@@ -1,0 +1,327 @@
+//! The log's side of a replica: matching, commit, reads, proposals, and who is who. Who leads is
+//! decided by `election`; the core is told.
+//!
+//! What always holds:
+//! - tickets are dense, and everything a message promises is older than the ticket it waits for;
+//! - nothing at or below `commit` is ever cut;
+//! - only the leader of a term makes entries of it.
+
+use std::collections::BTreeMap;
+
+use election::{
+    Electorate, EntryId, HardState, Index, Micros, NodeId, Random, Term, Ticket, VoterId,
+};
+
+use crate::{
+    Boot, ClusterConfig, Effect, Effects, Limits, Member, Message, Now, PeerStatus, Role, Status,
+    Timing,
+    core::{
+        binding::Binding, leader::Leader, log::Log, proposal::Proposals, read::Questions,
+        ticket::Tickets,
+    },
+};
+
+mod binding;
+mod commit;
+mod follower;
+mod forward;
+mod handover;
+mod leader;
+mod log;
+mod progress;
+mod proposal;
+mod read;
+mod reading;
+mod stamp;
+mod ticket;
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) me: VoterId,
+    pub(crate) timing: Timing,
+    limits: Limits,
+    pub(crate) log: Log,
+    pub(crate) tickets: Tickets,
+    pub(crate) commit: Index,
+    /// This log equals that of the current term's leader up to here.
+    verified: Index,
+    pub(crate) role: Role,
+    pub(crate) term: Term,
+    pub(crate) leader: Option<NodeId>,
+    /// The term in which that was last decided.
+    role_term: Term,
+    /// The part of a leader, while leading.
+    pub(crate) lead: Option<Leader>,
+    pub(crate) electorate: Electorate,
+    /// The election has not been told of it yet.
+    pub(crate) electorate_changed: bool,
+    pub(crate) binding: Binding,
+    links: BTreeMap<NodeId, Link>,
+    proposals: Proposals,
+    questions: Questions,
+    /// The newest names of forwards seen from each peer: a copy of a message is not a second request.
+    forwards_seen: forward::Seen,
+    /// Names for questions to other nodes. They start at a drawn number, so that an answer to this
+    /// node's life before fits nothing in this one.
+    names: u64,
+    fetches: u64,
+    pub(crate) has_space: bool,
+    pub(crate) leaving: bool,
+    pub(crate) halted: bool,
+    #[cfg(feature = "mutants")]
+    pub(crate) mutant: Option<crate::Mutant>,
+}
+
+/// A link to a peer, as far as it was heard of.
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    id: VoterId,
+    up: bool,
+}
+
+impl Core {
+    pub(crate) fn new(boot: Boot) -> Self {
+        let Boot { me, genesis, hard_state, bindings, first, last, term_runs, .. } = boot;
+        let mut configs = vec![(Index(0), genesis)];
+        configs.extend(boot.configs);
+        let log = Log::new(first, last, term_runs, configs, boot.limits.tail_bytes_max);
+        let electorate = electorate(log.config());
+        let commit = Index(first.0 - 1);
+        Self {
+            me,
+            timing: boot.timing,
+            limits: boot.limits,
+            tickets: Tickets::new(boot.ticket),
+            commit,
+            verified: commit,
+            role: Role::Follower,
+            term: hard_state.term,
+            leader: None,
+            role_term: hard_state.term,
+            lead: None,
+            electorate: electorate.expect("a configuration that was written was checked before"),
+            electorate_changed: false,
+            binding: Binding::new(me, bindings, log.config()),
+            log,
+            links: BTreeMap::new(),
+            proposals: Proposals::default(),
+            questions: Questions::default(),
+            forwards_seen: forward::Seen::default(),
+            names: Random::new(boot.seed).next() >> 1,
+            fetches: 0,
+            has_space: true,
+            leaving: false,
+            halted: false,
+            #[cfg(feature = "mutants")]
+            mutant: None,
+        }
+    }
+
+    /// When something is due here, election aside.
+    pub(crate) fn deadline(&self) -> Micros {
+        let answer = self.timing.answer;
+        let due = [
+            self.binding.deadline(),
+            self.lead.as_ref().map(Leader::deadline),
+            self.proposals.deadline(answer),
+            self.questions.deadline(answer),
+        ];
+        due.into_iter().flatten().min().unwrap_or(Micros(u64::MAX))
+    }
+
+    /// Do what is due.
+    pub(crate) fn wake(&mut self, now: Now, effects: &mut Effects) {
+        let answer = self.timing.answer;
+        let lead = self.leader.map(|_| self.term);
+        self.proposals.expire(now.monotonic, answer, lead, effects);
+        self.questions.expire(now.monotonic, answer, effects);
+        self.ask_binding_if_due(now, effects);
+        self.heartbeat_if_due(now, effects);
+    }
+
+    /// Send what this input made possible, once, after all of it was taken in.
+    pub(crate) fn flush(&mut self, now: Now, effects: &mut Effects) {
+        if self.lead.is_some() {
+            self.fill_stores(now, effects);
+            self.start_round_if_wanted(now, effects);
+            self.send_appends(now, effects);
+            self.hand_over_if_ready(effects);
+        } else {
+            self.ask_read(now, effects);
+        }
+    }
+
+    /// The election wrote term and vote.
+    pub(crate) fn persist_hard_state(
+        &mut self,
+        now: Now,
+        hard_state: HardState,
+        effects: &mut Effects,
+    ) {
+        assert!(hard_state.term >= self.term, "a term never goes back");
+        self.term = hard_state.term;
+        #[cfg_attr(not(feature = "mutants"), expect(unused_mut, reason = "a mutant forgets votes"))]
+        let mut voted_for = hard_state.voted_for;
+        #[cfg(feature = "mutants")]
+        if self.mutant == Some(crate::Mutant::VoteNotDurable) {
+            voted_for = None;
+        }
+        let voted_for = voted_for.map(|id| wal::Vote { node: id.node.0, store: id.store.0 });
+        let op = wal::Op::HardState(wal::HardState { term: hard_state.term.0, voted_for });
+        self.tickets.hard_state = self.persist(now, op, effects);
+    }
+
+    /// The election decided who plays which part.
+    pub(crate) fn set_role(
+        &mut self,
+        now: Now,
+        role: Role,
+        leader: Option<NodeId>,
+        effects: &mut Effects,
+    ) {
+        if (self.term, leader) != (self.role_term, self.leader) {
+            self.verified = self.commit;
+            let give_up_at = now.monotonic.plus(self.timing.quorum_silence);
+            self.proposals.leader_lost(give_up_at, effects);
+            self.questions.fail(effects);
+        }
+        (self.role, self.role_term, self.leader) = (role, self.term, leader);
+        effects.push(Effect::Role { role, term: self.term, leader });
+        if role != Role::Leader {
+            self.stop_leading(effects);
+        } else if self.lead.is_none() {
+            self.start_leading(now, effects);
+        }
+    }
+
+    /// Everything up to `ticket` is durable. Says whether the newest hard state is.
+    pub(crate) fn durable(&mut self, now: Now, ticket: Ticket, effects: &mut Effects) -> bool {
+        self.tickets.durable_up_to(ticket, now.monotonic);
+        self.log.durable_up_to(self.tickets.durable);
+        self.advance_commit(effects);
+        self.tickets.hard_state <= self.tickets.durable
+    }
+
+    /// The leader of this node's term, and the link to it is not known to be down.
+    fn reachable_leader(&self) -> Option<NodeId> {
+        let leader = self.leader.filter(|leader| *leader != self.me.node)?;
+        self.links.get(&leader).is_none_or(|link| link.up).then_some(leader)
+    }
+
+    pub(crate) fn link_up(&mut self, id: VoterId, effects: &mut Effects) {
+        if !self.knows(id) {
+            return;
+        }
+        self.links.insert(id.node, Link { id, up: true });
+        if let Some(progress) = self.lead.as_mut().and_then(|lead| lead.peers.get_mut(&id.node)) {
+            progress.restart();
+        }
+        if self.leader == Some(id.node) {
+            self.proposals.answers_lost(effects);
+            self.questions.lost();
+        }
+        if !self.binding.is_bound() {
+            self.send(id.node, Message::Bind, self.tickets.issued, effects);
+        }
+    }
+
+    pub(crate) fn link_lost(&mut self, peer: NodeId, effects: &mut Effects) {
+        if let Some(link) = self.links.get_mut(&peer) {
+            link.up = false;
+        }
+        if self.leader == Some(peer) {
+            self.proposals.answers_lost(effects);
+            self.questions.fail(effects);
+        }
+    }
+
+    /// Is this identity one that the configuration and the bindings allow for its node?
+    pub(crate) fn knows(&self, id: VoterId) -> bool {
+        let bound = self.binding.store_of(id.node);
+        let member = self.log.config().member(id.node).filter(|_| id.node != self.me.node);
+        member.is_some_and(|member| member.store.or(bound).is_none_or(|store| store == id.store))
+    }
+
+    /// A message from it came, so this is whom answers go to.
+    pub(crate) fn note_identity(&mut self, id: VoterId) {
+        self.links.entry(id.node).or_insert(Link { id, up: true }).id = id;
+    }
+
+    /// The whole identity of a member, if it is known yet.
+    pub(crate) fn identity(&self, node: NodeId) -> Option<VoterId> {
+        let linked = self.links.get(&node).map(|link| link.id.store);
+        let named = self.log.config().member(node)?.store;
+        let store = named.or(linked).or_else(|| self.binding.store_of(node))?;
+        Some(VoterId { node, store })
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let config = self.log.config();
+        let peer = |member: &Member| {
+            let progress = self.lead.as_ref().and_then(|lead| lead.peers.get(&member.node));
+            PeerStatus {
+                node: member.node,
+                store: self.identity(member.node).map(|id| id.store),
+                connected: self.is_connected(member.node),
+                matched: progress.map(|progress| progress.matched),
+                heard: progress.and_then(|progress| progress.heard),
+            }
+        };
+        let members = config.voters.iter().chain(&config.learners);
+        let others = members.filter(|member| member.node != self.me.node);
+        Status {
+            me: self.me,
+            role: self.role,
+            term: self.term,
+            leader: self.leader,
+            commit: self.commit,
+            last: self.log.last(),
+            durable: self.log.durable(),
+            config: config.clone(),
+            config_index: self.log.config_index(),
+            bound: self.binding.is_bound(),
+            draining: self.leaving,
+            peers: others.map(peer).collect(),
+        }
+    }
+
+    fn is_connected(&self, node: NodeId) -> bool {
+        self.links.get(&node).is_some_and(|link| link.up)
+    }
+
+    pub(crate) fn last(&self) -> EntryId {
+        self.log.last()
+    }
+
+    fn persist(&mut self, now: Now, op: wal::Op, effects: &mut Effects) -> Ticket {
+        let ticket = self.tickets.issue(now.monotonic);
+        effects.push(Effect::Persist { ticket, op });
+        ticket
+    }
+
+    /// Send once `after` is durable; to nobody, when it is not known yet who that is.
+    pub(crate) fn send(&self, to: NodeId, message: Message, after: Ticket, effects: &mut Effects) {
+        if let Some(to) = self.identity(to) {
+            effects.push(Effect::Send { to, lane: message.lane(), message, after });
+        }
+    }
+
+    fn name(&mut self) -> u64 {
+        self.names += 1;
+        self.names
+    }
+
+    /// The configuration in force is another one.
+    fn config_changed(&mut self, effects: &mut Effects) {
+        let config = self.log.config();
+        self.electorate = electorate(config).expect("configurations are checked before an append");
+        self.electorate_changed = true;
+        effects.push(Effect::Config(config.clone()));
+        self.meet_members();
+    }
+}
+
+/// The quorums of a configuration.
+pub(crate) fn electorate(config: &ClusterConfig) -> Result<Electorate, election::NotAnElectorate> {
+    Electorate::new(config.mode, config.voters.iter().map(|member| member.node).collect())
+}

@@ -1,0 +1,135 @@
+//! The follower's part: make the log equal to the leader's.
+//!
+//! What always holds:
+//! - entries are cut only where the leader's differ, and never at or below the commit index: a
+//!   stale or repeated append changes nothing (research trap 36);
+//! - what is acknowledged is durable by then;
+//! - the commit index follows the leader's only as far as this log is known to equal the leader's
+//!   (trap 37).
+
+use election::{EntryId, Index, Term, Ticket, VoterId};
+use wal::{Entry, EntryKind};
+
+use super::{Core, electorate, log::id};
+use crate::{ClusterConfig, Effects, Halt, Message, Now};
+
+impl Core {
+    pub(crate) fn on_heartbeat(
+        &mut self,
+        now: Now,
+        from: VoterId,
+        (commit, round): (Index, u64),
+        effects: &mut Effects,
+    ) {
+        self.answer_heartbeat(now, from, round, effects);
+        self.set_commit(commit.min(self.verified), effects);
+    }
+
+    /// Also to a leader of an older term, which so learns of the newer one (trap 29).
+    pub(crate) fn answer_heartbeat(
+        &self,
+        now: Now,
+        to: VoterId,
+        round: u64,
+        effects: &mut Effects,
+    ) {
+        let message = Message::HeartbeatAnswer { term: self.term, round, wall: now.wall };
+        self.send(to.node, message, self.tickets.hard_state, effects);
+    }
+
+    pub(crate) fn refuse_append(
+        &self,
+        to: VoterId,
+        refused: EntryId,
+        hint: EntryId,
+        effects: &mut Effects,
+    ) {
+        let message = Message::Conflict { term: self.term, refused, hint };
+        self.send(to.node, message, self.tickets.issued, effects);
+    }
+
+    /// An append of the leader of this term.
+    pub(crate) fn on_append(
+        &mut self,
+        now: Now,
+        from: VoterId,
+        (previous, commit, entries): (EntryId, Index, Vec<Entry>),
+        effects: &mut Effects,
+    ) {
+        let Some(configs) = self.check(previous, &entries) else { return };
+        if previous.index > self.commit && !self.log.holds(previous) {
+            let hint = self.log.last_not_above(previous);
+            return self.refuse_append(from, previous, hint, effects);
+        }
+        let end = entries.last().map_or(previous.index, |entry| Index(entry.index));
+        let known = |entry: &&Entry| Index(entry.index) <= self.commit || self.log.holds(id(entry));
+        let skip = entries.iter().take_while(known).count();
+        if let Some(conflict) = entries.iter().find(|entry| self.contradicts_commit(entry)) {
+            return self.halt(Halt::Diverged { at: Index(conflict.index) }, effects);
+        }
+        let news: Vec<Entry> = entries.into_iter().skip(skip).collect();
+        if let Some(first) = news.first().map(|entry| Index(entry.index)) {
+            if !self.has_space {
+                return;
+            }
+            if first <= self.log.last().index {
+                self.truncate_after(now, Index(first.0 - 1), effects);
+            }
+            let configs = configs.into_iter().filter(|(index, _)| *index >= first).collect();
+            self.append(now, news, configs, effects);
+        }
+        self.verified = self.verified.max(end);
+        let message = Message::Appended { term: self.term, matched: end };
+        self.send(from.node, message, self.acknowledge_after(), effects);
+        self.set_commit(commit.min(self.verified), effects);
+    }
+
+    /// The newest ticket covers the entries, also those that an earlier append brought.
+    fn acknowledge_after(&self) -> Ticket {
+        #[cfg(feature = "mutants")]
+        if self.mutant == Some(crate::Mutant::AckBeforeFsync) {
+            return Ticket(0);
+        }
+        self.tickets.issued
+    }
+
+    /// Is an append well formed: dense, of terms that rise no higher than the leader's, intact, its
+    /// configurations sound? Gives the configurations.
+    fn check(&self, previous: EntryId, entries: &[Entry]) -> Option<Vec<(Index, ClusterConfig)>> {
+        let mut configs = Vec::new();
+        let mut before = previous;
+        for entry in entries {
+            let at = id(entry);
+            let follows = Some(at.index.0) == before.index.0.checked_add(1)
+                && at.term >= before.term
+                && (Term(1)..=self.term).contains(&at.term);
+            if !follows || !entry.is_intact() {
+                return None;
+            }
+            if entry.kind == EntryKind::Config {
+                let config = ClusterConfig::decode(&entry.payload).ok()?;
+                electorate(&config).ok()?;
+                configs.push((at.index, config));
+            }
+            before = at;
+        }
+        Some(configs)
+    }
+
+    fn contradicts_commit(&self, entry: &Entry) -> bool {
+        let known = self.log.term_of(Index(entry.index));
+        Index(entry.index) <= self.commit && known.is_some_and(|term| term.0 != entry.term)
+    }
+
+    /// The leader's log differs from here on.
+    fn truncate_after(&mut self, now: Now, index: Index, effects: &mut Effects) {
+        assert!(index >= self.commit, "what is committed is never cut");
+        self.persist(now, wal::Op::TruncateAfter(index.0), effects);
+        self.verified = self.verified.min(index);
+        let reconfigured = self.log.truncate_after(index);
+        self.proposals.truncated(index, effects);
+        if reconfigured {
+            self.config_changed(effects);
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What a replica knows of its log without reading it: identities, configurations, what is durable,
+//! and the most recent entries themselves.
+//!
+//! What always holds:
+//! - indexes are dense from `first` to `last`; terms never fall along them;
+//! - the configuration in force is the last one in the log, committed or not;
+//! - the tail is the contiguous end of the log, and holds everything that is not yet durable;
+//! - `durable` is a fold over the operations whose tickets are durable, never over indexes: an
+//!   index written, cut and written again counts when the second writing is durable (trap 9).
+
+use std::collections::VecDeque;
+
+use election::{EntryId, Index, Term, Ticket};
+use wal::Entry;
+
+use crate::{ClusterConfig, ENTRY_OVERHEAD_BYTES};
+
+#[derive(Debug)]
+pub(crate) struct Log {
+    first: Index,
+    last: EntryId,
+    /// First index and term of each run, ascending in both.
+    runs: Vec<(Index, Term)>,
+    /// The genesis at index 0, and the configuration entries after it.
+    configs: Vec<(Index, ClusterConfig)>,
+    tail: VecDeque<Entry>,
+    tail_bytes: usize,
+    tail_bytes_max: usize,
+    durable: Index,
+    /// Appends that are not durable yet: the ticket, and the last index it writes.
+    unsynced: VecDeque<(Ticket, Index)>,
+}
+
+/// What an entry counts against a bound in bytes.
+pub(crate) fn size_bytes(entry: &Entry) -> usize {
+    entry.payload.len() + ENTRY_OVERHEAD_BYTES
+}
+
+pub(crate) fn id(entry: &Entry) -> EntryId {
+    EntryId { term: Term(entry.term), index: Index(entry.index) }
+}
+
+impl Log {
+    /// A log as it was found at the start: all of it durable, none of it in memory.
+    pub(crate) fn new(
+        first: Index,
+        last: EntryId,
+        runs: Vec<(Index, Term)>,
+        configs: Vec<(Index, ClusterConfig)>,
+        tail_bytes_max: usize,
+    ) -> Self {
+        assert!(first >= Index(1), "the first entry has index 1");
+        assert!(!configs.is_empty(), "the genesis is a configuration");
+        assert!(runs.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1), "terms rise along the log");
+        assert_eq!(runs.last().map_or(Term(0), |run| run.1), last.term, "the last run is the last");
+        Self {
+            first,
+            last,
+            runs,
+            configs,
+            tail: VecDeque::new(),
+            tail_bytes: 0,
+            tail_bytes_max,
+            durable: last.index,
+            unsynced: VecDeque::new(),
+        }
+    }
+
+    pub(crate) const fn first(&self) -> Index {
+        self.first
+    }
+
+    pub(crate) const fn last(&self) -> EntryId {
+        self.last
+    }
+
+    pub(crate) const fn durable(&self) -> Index {
+        self.durable
+    }
+
+    pub(crate) fn config(&self) -> &ClusterConfig {
+        &self.configs[self.configs.len() - 1].1
+    }
+
+    pub(crate) fn config_index(&self) -> Index {
+        self.configs[self.configs.len() - 1].0
+    }
+
+    /// The term at an index, unless it is above the end or no longer known.
+    pub(crate) fn term_of(&self, index: Index) -> Option<Term> {
+        if index == Index(0) {
+            return Some(Term(0));
+        }
+        if index < self.first || index > self.last.index {
+            return None;
+        }
+        let run = self.runs.partition_point(|(start, _)| *start <= index);
+        self.runs[..run].last().map(|(_, term)| *term)
+    }
+
+    pub(crate) fn id_of(&self, index: Index) -> Option<EntryId> {
+        self.term_of(index).map(|term| EntryId { term, index })
+    }
+
+    pub(crate) fn holds(&self, id: EntryId) -> bool {
+        self.term_of(id.index) == Some(id.term)
+    }
+
+    /// The last entry at or below `at.index` whose term is not above `at.term`: nothing between the
+    /// two can match (Raft §5.3, fast back-up).
+    pub(crate) fn last_not_above(&self, at: EntryId) -> EntryId {
+        let index = at.index.min(self.last.index);
+        let run = self.runs.partition_point(|(start, term)| *start <= index && *term <= at.term);
+        let Some((_, term)) = self.runs[..run].last() else { return EntryId::default() };
+        let end = self.runs.get(run).map_or(index, |(next, _)| Index(next.0 - 1).min(index));
+        EntryId { term: *term, index: end }
+    }
+
+    /// Append entries that `ticket` makes durable, and the configurations among them.
+    pub(crate) fn append(
+        &mut self,
+        ticket: Ticket,
+        entries: Vec<Entry>,
+        configs: Vec<(Index, ClusterConfig)>,
+    ) {
+        for entry in entries {
+            let id = id(&entry);
+            assert_eq!(id.index, self.last.index.next(), "indexes are dense");
+            assert!(id.term >= self.last.term && id.term > Term(0), "terms never fall");
+            if id.term > self.last.term {
+                self.runs.push((id.index, id.term));
+            }
+            self.last = id;
+            self.tail_bytes += size_bytes(&entry);
+            self.tail.push_back(entry);
+        }
+        self.configs.extend(configs);
+        self.unsynced.push_back((ticket, self.last.index));
+        self.trim_tail();
+    }
+
+    /// Drop all entries above `index`. Says whether a configuration went with them.
+    pub(crate) fn truncate_after(&mut self, index: Index) -> bool {
+        assert!(index < self.last.index, "a truncation takes something away");
+        assert!(index.next() >= self.first, "what is no longer known is not cut");
+        self.last = EntryId { term: self.term_of(index).unwrap_or_default(), index };
+        self.runs.retain(|(start, _)| *start <= index);
+        while let Some(entry) = self.tail.pop_back_if(|entry| entry.index > index.0) {
+            self.tail_bytes -= size_bytes(&entry);
+        }
+        self.durable = self.durable.min(index);
+        for (_, end) in &mut self.unsynced {
+            *end = (*end).min(index);
+        }
+        let configs = self.configs.len();
+        self.configs.retain(|(at, _)| *at <= index);
+        self.configs.len() < configs
+    }
+
+    /// Everything up to `ticket` is durable.
+    pub(crate) fn durable_up_to(&mut self, ticket: Ticket) {
+        while let Some((_, end)) = self.unsynced.pop_front_if(|(written, _)| *written <= ticket) {
+            self.durable = self.durable.max(end);
+        }
+        assert!(self.durable <= self.last.index, "what is durable is in the log");
+        self.trim_tail();
+    }
+
+    /// Entries from `index` on, as many as the bounds allow and at least one; none if the first one
+    /// is not in memory.
+    pub(crate) fn recent(
+        &self,
+        index: Index,
+        bytes_max: usize,
+        entries_max: usize,
+    ) -> Option<Vec<Entry>> {
+        let skip = usize::try_from(index.0.checked_sub(self.tail.front()?.index)?).ok()?;
+        let mut bytes = 0;
+        let entries = self.tail.iter().skip(skip).take(entries_max);
+        let entries: Vec<Entry> = entries
+            .enumerate()
+            .take_while(|(nth, entry)| {
+                bytes += size_bytes(entry);
+                *nth == 0 || bytes <= bytes_max
+            })
+            .map(|(_, entry)| entry.clone())
+            .collect();
+        (!entries.is_empty()).then_some(entries)
+    }
+
+    /// The first index that is in memory; the one after the end when none is.
+    pub(crate) fn recent_first(&self) -> Index {
+        self.tail.front().map_or_else(|| self.last.index.next(), |entry| Index(entry.index))
+    }
+
+    fn trim_tail(&mut self) {
+        while self.tail_bytes > self.tail_bytes_max {
+            let durable = self.durable;
+            let Some(entry) = self.tail.pop_front_if(|entry| entry.index <= durable.0) else {
+                return;
+            };
+            self.tail_bytes -= size_bytes(&entry);
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Several replicas in memory, with simulated disks, clocks and links: scenarios as transcripts, one
+//! test per research trap, ordered effects by equality, and random histories.
+
+#![expect(clippy::cast_possible_truncation, reason = "logs of tests are short")]
+
+mod cluster;
+mod random;
