@@ -59,7 +59,9 @@ fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 
 async fn perform(cli: Cli, output: Output) -> Result<(), ClientError> {
     let mut app = App::new(&cli.global, output)?;
+    let signs_in = matches!(cli.command, Command::Register { .. } | Command::Login { .. });
     let result = dispatch(&mut app, cli.command).await;
+    let result = if signs_in { result } else { result.map_err(|error| app.explain(error)) };
     // What was learnt is kept even when the command failed; failing to keep it is the lesser trouble.
     let kept = app.keep();
     result.and(kept)

@@ -50,12 +50,29 @@ impl App {
     /// Who is logged in.
     pub(super) fn user(&self) -> Result<&str, ClientError> {
         self.user.as_deref().ok_or_else(|| {
-            let login = match self.config.profile.as_str() {
-                "default" => "chatctl login NAME".to_owned(),
-                profile => format!("chatctl --profile {profile} login NAME"),
-            };
+            let login = self.login_command("NAME");
             ClientError::not_logged_in(format!("log in to this cluster first: {login}"))
         })
+    }
+
+    /// Adds what to do about a session that the cluster no longer knows.
+    pub(super) fn explain(&self, error: ClientError) -> ClientError {
+        match (error, self.user.as_deref()) {
+            (ClientError::Refused { status, code, message, .. }, Some(user))
+                if status == 401 || code == "session_ended" =>
+            {
+                let hint = Some(format!("log in again: {}", self.login_command(user)));
+                ClientError::Refused { status, code, message, hint }
+            }
+            (error, _) => error,
+        }
+    }
+
+    fn login_command(&self, name: &str) -> String {
+        match self.config.profile.as_str() {
+            "default" => format!("chatctl login {name}"),
+            profile => format!("chatctl --profile {profile} login {name}"),
+        }
     }
 
     /// Keeps a new login, for this run and later ones.

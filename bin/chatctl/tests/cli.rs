@@ -1,0 +1,327 @@
+//! The program as a script sees it: streams, exit codes, files, environment. The node is a small server
+//! that answers by method and path.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Status and body by "METHOD /path".
+type Answers = fn(&str, &str) -> (u16, Value);
+
+/// A node, and one user's home.
+struct Scene {
+    home: TempDir,
+    endpoint: String,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Scene {
+    fn new(answers: Answers) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&seen);
+        thread::spawn(move || {
+            for tcp in listener.incoming() {
+                serve(tcp.unwrap(), answers, &log);
+            }
+        });
+        Self { home: tempfile::tempdir().unwrap(), endpoint, seen }
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
+        command
+            .args(args)
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("HOLDFAST_ENDPOINTS", &self.endpoint)
+            .env("TZ", "UTC")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    fn run_with_stdin(&self, args: &[&str], stdin: &str) -> Output {
+        let mut child = self.command(args).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    fn login(&self) {
+        let output = self.run_with_stdin(&["login", "alice", "--password-stdin"], "secret word\n");
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+    }
+
+    fn token_file(&self) -> PathBuf {
+        self.home.path().join(".local/state/holdfast/default.json")
+    }
+}
+
+fn serve(mut tcp: TcpStream, answers: Answers, log: &Mutex<Vec<String>>) {
+    let mut request = Vec::new();
+    let (head, body) = loop {
+        let mut chunk = [0; 4096];
+        let read = tcp.read(&mut chunk).unwrap();
+        if read == 0 {
+            return;
+        }
+        request.extend_from_slice(&chunk[..read]);
+        let text = String::from_utf8(request.clone()).unwrap();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
+            break (head.to_owned(), body.to_owned());
+        }
+    };
+    let line = head.lines().next().unwrap().trim_end_matches(" HTTP/1.1").to_owned();
+    log.lock().unwrap().push(format!("{line} {body}").trim_end().to_owned());
+    let (status, answer) = answers(&line, &body);
+    let answer = answer.to_string();
+    let length = answer.len();
+    let head = format!("HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {length}");
+    tcp.write_all(format!("{head}\r\n\r\n{answer}").as_bytes()).unwrap();
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn message(id: u64, conversation: &str, seq: u64, author: &str, text: &str) -> Value {
+    json!({"id": id.to_string(), "conversation": conversation, "seq": seq, "author": author,
+        "time": "2026-01-31T12:00:00.123456Z", "text": text, "edited": false, "reply_to": null,
+        "reactions": {}})
+}
+
+fn cluster() -> Value {
+    let node = |id: u64, role: &str, reachable: bool| {
+        json!({"id": id, "role": role, "reachable": reachable, "term": 7, "commit": 10,
+            "applied": 9, "durable": 10, "lag": 1, "version": "0.1.0", "hash": "ab", "hash_index": 9})
+    };
+    json!({"cluster": "team", "leader": 1, "term": 7, "mode": "majority", "survives": [[2], [3]],
+        "nodes": [node(1, "leader", true), node(2, "follower", true), node(3, "follower", false)]})
+}
+
+/// A node where everything goes well.
+fn willing(line: &str, body: &str) -> (u16, Value) {
+    let user = json!({"name": "alice", "role": "member"});
+    match line {
+        "POST /v1/register" | "POST /v1/login" => {
+            assert!(body.contains(r#""password":"secret word""#), "{body}");
+            let expires = "2026-03-01T00:00:00.000000Z";
+            (200, json!({"user": user, "token": "the-token", "expires": expires, "unread": 2}))
+        }
+        "POST /v1/logout" => (204, Value::Null),
+        "GET /v1/me" => (200, json!({"name": "alice", "role": "member", "unread": 2})),
+        "GET /v1/cluster" => (200, cluster()),
+        "POST /v1/messages" => (201, message(20, "@bob", 3, "alice", "hi")),
+        "GET /v1/conversations" => {
+            let conversation = |name: &str, unread: u64, read_upto: u64| {
+                json!({"conversation": name, "unread": unread, "mentions": 0,
+                    "last": message(15, name, 3, "bob", "c"), "read_upto": read_upto})
+            };
+            let items = [
+                conversation("#general", 2, 1),
+                conversation("@bob", 1, 0),
+                conversation("@eve", 0, 9),
+            ];
+            (200, json!({"items": items, "next": null}))
+        }
+        "GET /v1/channels/general/messages?after=1&limit=200" => {
+            let items = [
+                message(11, "#general", 2, "bob", "a"),
+                message(13, "#general", 3, "alice", "mine"),
+                message(15, "#general", 4, "bob", "c"),
+            ];
+            (200, json!({"items": items, "more_before": true, "more_after": false}))
+        }
+        "GET /v1/direct/bob/messages?after=0&limit=200" => {
+            let items = [message(12, "@bob", 1, "bob", "b\u{1b}[2J")];
+            (200, json!({"items": items, "more_before": false, "more_after": false}))
+        }
+        "POST /v1/channels/general/read" | "POST /v1/direct/bob/read" => (204, Value::Null),
+        _ => (404, json!({"error": {"code": "not_found", "message": "not there", "hint": "look"}})),
+    }
+}
+
+fn without_quorum(_line: &str, _body: &str) -> (u16, Value) {
+    (503, json!({"error": {"code": "unavailable", "message": "no leader", "hint": null}}))
+}
+
+fn without_session(line: &str, body: &str) -> (u16, Value) {
+    match line {
+        "POST /v1/login" => willing(line, body),
+        _ => (401, json!({"error": {"code": "session_ended", "message": "over", "hint": null}})),
+    }
+}
+
+#[test]
+fn a_login_is_kept_by_its_owner_until_the_logout() {
+    let scene = Scene::new(willing);
+    scene.login();
+    let mode = std::fs::metadata(scene.token_file()).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+    let whoami = scene.run(&["whoami"]);
+    assert_eq!(stdout(&whoami), "alice (member), 2 unread\n");
+    assert_eq!(code(&scene.run(&["logout"])), 0);
+    assert!(!scene.token_file().exists());
+    let nobody = scene.run(&["whoami", "-o", "json"]);
+    assert_eq!((code(&nobody), stdout(&nobody).as_str()), (1, ""));
+    let error: Value = serde_json::from_str(&stderr(&nobody)).unwrap();
+    assert_eq!(error["error"]["code"], "unauthenticated");
+    assert!(error["error"]["hint"].as_str().unwrap().contains("chatctl login"));
+}
+
+#[test]
+fn profiles_are_users_side_by_side() {
+    let scene = Scene::new(willing);
+    scene.login();
+    let other = scene.run(&["--profile", "bob", "whoami"]);
+    assert_eq!(code(&other), 1);
+    assert!(stderr(&other).contains("chatctl --profile bob login"), "{}", stderr(&other));
+}
+
+#[test]
+fn a_token_is_not_shown_to_another_cluster() {
+    let scene = Scene::new(willing);
+    scene.login();
+    let elsewhere = Scene::new(willing);
+    let output = scene.run(&["whoami", "--endpoint", &elsewhere.endpoint]);
+    assert_eq!(code(&output), 1);
+    assert!(elsewhere.seen.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_password_comes_from_the_variable_or_the_command_too() {
+    let scene = Scene::new(willing);
+    let register =
+        scene.command(&["register", "alice"]).env("HOLDFAST_PASSWORD", "secret word").output();
+    assert_eq!(code(&register.unwrap()), 0);
+    let config = scene.home.path().join("chatctl.toml");
+    std::fs::write(&config, "password_command = \"echo secret word\"\n").unwrap();
+    let output = scene.run(&["--config", config.to_str().unwrap(), "login", "alice"]);
+    assert_eq!((code(&output), stderr(&output).as_str()), (0, ""));
+    let nobody_to_ask = scene.run(&["login", "alice", "--no-input"]);
+    assert_eq!(code(&nobody_to_ask), 2);
+    assert!(stderr(&nobody_to_ask).contains("--password-stdin"));
+}
+
+#[test]
+fn a_sent_message_is_told() {
+    let scene = Scene::new(willing);
+    scene.login();
+    let text = scene.run(&["send", "@bob", "hi"]);
+    assert_eq!(stdout(&text), "id 20 seq 3 time 2026-01-31 12:00:00\n");
+    let piped = scene.run_with_stdin(&["send", "@bob", "-o", "json"], "two\nlines\n");
+    let object: Value = serde_json::from_str(&stdout(&piped)).unwrap();
+    assert_eq!((&object["id"], &object["seq"]), (&json!("20"), &json!(3)));
+    assert_eq!(object["request_id"].as_str().unwrap().len(), 36);
+    let seen = scene.seen.lock().unwrap();
+    assert!(seen.iter().any(|line| line.contains(r#""text":"two\nlines""#)), "{seen:?}");
+}
+
+#[test]
+fn everything_unread_is_shown_oldest_first_and_marked() {
+    let scene = Scene::new(willing);
+    scene.login();
+    let output = scene.run(&["read", "--mark"]);
+    let wanted = "11 2026-01-31 12:00:00 #general bob: a\n\
+                  12 2026-01-31 12:00:00 @bob bob: b\\x1b[2J\n\
+                  15 2026-01-31 12:00:00 #general bob: c\n";
+    assert_eq!((stdout(&output).as_str(), stderr(&output).as_str()), (wanted, ""));
+    let seen = scene.seen.lock().unwrap();
+    let marks: Vec<_> = seen.iter().filter(|line| line.contains("/read ")).collect();
+    assert_eq!(
+        marks,
+        [r#"POST /v1/channels/general/read {"upto":4}"#, r#"POST /v1/direct/bob/read {"upto":1}"#]
+    );
+}
+
+#[test]
+fn the_cluster_is_told_by_name_and_as_one_object() {
+    let scene = Scene::new(willing);
+    scene.login();
+    let text = stdout(&scene.run(&["cluster", "status"]));
+    assert!(text.starts_with("cluster team: leader node 1, term 7, mode majority\n"), "{text}");
+    assert!(text.contains("survives the loss of any one of 2 and 3; not of node 1"), "{text}");
+    let object = stdout(&scene.run(&["cluster", "status", "-o", "json"]));
+    assert_eq!(serde_json::from_str::<Value>(&object).unwrap(), cluster());
+    assert_eq!(object.lines().count(), 1);
+}
+
+#[test]
+fn exit_codes_tell_refused_from_nothing_done() {
+    let scene = Scene::new(willing);
+    scene.login();
+    let refused = scene.run(&["channel", "join", "nowhere"]);
+    assert_eq!(code(&refused), 1);
+    assert_eq!(stderr(&refused), "error: not there [not_found]\nhint: look\n");
+    for wrong in [&["send", "bob", "x"][..], &["send"], &["--timeout", "0s", "whoami"], &["nope"]] {
+        assert_eq!(code(&scene.run(wrong)), 2, "{wrong:?}");
+    }
+    let missing = scene.run(&["--config", "/nowhere.toml", "whoami"]);
+    assert_eq!(code(&missing), 2);
+    assert!(stderr(&missing).contains("/nowhere.toml"));
+    let down = Scene::new(without_quorum);
+    let args = ["register", "alice", "--password-stdin", "--timeout", "200ms"];
+    let output = down.run_with_stdin(&args, "secret word\n");
+    assert_eq!(code(&output), 3);
+    assert!(stderr(&output).contains("no leader"), "{}", stderr(&output));
+}
+
+#[test]
+fn an_ended_session_says_how_to_log_in_again() {
+    let scene = Scene::new(without_session);
+    scene.login();
+    let output = scene.run(&["whoami"]);
+    assert_eq!(code(&output), 1);
+    assert!(
+        stderr(&output).contains("hint: log in again: chatctl login alice"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_closed_pipe_ends_it_quietly() {
+    let scene = Scene::new(willing);
+    scene.login();
+    let mut child = scene.command(&["read"]).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((code(&output), stderr(&output).as_str()), (0, ""));
+}
+
+#[test]
+fn help_and_version_are_data() {
+    let scene = Scene::new(willing);
+    let version = scene.run(&["--version"]);
+    assert_eq!(code(&version), 0);
+    assert!(stdout(&version).starts_with("chatctl 0."));
+    let help = scene.run(&["send", "--help"]);
+    assert_eq!((code(&help), stderr(&help).as_str()), (0, ""));
+    assert!(stdout(&help).contains("Examples:"));
+}
