@@ -7,6 +7,7 @@ use alloc::{
     string::String,
     vec::Vec,
 };
+use core::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +93,15 @@ impl Accounts {
 
     pub(crate) fn get_mut(&mut self, id: AccountId) -> Option<&mut Account> {
         self.by_id.get_mut(&id)
+    }
+
+    /// The account after `id` in the order of registration, and after the last one the first.
+    pub(crate) fn next_after(&mut self, id: AccountId) -> Option<(AccountId, &mut Account)> {
+        let following = (Bound::Excluded(id), Bound::Unbounded);
+        let is_last = self.by_id.range(following).next().is_none();
+        let start = if is_last { Bound::Unbounded } else { Bound::Excluded(id) };
+        let found = self.by_id.range_mut((start, Bound::Unbounded)).next();
+        found.map(|(&id, account)| (id, account))
     }
 
     pub(crate) fn id_of(&self, name: &str) -> Option<AccountId> {

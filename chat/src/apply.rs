@@ -7,6 +7,7 @@
 mod access;
 mod channel;
 mod message;
+mod sweep;
 
 use crate::{
     command::{Action, Body, Command},
@@ -45,6 +46,7 @@ impl State {
                 self.act_once(entry, request, (*account, *session), action)
             }
         };
+        self.sweep_next(time_us);
         self.end(&applied.outcome);
         applied
     }
@@ -61,7 +63,7 @@ impl State {
     ) -> Applied {
         // The session is no part of it: who had to log in again retries under the same id.
         let body_hash = hash::continued(hash::START, &(hash::Tag::Act, action));
-        let Some(actor) = self.accounts.get_mut(account) else {
+        let Some(actor) = self.accounts.get(account) else {
             return Applied::refused(Rejection::SessionEnded);
         };
         match actor.requests.admit(request, body_hash, entry.time_us) {
@@ -83,7 +85,7 @@ impl State {
 
     fn act(&mut self, entry: Entry, account: AccountId, action: &Action) -> Done {
         match action {
-            Action::Logout { session } => self.log_out(account, *session),
+            Action::Logout { session } => self.log_out(entry, account, *session),
             Action::CreateChannel { name, private, topic } => {
                 self.create_channel(entry, account, (name, topic, *private))
             }

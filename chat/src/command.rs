@@ -8,6 +8,8 @@
 //! - No type here is recursive and none has a list of zero-sized things: decoding is bounded by the
 //!   length of its input.
 
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
 use alloc::{borrow::ToOwned, format, string::String, vec::Vec};
 use core::fmt;
 

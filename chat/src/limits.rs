@@ -43,7 +43,9 @@ pub const SESSIONS_MAX: usize = 256;
 pub const TOKENS_PER_SESSION_MAX: usize = 8;
 /// Remembered requests of an account.
 pub const REQUESTS_MAX: usize = 65_536;
-/// Items of a page, and what a page has when nothing is said.
+/// Requests of one account that one entry may drop from memory because they are too old.
+pub const SWEPT_REQUESTS_MAX: usize = 16;
+/// Items of a page.
 pub const PAGE_MAX: usize = 200;
 /// Items of a page when nothing is said.
 pub const PAGE_DEFAULT: usize = 50;

@@ -5,6 +5,8 @@
 //! - An id below the floor (older than 24 h of log time, or not above the greatest id dropped for
 //!   the cap) is never carried out: it may have been before.
 //! - So no id is ever carried out twice, and none in silence.
+//!
+//! What is remembered below the floor is dead weight: dropping it sooner or later shows nowhere.
 
 use alloc::collections::BTreeMap;
 use core::fmt;
@@ -136,8 +138,10 @@ pub(crate) enum Admission {
 
 impl Requests {
     /// Judge a request at log time `time_us`.
-    pub(crate) fn admit(&mut self, id: RequestId, body_hash: u64, time_us: u64) -> Admission {
-        self.forget_old(time_us);
+    pub(crate) fn admit(&self, id: RequestId, body_hash: u64, time_us: u64) -> Admission {
+        if is_old(id, time_us) {
+            return Admission::Refused(Rejection::RequestIdExpired);
+        }
         if let Some(remembered) = self.remembered.get(&id) {
             return if remembered.body_hash == body_hash {
                 Admission::Repeated(remembered.result)
@@ -169,7 +173,7 @@ impl Requests {
     ) {
         let before = self.remembered.insert(id, Remembered { body_hash, result });
         assert!(before.is_none(), "a request is carried out once");
-        if self.remembered.len() > REQUESTS_MAX {
+        if self.len() > REQUESTS_MAX {
             // By id, not by arrival: the floor must lie above everything that was forgotten.
             if let Some((lowest, _)) = self.remembered.pop_first() {
                 assert!(self.dropped < Some(lowest), "the floor only rises");
@@ -178,17 +182,24 @@ impl Requests {
         }
     }
 
+    /// How many outcomes are held.
+    pub(crate) fn len(&self) -> usize {
+        self.remembered.len()
+    }
+
     fn is_below_floor(&self, id: RequestId, time_us: u64) -> bool {
         self.dropped.is_some_and(|dropped| id <= dropped) || is_old(id, time_us)
     }
 
-    fn forget_old(&mut self, time_us: u64) {
-        while let Some(entry) = self.remembered.first_entry() {
-            if !is_old(*entry.key(), time_us) {
-                break;
-            }
-            entry.remove();
+    /// Drop up to `most` outcomes that will not be asked for again. Gives how many.
+    pub(crate) fn forget_old(&mut self, time_us: u64, most: usize) -> usize {
+        for forgotten in 0..most {
+            match self.remembered.first_entry() {
+                Some(entry) if is_old(*entry.key(), time_us) => entry.remove(),
+                Some(_) | None => return forgotten,
+            };
         }
+        most
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A session ends when it is logged out or 30 days of log time after the log-in that opened it,
 //! whether it was used or not. That is judged at every entry and at every look-up; what is left of
-//! an ended session is swept when its account logs in again.
+//! an ended session is swept bit by bit.
 
 use alloc::vec::Vec;
 

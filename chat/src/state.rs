@@ -38,6 +38,8 @@ pub struct State {
     /// By both ids, the lower first.
     pub(crate) directs: BTreeMap<(AccountId, AccountId), ConversationId>,
     pub(crate) tokens: BTreeMap<TokenHash, (AccountId, SessionId)>,
+    /// The account that was tidied up last.
+    pub(crate) swept: AccountId,
 }
 
 impl State {
@@ -55,6 +57,7 @@ impl State {
             channels: BTreeMap::new(),
             directs: BTreeMap::new(),
             tokens: BTreeMap::new(),
+            swept: AccountId::default(),
         }
     }
 

@@ -5,7 +5,6 @@
 //! accepted one is remembered by the account that it made.
 
 use alloc::collections::BTreeMap;
-use core::mem;
 
 use crate::{
     account::{Account, Registration, Role},
@@ -36,8 +35,7 @@ impl State {
                 .and_then(|()| self.register_new(entry, request, register, body_hash));
             return Applied::fresh(done.map(|answer| (answer, None)));
         };
-        let admission =
-            self.account_known_mut(id).requests.admit(request, body_hash, entry.time_us);
+        let admission = self.account_known(id).requests.admit(request, body_hash, entry.time_us);
         match admission {
             Admission::Fresh => Applied::refused(Rejection::NameTaken),
             Admission::Refused(rejection) => Applied::refused(rejection),
@@ -104,7 +102,7 @@ impl State {
     pub(super) fn login(&mut self, entry: Entry, request: RequestId, login: &Login) -> Applied {
         let Login { account: id, password_generation, token_hash } = *login;
         let body_hash = hash::continued(hash::START, &(Tag::Login, id));
-        let Some(account) = self.accounts.get_mut(id) else {
+        let Some(account) = self.accounts.get(id) else {
             return Applied::refused(Rejection::BadCredentials);
         };
         // Before anything else, for a retry too: the password verified is no longer the password.
@@ -134,7 +132,7 @@ impl State {
         if self.tokens.contains_key(&token) {
             return Err(Rejection::Malformed);
         }
-        self.sweep(account, entry.time_us);
+        self.sweep_sessions(account, entry.time_us);
         let sessions = &mut self.account_known_mut(account).sessions;
         if sessions.len() >= SESSIONS_MAX {
             return Err(Rejection::TooManySessions);
@@ -180,7 +178,9 @@ impl State {
         Ok(answer)
     }
 
-    pub(super) fn log_out(&mut self, account: AccountId, id: SessionId) -> Done {
+    pub(super) fn log_out(&mut self, entry: Entry, account: AccountId, id: SessionId) -> Done {
+        // What has ended is not there, swept or not.
+        self.sweep_sessions(account, entry.time_us);
         let session = self.account_known_mut(account).sessions.remove(&id);
         let session = session.ok_or(Rejection::NoSuchSession)?;
         for token in &session.tokens {
@@ -199,17 +199,5 @@ impl State {
         }
         self.registration = registration;
         Ok((Answer::SettingChanged, None))
-    }
-
-    /// Remove what is left of the sessions of an account that have ended.
-    fn sweep(&mut self, account: AccountId, time_us: u64) {
-        let sessions = &mut self.account_known_mut(account).sessions;
-        let kept = mem::take(sessions);
-        let (ended, kept) = kept.into_iter().partition(|(_, session)| session.has_ended(time_us));
-        *sessions = kept;
-        let ended: BTreeMap<SessionId, Session> = ended;
-        for token in ended.values().flat_map(|session| &session.tokens) {
-            self.tokens.remove(token);
-        }
     }
 }

@@ -196,10 +196,14 @@ impl State {
         items
     }
 
-    /// What `reader` calls a conversation: `#channel`, or `@other`. None for what is not there.
+    /// What `reader` calls a conversation: `#channel`, or `@other`. None for what it may not see.
     #[must_use]
     pub fn label(&self, reader: AccountId, id: ConversationId) -> Option<String> {
-        match &self.conversations.get(&id)?.kind {
+        let conversation = self.conversations.get(&id)?;
+        if !conversation.is_seen_by(reader) {
+            return None;
+        }
+        match &conversation.kind {
             Kind::Channel(channel) => Some(format!("#{}", channel.name)),
             Kind::Direct(one, other) => {
                 let shown = if *one == reader { *other } else { *one };

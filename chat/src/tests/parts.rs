@@ -5,13 +5,13 @@ use std::{string::String, vec::Vec};
 use proptest::prelude::*;
 
 use crate::{
-    AccountId, ConversationId, Genesis, MessageId, State,
+    AccountId, ConversationId, Genesis, MessageId, State, Window,
     account::ordinal_after,
     conversation::{Conversation, Kind},
     glob::Glob,
     limits::ACCOUNTS_MAX,
     message::{Post, Posts},
-    tests::kit::{World, send},
+    tests::kit::{World, create, send, target},
 };
 
 const CONFIG: fn() -> ProptestConfig =
@@ -79,13 +79,22 @@ fn a_message_is_built_for_members_and_from_its_own_entry_only() {
     assert_eq!((&*view.conversation, &*view.author, &*view.text), ("@alice", "alice", "hi"));
     assert_eq!(
         view.time_us,
-        state.history(world.id("bob"), ConversationId(4), crate::Window::Newest, 1).unwrap().items
-            [0]
-        .time_us
+        state.history(world.id("bob"), ConversationId(4), Window::Newest, 1).unwrap().items[0]
+            .time_us
     );
     assert_eq!(state.message_of(world.id("carol"), 4, sent), None);
     assert_eq!(state.message_of(world.id("bob"), 5, refused), None);
     assert_eq!(state.message_of(world.id("bob"), 1, &world.log[0]), None);
+}
+
+fn window() -> impl Strategy<Value = Window> {
+    let seq = || prop_oneof![8 => 0..35_u64, 1 => Just(u64::MAX)];
+    prop_oneof![
+        Just(Window::Newest),
+        seq().prop_map(Window::Before),
+        seq().prop_map(Window::After),
+        seq().prop_map(Window::Around),
+    ]
 }
 
 /// Does `name` match, by the definition, in exponential time?
@@ -136,6 +145,46 @@ proptest! {
     fn any_pattern_is_judged(pattern: String, name in "[a-z0-9.-]{0,32}") {
         if let Ok(glob) = Glob::parse(&pattern) {
             glob.matches(&name);
+        }
+    }
+
+    #[test]
+    fn a_page_is_a_slice_of_the_whole(
+        count in 0..30_u64,
+        window in window(),
+        limit in 1..12_usize,
+    ) {
+        let mut world = World::with(&["alice", "bob"]);
+        world.act("alice", create("ops"));
+        for _ in 0..count {
+            world.send("alice", "#ops", "x").unwrap();
+        }
+        let page =
+            world.state.history_with(world.id("alice"), &target("#ops"), window, limit).unwrap();
+        let seqs: Vec<_> = page.items.iter().map(|item| item.seq).collect();
+        let all: Vec<_> = (1..=count).collect();
+        let size = limit.min(all.len());
+        let expected: Vec<_> = match window {
+            Window::Newest => all[all.len() - size..].to_vec(),
+            Window::Before(end) => {
+                let before: Vec<_> = all.iter().copied().filter(|seq| *seq < end).collect();
+                before[before.len().saturating_sub(limit)..].to_vec()
+            }
+            Window::After(start) => {
+                all.iter().copied().filter(|seq| *seq > start).take(limit).collect()
+            }
+            Window::Around(seq) => {
+                // As many as fit, with the wanted one among them if it is there.
+                prop_assert_eq!(seqs.len(), size);
+                prop_assert!(!all.contains(&seq) || seqs.contains(&seq), "{:?}", seqs);
+                seqs.clone()
+            }
+        };
+        prop_assert_eq!(&seqs, &expected);
+        prop_assert_eq!(page.first, seqs.first().copied().unwrap_or(0));
+        prop_assert_eq!(page.last, seqs.last().copied().unwrap_or(0));
+        if let (Some(first), Some(last)) = (seqs.first(), seqs.last()) {
+            prop_assert_eq!((page.more_before, page.more_after), (*first > 1, *last < count));
         }
     }
 

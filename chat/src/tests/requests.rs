@@ -4,7 +4,10 @@ use std::{format, vec::Vec};
 
 use crate::{
     Accepted, Action, Answer, Rejection, RequestId,
-    limits::{DAY_US, REQUEST_AHEAD_US_MAX, REQUESTS_MAX, SECOND_US, TOKENS_PER_SESSION_MAX},
+    limits::{
+        DAY_US, REQUEST_AHEAD_US_MAX, REQUESTS_MAX, SECOND_US, SWEPT_REQUESTS_MAX,
+        TOKENS_PER_SESSION_MAX,
+    },
     tests::kit::{World, send, send_after, seq},
 };
 
@@ -80,6 +83,30 @@ fn an_outcome_is_forgotten_only_when_its_id_is_refused() {
     let late = world.act_as(request, "alice", send("@bob", "hi"));
     assert_eq!(late.outcome, Err(Rejection::RequestIdExpired));
     assert_eq!(seq(world.send("alice", "@bob", "next")), Ok((2, false)));
+}
+
+#[test]
+fn what_is_too_old_leaves_memory_a_bounded_piece_at_a_time() {
+    let mut world = World::with(&["alice", "bob"]);
+    let old = 10 * SWEPT_REQUESTS_MAX;
+    for _ in 0..old {
+        world.send("alice", "@bob", "x").unwrap();
+    }
+    let remembered = |world: &World| {
+        let alice = world.state.accounts.get(world.id("alice")).unwrap();
+        alice.requests.len()
+    };
+    assert_eq!(remembered(&world), 1 + old);
+    world.clock_us += DAY_US + SECOND_US;
+    // Alice is gone; Bob goes on, and each of his messages makes a little room.
+    let mut before = remembered(&world);
+    for _ in 0..2 * old / SWEPT_REQUESTS_MAX {
+        world.send("bob", "@alice", "x").unwrap();
+        let after = remembered(&world);
+        assert!(before - after <= SWEPT_REQUESTS_MAX, "{before} {after}");
+        before = after;
+    }
+    assert_eq!(before, 0);
 }
 
 #[test]

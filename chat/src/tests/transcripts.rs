@@ -3,7 +3,8 @@
 //!
 //! Steps: `clock +DURATION` · `register NAME [invite=owner|wrong]` · `login NAME` · `NAME ACTION ..`
 //! with the actions and questions below. `id=X` names a request id, so that a later step can retry
-//! it or follow it (`after=X`).
+//! it or follow it (`after=X`). `hash` shows the running hash, which must never come out otherwise
+//! for the same log, on any machine or build.
 
 use std::{borrow::ToOwned, collections::BTreeMap, format, string::String, vec::Vec};
 
@@ -97,6 +98,7 @@ impl Play {
                 self.world.clock_us += duration_us(words.at(1));
                 String::new()
             }
+            "hash" => format!("{:016x}\n", self.world.state.hash()),
             "register" => {
                 let request = self.request(&words);
                 let invite = match words.keyed.get("invite") {
