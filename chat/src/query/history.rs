@@ -196,20 +196,18 @@ impl State {
         items
     }
 
-    /// What `reader` calls a conversation: `#channel`, or `@other`. None for what it may not see.
+    /// What `reader` calls a conversation: `#channel`, or `@other`; none for a direct conversation
+    /// of others. Who has just left a private channel still hears its name, in the event that says
+    /// so: for anyone else ask [`State::sees`] first.
     #[must_use]
     pub fn label(&self, reader: AccountId, id: ConversationId) -> Option<String> {
-        let conversation = self.conversations.get(&id)?;
-        if !conversation.is_seen_by(reader) {
-            return None;
-        }
-        match &conversation.kind {
-            Kind::Channel(channel) => Some(format!("#{}", channel.name)),
-            Kind::Direct(one, other) => {
-                let shown = if *one == reader { *other } else { *one };
-                Some(format!("@{}", self.accounts.get(shown)?.name))
-            }
-        }
+        let other = match &self.conversations.get(&id)?.kind {
+            Kind::Channel(channel) => return Some(format!("#{}", channel.name)),
+            Kind::Direct(one, other) if *one == reader => other,
+            Kind::Direct(one, other) if *other == reader => one,
+            Kind::Direct(..) => return None,
+        };
+        Some(format!("@{}", self.accounts.get(*other)?.name))
     }
 
     /// The name of an account.

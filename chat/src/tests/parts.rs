@@ -5,7 +5,7 @@ use std::{string::String, vec::Vec};
 use proptest::prelude::*;
 
 use crate::{
-    AccountId, ConversationId, Genesis, MessageId, State, Window,
+    AccountId, Action, Body, ConversationId, Genesis, Login, MessageId, Rejection, State, Window,
     account::ordinal_after,
     conversation::{Conversation, Kind},
     glob::Glob,
@@ -95,6 +95,46 @@ fn window() -> impl Strategy<Value = Window> {
         seq().prop_map(Window::After),
         seq().prop_map(Window::Around),
     ]
+}
+
+#[test]
+fn a_conversation_is_called_by_what_its_reader_knows() {
+    let mut world = World::with(&["alice", "bob", "carol"]);
+    world.send("alice", "@bob", "hi").unwrap();
+    let id = ConversationId(4);
+    let label = |world: &World, who| world.state.label(world.id(who), id);
+    assert_eq!(label(&world, "alice").as_deref(), Some("@bob"));
+    assert_eq!(label(&world, "bob").as_deref(), Some("@alice"));
+    assert_eq!(label(&world, "carol"), None);
+
+    // The one who leaves a private channel is told which, on every device.
+    let private = Action::CreateChannel { name: "ops".into(), private: true, topic: "".into() };
+    world.act("alice", private);
+    let left = world.act("alice", Action::Leave { channel: "ops".into() }).event.unwrap();
+    assert!(world.state.sees(world.id("alice"), &left));
+    assert!(!world.state.sees(world.id("bob"), &left));
+    let label = world.state.label(world.id("alice"), ConversationId(5));
+    assert_eq!(label.as_deref(), Some("#ops"));
+}
+
+#[test]
+fn a_login_needs_the_password_of_now_and_a_token_of_its_own() {
+    let mut world = World::with(&["alice", "bob"]);
+    let (account, request, token_hash) = (world.id("alice"), world.request(), world.token());
+    let body = Body::Login(Login { account, password_generation: 1, token_hash });
+    let stale = world.apply(request, body.clone());
+    assert_eq!(stale.outcome, Err(Rejection::BadCredentials));
+    // That was no outcome of the request: with the right password it goes through.
+    world.login_as(request, "alice", token_hash).outcome.unwrap();
+    // And its retry is refused again once the password is another one.
+    let stale = world.apply(request, body);
+    assert_eq!(stale.outcome, Err(Rejection::BadCredentials));
+
+    let request = world.request();
+    let stolen = world.login_as(request, "bob", token_hash);
+    assert_eq!(stolen.outcome, Err(Rejection::Malformed));
+    let (owner, ..) = world.state.session(&token_hash, 0).unwrap();
+    assert_eq!(owner, account);
 }
 
 /// Does `name` match, by the definition, in exponential time?
