@@ -24,7 +24,10 @@ mod request;
 mod tls;
 mod wire;
 
-use std::{net::SocketAddr, time::Duration};
+#[cfg(test)]
+mod tests;
+
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use axum::{
     Router,
@@ -39,7 +42,10 @@ pub use error::HttpError;
 use error::Refusal;
 pub use listener::Listener;
 pub use tls::{Reload, Tls};
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, timeout},
+};
 
 use crate::service::Service;
 
@@ -48,8 +54,8 @@ const AGE_MS: HeaderName = HeaderName::from_static("holdfast-age-ms");
 const TIME: HeaderName = HeaderName::from_static("holdfast-time");
 
 tokio::task_local! {
-    /// How long the client of the request being answered waits for the answer.
-    static PATIENCE: Duration;
+    /// When the request being answered is given up, all its steps together.
+    static DEADLINE: Instant;
 }
 
 /// How the client API is served.
@@ -106,8 +112,15 @@ pub async fn serve(
     service: Service,
     shutdown: watch::Receiver<bool>,
 ) -> Result<(), HttpError> {
-    let router = router(Api::new(service, listener.options(), shutdown.clone()));
-    listener.serve(router, shutdown).await
+    let drain = listener.options().drain_timeout;
+    let (sockets, mut ended) = mpsc::channel(1);
+    let api = Api::new(service, listener.options(), shutdown.clone(), sockets);
+    let result = listener.serve(router(api), shutdown).await;
+    // The listener does not know of WebSockets: each holds a sender until it has ended.
+    if timeout(drain, ended.recv()).await.is_err() {
+        tracing::warn!("some WebSockets did not end in time");
+    }
+    result
 }
 
 /// What every handler works with.
@@ -120,10 +133,17 @@ struct Api {
     age: age::Age,
     request_timeout: Duration,
     shutdown: watch::Receiver<bool>,
+    /// Nothing is ever sent: it is held by whatever has to end before the node may.
+    _alive: mpsc::Sender<Infallible>,
 }
 
 impl Api {
-    fn new(service: Service, options: &Options, shutdown: watch::Receiver<bool>) -> Self {
+    fn new(
+        service: Service,
+        options: &Options,
+        shutdown: watch::Receiver<bool>,
+        alive: mpsc::Sender<Infallible>,
+    ) -> Self {
         Self {
             service,
             passwords: password::Passwords::new(options.password_hashes_max),
@@ -132,14 +152,14 @@ impl Api {
             age: age::Age::default(),
             request_timeout: options.request_timeout,
             shutdown,
+            _alive: alive,
         }
     }
 
-    /// When a request begun now is given up: never later than its client does, so that the client learns whether
+    /// When what is asked now is given up: never later than its client does, so that the client learns whether
     /// anything was done.
     fn deadline(&self) -> Instant {
-        let patience = PATIENCE.try_get().unwrap_or(self.request_timeout);
-        Instant::now() + patience.min(self.request_timeout)
+        DEADLINE.try_get().unwrap_or_else(|_no_request| Instant::now() + self.request_timeout)
     }
 
     /// Waits until the state here holds everything acknowledged anywhere before this call.
@@ -178,8 +198,10 @@ async fn frame(State(api): State<Api>, mut request: Request, next: Next) -> Resp
     let mut response = match begin(&api, &mut request) {
         Err(refusal) => refusal.into_response(),
         Ok(Begun { place, key, patience }) => {
-            let patience = patience.unwrap_or(api.request_timeout);
-            let mut response = PATIENCE.scope(patience, next.run(request)).await;
+            let deadline = Instant::now()
+                + patience
+                    .map_or(api.request_timeout, |patience| patience.min(api.request_timeout));
+            let mut response = DEADLINE.scope(deadline, next.run(request)).await;
             drop(place);
             if let Some(value) = key {
                 response.headers_mut().insert(request::IDEMPOTENCY_KEY, value);
@@ -190,6 +212,7 @@ async fn frame(State(api): State<Api>, mut request: Request, next: Next) -> Resp
     let headers = response.headers_mut();
     if is_stale {
         headers.insert(AGE_MS, HeaderValue::from(api.age.millis()));
+        refresh(&api);
     }
     // Taken after the answer was made: whoever sends it back never reads older state than this answer showed.
     headers.entry(INDEX).or_insert_with(|| HeaderValue::from(api.service.applied_now()));
@@ -198,6 +221,19 @@ async fn frame(State(api): State<Api>, mut request: Request, next: Next) -> Resp
     }
     headers.insert(axum::http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// Has the state proved current behind the back of a stale read, so that the age told stays near the truth.
+fn refresh(api: &Api) {
+    if let Some(turn) = api.age.turn() {
+        let api = api.clone();
+        tokio::spawn(async move {
+            if let Err(refusal) = api.barrier().await {
+                tracing::debug!(code = refusal.code, "the state could not be proved current");
+            }
+            drop(turn);
+        });
+    }
 }
 
 /// What a request holds while it is answered, and what its head said.

@@ -5,7 +5,12 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use tokio::time::Instant;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+
+use super::limits::STALE_REFRESH_MS;
 
 /// An upper bound of the state's age.
 #[derive(Clone, Debug)]
@@ -13,11 +18,16 @@ pub(super) struct Age {
     start: Instant,
     // Milliseconds after `start`; before the first proof the age counts from the start.
     proved: Arc<AtomicU64>,
+    refreshing: Arc<Semaphore>,
 }
 
 impl Default for Age {
     fn default() -> Self {
-        Self { start: Instant::now(), proved: Arc::default() }
+        Self {
+            start: Instant::now(),
+            proved: Arc::default(),
+            refreshing: Arc::new(Semaphore::new(1)),
+        }
     }
 }
 
@@ -31,6 +41,12 @@ impl Age {
     pub(super) fn millis(&self) -> u64 {
         let proved = self.proved.load(Ordering::Relaxed);
         millis_between(self.start, Instant::now()).saturating_sub(proved)
+    }
+
+    /// The right to prove the state current, when that is due and nobody is at it.
+    pub(super) fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        let is_due = self.millis() >= STALE_REFRESH_MS;
+        is_due.then(|| Arc::clone(&self.refreshing).try_acquire_owned().ok()).flatten()
     }
 }
 

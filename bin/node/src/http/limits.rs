@@ -31,6 +31,10 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a client that finds the node unable is told to wait at least.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// A stale read of a state that was last proved current so many milliseconds ago has it proved anew, and does not
+/// wait for that.
+pub const STALE_REFRESH_MS: u64 = 500;
+
 /// Passwords hashed at once: each takes 19 MiB and a core. Overridden by `limits.password_hashes`.
 pub const HASHES_AT_ONCE: usize = 2;
 /// Passwords that wait for their turn; the next one is told 429.

@@ -78,3 +78,31 @@ fn cannot(error: &dyn std::fmt::Display) -> Refusal {
     tracing::error!(%error, "a password could not be hashed");
     Refusal::unavailable("unavailable", "passwords cannot be checked on this node now")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_is_known_again_and_another_is_not() {
+        let passwords = Passwords::new(1);
+        let hash = passwords.hash("correct horse".to_owned(), [7; 16]).await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        let again = passwords.hash("correct horse".to_owned(), [7; 16]).await.unwrap();
+        assert_eq!(hash, again, "a retry of a registration is the same registration");
+        assert!(passwords.verify("correct horse".to_owned(), Some(hash.clone())).await.unwrap());
+        assert!(!passwords.verify("wrong horse".to_owned(), Some(hash)).await.unwrap());
+        assert!(!passwords.verify("correct horse".to_owned(), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn whoever_finds_all_places_taken_is_told_at_once() {
+        let passwords = Passwords::new(1);
+        let places = u32::try_from(1 + limits::HASHES_WAITING_MAX).unwrap();
+        let held = Arc::clone(&passwords.places).acquire_many_owned(places).await.unwrap();
+        let refusal = passwords.hash("password".to_owned(), [0; 16]).await.unwrap_err();
+        assert_eq!(refusal.code, "too_fast");
+        drop(held);
+        passwords.hash("password".to_owned(), [0; 16]).await.unwrap();
+    }
+}

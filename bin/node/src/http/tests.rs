@@ -1,0 +1,14 @@
+//! The client API over real sockets, on a node whose log has one copy.
+
+mod bounds;
+mod events;
+mod kit;
+mod routes;
+mod service;
+
+/// A fresh key of a write.
+fn fresh_key() -> String {
+    let now = jiff::Timestamp::now().as_millisecond();
+    let random = u128::from_le_bytes(super::auth::random().unwrap());
+    chat::RequestId::new(u64::try_from(now).unwrap(), random).to_string()
+}

@@ -1,0 +1,227 @@
+//! The WebSocket: a subscription without gap or repeat, and sends in order.
+
+use futures_util::SinkExt;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+
+use super::{
+    super::limits,
+    fresh_key,
+    kit::{Node, Socket, hear, hear_end, say},
+};
+
+async fn two(node: &Node) -> (String, String) {
+    (node.register("ann").await, node.register("bob").await)
+}
+
+async fn texts(socket: &mut Socket, count: usize) -> Vec<Value> {
+    let mut texts = Vec::new();
+    while texts.len() < count {
+        let frame = hear(socket).await;
+        if frame["type"] == "message" {
+            assert_eq!(frame["cursor"], frame["message"]["id"]);
+            texts.push(frame["message"]["text"].clone());
+        }
+    }
+    texts
+}
+
+#[tokio::test]
+async fn a_message_reaches_whoever_listens() {
+    let node = Node::start();
+    let (ann, bob) = two(&node).await;
+    let (mut socket, ready) = node.follow(&bob, None).await;
+    assert!(ready["cursor"].as_str().unwrap().parse::<u64>().unwrap() > 0);
+    let id = node.send(&ann, "@bob", "hi").await;
+    let frame = hear(&mut socket).await;
+    assert_eq!((&frame["type"], &frame["cursor"]), (&json!("message"), &json!(id)));
+    assert_eq!(frame["message"]["conversation"], "@ann");
+    assert_eq!(frame["message"]["author"], "ann");
+}
+
+#[tokio::test]
+async fn a_subscription_goes_on_after_its_cursor_without_gap_or_repeat() {
+    let node = Node::start();
+    let (ann, bob) = two(&node).await;
+    let count = limits::REPLAY_PAGE + 3;
+    let mut ids = Vec::new();
+    for n in 0..count {
+        ids.push(node.send(&ann, "@bob", &n.to_string()).await);
+    }
+    let (mut socket, ready) = node.follow(&bob, Some("0")).await;
+    assert_eq!(ready["cursor"], "0");
+    node.send(&ann, "@bob", "live").await;
+    let seen = texts(&mut socket, count + 1).await;
+    let mut expected: Vec<Value> = (0..count).map(|n| n.to_string().into()).collect();
+    expected.push("live".into());
+    assert_eq!(seen, expected);
+
+    let (mut socket, _) = node.follow(&bob, Some(&ids[count - 2])).await;
+    assert_eq!(texts(&mut socket, 2).await, [json!((count - 1).to_string()), json!("live")]);
+}
+
+#[tokio::test]
+async fn sends_are_answered_and_keep_their_order() {
+    let node = Node::start();
+    let (ann, bob) = two(&node).await;
+    let (mut socket, _) = node.follow(&ann, None).await;
+    let keys: Vec<String> = (0..100).map(|_| fresh_key()).collect();
+    for (n, key) in keys.iter().enumerate() {
+        let mut frame =
+            json!({"type": "send", "request_id": key, "to": "@bob", "text": n.to_string()});
+        if n > 0 {
+            frame["after_request"] = keys[n - 1].as_str().into();
+        }
+        socket.feed(Message::text(frame.to_string())).await.unwrap();
+    }
+    socket.flush().await.unwrap();
+    let mut answered = Vec::new();
+    while answered.len() < keys.len() {
+        let frame = hear(&mut socket).await;
+        if frame["type"] != "message" {
+            assert_eq!(frame["type"], "sent", "{frame}");
+            answered.push(frame["request_id"].as_str().unwrap().to_owned());
+        }
+    }
+    answered.sort();
+    let mut sorted = keys.clone();
+    sorted.sort();
+    assert_eq!(answered, sorted);
+    let history = node.get("/v1/direct/ann/messages?limit=200", &bob).await;
+    let texts: Vec<_> = history.json["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["text"].as_str().unwrap().parse::<usize>().unwrap())
+        .collect();
+    assert_eq!(texts, (0..100).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_send_that_fails_says_whether_to_try_again() {
+    let node = Node::start();
+    let (ann, _) = two(&node).await;
+    let (mut socket, _) = node.follow(&ann, None).await;
+    let key = fresh_key();
+    let mut failed = async |frame: Value| {
+        say(&mut socket, &frame).await;
+        let answer = hear(&mut socket).await;
+        assert_eq!(answer["type"], "failed", "{answer}");
+        (answer["error"]["code"].as_str().unwrap().to_owned(), answer["retry"].as_bool().unwrap())
+    };
+    let send = |text: &str| json!({"type": "send", "request_id": key, "to": "@bob", "text": text});
+    assert_eq!(failed(send("")).await, ("text_empty".to_owned(), false));
+    let mut late = json!({"type": "send", "request_id": fresh_key(), "to": "@bob", "text": "b"});
+    late["after_request"] = fresh_key().into();
+    assert_eq!(failed(late).await, ("out_of_order".to_owned(), true));
+    let mut unknown = send("a");
+    unknown["colour"] = "red".into();
+    assert_eq!(failed(unknown).await, ("malformed".to_owned(), false));
+    let no_key = json!({"type": "send", "request_id": "x", "to": "@bob", "text": "a"});
+    assert_eq!(failed(no_key).await, ("request_id_malformed".to_owned(), false));
+}
+
+#[tokio::test]
+async fn a_socket_without_a_good_hello_is_closed_with_the_reason() {
+    let node = Node::start();
+    node.register("ann").await;
+    let cases = [
+        (json!({"type": "hello", "token": "x"}), "session_ended"),
+        (json!({"type": "hello"}), "malformed"),
+        (json!({"type": "send", "request_id": "x"}), "malformed"),
+    ];
+    for (frame, code) in cases {
+        let mut socket = node.connect().await;
+        say(&mut socket, &frame).await;
+        let (frames, close) = hear_end(&mut socket).await;
+        assert_eq!(frames[0]["type"], "error");
+        assert_eq!(
+            (&frames[0]["error"]["code"], &frames[0]["retry"]),
+            (&json!(code), &json!(false))
+        );
+        assert_eq!(u16::from(close.code), 1008);
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_beyond_the_log_is_refused() {
+    let node = Node::start();
+    let ann = node.register("ann").await;
+    let mut socket = node.connect().await;
+    say(&mut socket, &json!({"type": "hello", "token": ann, "after": "1000000"})).await;
+    let (frames, _) = hear_end(&mut socket).await;
+    assert_eq!(frames[0]["error"]["code"], "cursor_ahead");
+}
+
+#[tokio::test]
+async fn a_frame_beyond_the_bound_closes_the_socket() {
+    let node = Node::start();
+    let ann = node.register("ann").await;
+    let (mut socket, _) = node.follow(&ann, None).await;
+    let long = Message::text(" ".repeat(limits::FRAME_BYTES_MAX + 1));
+    // The node may close before it has read the whole frame.
+    if socket.send(long).await.is_ok() {
+        let (frames, close) = hear_end(&mut socket).await;
+        assert_eq!(frames[0]["error"]["code"], "malformed");
+        assert_eq!(u16::from(close.code), 1008);
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_ends_closes_its_sockets() {
+    let node = Node::start();
+    let (ann, bob) = two(&node).await;
+    let (mut socket, _) = node.follow(&bob, None).await;
+    node.call(Method::POST, "/v1/logout", Some(&bob), None).await;
+    node.send(&ann, "@bob", "for another session").await;
+    let (frames, _) = hear_end(&mut socket).await;
+    assert_eq!(frames[0]["error"]["code"], "session_ended", "{frames:?}");
+    assert_eq!(frames.len(), 1, "nothing is shown to an ended session");
+}
+
+#[tokio::test]
+async fn a_node_that_stops_sends_its_sockets_elsewhere() {
+    let node = Node::start();
+    let (ann, bob) = two(&node).await;
+    let (mut socket, _) = node.follow(&bob, None).await;
+    let id = node.send(&ann, "@bob", "last").await;
+    assert_eq!(hear(&mut socket).await["cursor"], json!(id));
+    node.begin_stop();
+    let (frames, close) = hear_end(&mut socket).await;
+    assert_eq!(
+        (&frames[0]["error"]["code"], &frames[0]["retry"]),
+        (&json!("draining"), &json!(true))
+    );
+    assert_eq!(u16::from(close.code), 1001);
+    let reason: Value = serde_json::from_str(&close.reason).unwrap();
+    assert_eq!(reason, json!({"code": "draining", "cursor": id}));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn one_sees_only_what_is_ones_own() {
+    let node = Node::start();
+    let (ann, bob) = two(&node).await;
+    let carl = node.register("carl").await;
+    let (mut socket, _) = node.follow(&carl, None).await;
+    node.post("/v1/channels", &ann, json!({"name": "plans", "private": true})).await;
+    node.send(&ann, "@bob", "secret").await;
+    node.send(&bob, "@carl", "open").await;
+    assert_eq!(hear(&mut socket).await["message"]["text"], "open");
+    node.post("/v1/channels", &ann, json!({"name": "general"})).await;
+    let channel = hear(&mut socket).await;
+    assert_eq!(
+        (&channel["type"], &channel["channel"]["name"]),
+        (&json!("channel"), &json!("general"))
+    );
+    node.call(Method::POST, "/v1/channels/general/join", Some(&carl), None).await;
+    let member = hear(&mut socket).await;
+    assert_eq!((&member["type"], &member["user"]), (&json!("member"), &json!("carl")));
+    node.post("/v1/direct/bob/read", &carl, json!({"upto": 1})).await;
+    let read = hear(&mut socket).await;
+    assert_eq!(
+        (&read["type"], &read["conversation"], &read["upto"]),
+        (&json!("read"), &json!("@bob"), &json!(1))
+    );
+}

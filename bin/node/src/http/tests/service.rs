@@ -1,0 +1,132 @@
+//! A service on the real log and the real fold; in place of the core stands a leader without followers, which
+//! takes every command at once.
+
+use std::{sync::Arc, thread};
+
+use bytes::Bytes;
+use election::{Index, NodeId, StoreId, Term};
+use replication::{ClusterConfig, Member, Mode, Role};
+use tempfile::TempDir;
+use tokio::sync::{mpsc, watch};
+use wal::{Entry, EntryKind, Log, Op, RealIo};
+
+use crate::{
+    driver::{REQUESTS_MAX, Request, View, apply::Fold, clock::Clock, report::Reports},
+    genesis::token_hash,
+    service::{Parts, Service},
+};
+
+const TERM: u64 = 1;
+
+/// What lives as long as the service.
+pub(super) struct Held {
+    fold: Arc<Fold>,
+    folding: Option<thread::JoinHandle<()>>,
+    _dir: TempDir,
+}
+
+/// A service whose chat is empty.
+pub(super) fn start() -> (Service, Held) {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(&dir);
+    let reader = log.reader();
+    let clock = Arc::new(Clock::start());
+    let genesis = chat::Genesis { owner_token_hash: Some(token_hash(super::kit::OWNER_TOKEN)) };
+    let fold = Arc::new(Fold::new(genesis, Arc::clone(&clock)));
+    let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
+    let (_, view) = watch::channel(leading());
+    let (_, draining) = watch::channel(false);
+    tokio::spawn(lead(log, inbox, Arc::clone(&fold), Arc::clone(&clock)));
+    let folding = (Arc::clone(&fold), reader.clone());
+    let folding = thread::spawn(move || folding.0.run(&folding.1).unwrap());
+    let service = Service::of(Parts {
+        requests,
+        fold: Arc::clone(&fold),
+        reader,
+        view,
+        reports: Arc::new(Reports::new(NodeId(1))),
+        clock,
+        cluster_name: "team".to_owned(),
+        draining,
+    });
+    (service, Held { fold, folding: Some(folding), _dir: dir })
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.fold.stop();
+        if let Some(folding) = self.folding.take() {
+            folding.join().unwrap();
+        }
+    }
+}
+
+fn open(dir: &TempDir) -> Log {
+    let io: Arc<dyn wal::Io> = Arc::new(RealIo::new(dir.path()).unwrap());
+    let options = wal::Options {
+        segment_bytes: 1 << 20,
+        small_segment_bytes: 1 << 20,
+        spare_segments: 0,
+        ..wal::Options::default()
+    };
+    let identity = wal::Identity { cluster: 1, node: 1, store: 1 };
+    Log::create(&io, identity, &options).unwrap();
+    let (mut log, _) = Log::open(io, options).unwrap();
+    put(&mut log, Entry::new(1, TERM, EntryKind::NoOp, Bytes::new()));
+    log
+}
+
+fn leading() -> View {
+    let me = Member {
+        node: NodeId(1),
+        store: Some(StoreId(1)),
+        peer: "127.0.0.1:7410".to_owned(),
+        client: "http://127.0.0.1:7411".to_owned(),
+    };
+    let config = ClusterConfig {
+        mode: Mode::Solo,
+        voters: vec![me],
+        learners: Vec::new(),
+        known: Vec::new(),
+        target_size: 1,
+        predecessor: Index(0),
+    };
+    View {
+        role: Role::Leader,
+        term: Term(TERM),
+        leader: Some(NodeId(1)),
+        commit: Index(1),
+        config: Arc::new(config),
+    }
+}
+
+async fn lead(
+    mut log: Log,
+    mut inbox: mpsc::Receiver<Request>,
+    fold: Arc<Fold>,
+    clock: Arc<Clock>,
+) {
+    let mut last = 1;
+    fold.commit(last);
+    while let Some(request) = inbox.recv().await {
+        match request {
+            Request::Propose { body, answer, refused } => {
+                last += 1;
+                let mut payload = clock.client_us().to_le_bytes().to_vec();
+                payload.extend_from_slice(&body);
+                put(&mut log, Entry::new(last, TERM, EntryKind::Command, payload.into()));
+                fold.answer(last, answer);
+                drop(refused);
+                fold.commit(last);
+            }
+            Request::Read { answer } => drop(answer.send(Some(last))),
+            Request::Leave => {}
+            Request::Stop => break,
+        }
+    }
+}
+
+fn put(log: &mut Log, entry: Entry) {
+    log.stage(entry.index, Op::Append(vec![entry]));
+    log.write().unwrap();
+}
