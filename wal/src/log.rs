@@ -252,6 +252,7 @@ impl Log {
     /// # Errors
     /// What failed the first time; [`Error::Poisoned`] ever after.
     pub fn prepare_spares(&mut self) -> Result<(), Error> {
+        self.guarded(|_| Ok(()))?;
         while let Some(job) = self.spare_job() {
             self.adopt(job.run())?;
         }

@@ -85,18 +85,25 @@ impl SimDisk {
         self.lock().failing_sync = Some(n);
     }
 
+    /// Forget what is planned to fail and has not yet.
+    pub fn clear_faults(&self) {
+        self.lock().clear_faults();
+    }
+
     /// How many calls there have been.
     #[must_use]
     pub fn calls(&self) -> u64 {
         self.lock().calls
     }
 
-    /// A disk of its own with the same contents, seeded anew: to look at several futures.
+    /// A disk of its own with the same contents, seeded anew, with nothing planned to fail: to look at
+    /// several futures.
     #[must_use]
     pub fn fork(&self, seed: u64) -> Self {
         let mut disk = self.lock().clone();
         disk.random = Random(seed);
         disk.locks.clear();
+        disk.clear_faults();
         Self { disk: Arc::new(Mutex::new(disk)) }
     }
 
@@ -124,6 +131,26 @@ impl SimDisk {
         let mut bytes = file.durable.get(&sector).map_or([0; SECTOR_BYTES], |bytes| **bytes);
         bytes[at] ^= mask;
         file.durable.insert(sector, Arc::new(bytes));
+    }
+
+    /// A lost write: the durable sector `number` reads as zeros.
+    pub fn zero_sector(&self, name: &str, number: u64) {
+        let mut disk = self.lock();
+        let Some(&inode) = disk.names.get(name) else { return };
+        if let Some(file) = disk.files.get_mut(&inode) {
+            file.durable.remove(&number);
+        }
+    }
+
+    /// A misdirected write: the durable sector `from` of one file appears at `to` of another.
+    pub fn misdirect(&self, (name, from): (&str, u64), (other, to): (&str, u64)) {
+        let mut disk = self.lock();
+        let sector = disk.names.get(name).and_then(|inode| disk.files.get(inode));
+        let sector = sector.and_then(|file| file.durable.get(&from)).cloned();
+        let Some(&inode) = disk.names.get(other) else { return };
+        if let Some(file) = disk.files.get_mut(&inode) {
+            file.keep(to, sector);
+        }
     }
 
     /// A lost file: its durable name and all of it are gone.
@@ -224,6 +251,10 @@ impl Disk {
     fn end_process(&mut self) {
         self.process += 1;
         self.locks.clear();
+        self.clear_faults();
+    }
+
+    fn clear_faults(&mut self) {
         self.power_cut = None;
         self.failing_write = None;
         self.failing_sync = None;

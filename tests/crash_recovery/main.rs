@@ -1,0 +1,8 @@
+//! What a crash may leave, and what a node makes of it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod wal_crash;
+mod wal_damage;
+mod wal_faults;
+mod wal_model;
