@@ -5,6 +5,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use comfy_table::Table;
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 
@@ -113,6 +114,14 @@ impl Output {
     fn styled(&self, style: &str, text: &str) -> String {
         if self.colors { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
     }
+}
+
+/// A table without lines, flush left.
+pub(crate) fn columns(table: &Table) -> String {
+    let text = table.trim_fmt();
+    let lines: Vec<&str> =
+        text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+    lines.join("\n")
 }
 
 /// Whether an error only says that nobody reads stdout any more.

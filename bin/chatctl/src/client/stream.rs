@@ -78,8 +78,9 @@ impl Client {
         observer: impl FnMut(&Message),
     ) -> StreamSummary {
         if !self.inner.ids.is_timed() {
-            // Only the node's clock in the headers is wanted; the stream itself finds out what is wrong.
-            drop(self.me().await);
+            // Only the node's clock in the headers is wanted, from any node, with or without a quorum; the
+            // stream itself finds out what is wrong.
+            drop(self.cluster().await);
         }
         let stream = Stream {
             client: self,

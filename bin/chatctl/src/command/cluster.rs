@@ -5,7 +5,10 @@ use std::time::Duration;
 use comfy_table::{Table, presets};
 
 use super::app::App;
-use crate::{ClientError, ClusterStatus, NodeStatus, output::visible};
+use crate::{
+    ClientError, ClusterStatus, NodeStatus,
+    output::{columns, visible},
+};
 
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 /// Cursor home and erase below: a redraw without flicker.
@@ -56,7 +59,7 @@ fn text(status: &ClusterStatus) -> String {
     for node in &status.nodes {
         table.add_row(row(node, status.term));
     }
-    text.push_str(&table.trim_fmt());
+    text.push_str(&columns(&table));
     text
 }
 
@@ -75,12 +78,15 @@ fn row(node: &NodeStatus, term: u64) -> [String; 9] {
         number(node.commit),
         number(node.applied),
         number(node.durable),
-        number(node.lag),
-        node.version.as_deref().map_or_else(|| "-".to_owned(), visible),
+        number(node.lag.filter(|_lag| node.reachable)),
+        node.version
+            .as_deref()
+            .filter(|text| !text.is_empty())
+            .map_or_else(|| "-".to_owned(), visible),
     ]
 }
 
-/// Which losses are survived, and of which single node not.
+/// Which losses are survived, of which single node not, and which nodes are lost already.
 fn survives(status: &ClusterStatus) -> String {
     let mut sets: Vec<&[u64]> =
         status.survives.iter().map(Vec::as_slice).filter(|set| !set.is_empty()).collect();
@@ -88,20 +94,32 @@ fn survives(status: &ClusterStatus) -> String {
     let mut named: Vec<u64> = sets.iter().flat_map(|set| set.iter().copied()).collect();
     named.sort_unstable();
     named.dedup();
-    let voters = status.nodes.iter().filter(|node| node.role != "learner").map(|node| node.id);
-    let fatal: Vec<u64> = voters.filter(|id| !named.contains(id)).collect();
-    if sets.is_empty() {
-        return "survives the loss of no node".to_owned();
+    let others = |reachable: bool| -> Vec<u64> {
+        let voters = status.nodes.iter().filter(|node| node.role != "learner");
+        let others = voters.filter(|node| node.reachable == reachable && !named.contains(&node.id));
+        others.map(|node| node.id).collect()
+    };
+    let mut text = match losses(&sets, &named) {
+        Some(losses) => format!("survives the loss of {losses}"),
+        None => return with_down("survives the loss of no node".to_owned(), &others(false)),
+    };
+    if let fatal @ [_, ..] = others(true).as_slice() {
+        text.push_str(&format!("; not of node {}", list(fatal, "or")));
     }
-    let mut text = format!("survives the loss of {}", losses(&sets, &named));
-    if !fatal.is_empty() {
-        text.push_str(&format!("; not of node {}", list(&fatal, "or")));
-    }
-    text
+    with_down(text, &others(false))
 }
 
-fn losses(sets: &[&[u64]], named: &[u64]) -> String {
-    let size = sets.first().map_or(0, |set| set.len());
+fn with_down(text: String, down: &[u64]) -> String {
+    match down {
+        [] => text,
+        [one] => format!("{text}; node {one} is down"),
+        many => format!("{text}; nodes {} are down", list(many, "and")),
+    }
+}
+
+/// The sets in words, or none when there is no loss to survive.
+fn losses(sets: &[&[u64]], named: &[u64]) -> Option<String> {
+    let size = sets.first()?.len();
     let is_every =
         sets.iter().all(|set| set.len() == size) && sets.len() == combinations(named.len(), size);
     if is_every && named.len() > size {
@@ -110,7 +128,7 @@ fn losses(sets: &[&[u64]], named: &[u64]) -> String {
             2 => "two".to_owned(),
             more => more.to_string(),
         };
-        return format!("any {count} of {}", list(named, "and"));
+        return Some(format!("any {count} of {}", list(named, "and")));
     }
     let each: Vec<String> = sets
         .iter()
@@ -119,7 +137,7 @@ fn losses(sets: &[&[u64]], named: &[u64]) -> String {
             many => format!("nodes {} together", list(many, "and")),
         })
         .collect();
-    each.join(", or of ")
+    Some(each.join(", or of "))
 }
 
 fn combinations(from: usize, size: usize) -> usize {
@@ -139,9 +157,10 @@ fn list(ids: &[u64], word: &str) -> String {
 mod tests {
     use super::*;
 
-    fn said(sets: &str, nodes: u64) -> String {
-        let nodes: Vec<String> =
-            (1..=nodes).map(|id| format!(r#"{{"id":{id},"role":"follower"}}"#)).collect();
+    fn said(sets: &str, nodes: u64, down: u64) -> String {
+        let nodes: Vec<String> = (1..=nodes)
+            .map(|id| format!(r#"{{"id":{id},"role":"follower","reachable":{}}}"#, id != down))
+            .collect();
         let object = format!(
             r#"{{"cluster":"x","leader":1,"term":7,"mode":"majority","survives":{sets},
                 "nodes":[{}]}}"#,
@@ -161,8 +180,15 @@ mod tests {
             ("[[]]", 1, "no node"),
             ("[]", 2, "no node"),
         ] {
-            assert_eq!(said(sets, nodes), format!("survives the loss of {text}"), "{sets}");
+            assert_eq!(said(sets, nodes, 0), format!("survives the loss of {text}"), "{sets}");
         }
+    }
+
+    #[test]
+    fn what_is_lost_already_is_told_apart() {
+        let text = "survives the loss of any one of 2 and 3; node 1 is down";
+        assert_eq!(said("[[2],[3]]", 3, 1), text);
+        assert_eq!(said("[]", 2, 1), "survives the loss of no node; node 1 is down");
     }
 
     #[test]

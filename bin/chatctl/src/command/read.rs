@@ -8,8 +8,10 @@ use comfy_table::{Table, presets};
 
 use super::app::App;
 use crate::{
-    Client, ClientError, Conversation, HistoryQuery, Message, Target, args::ReadArgs,
-    client::PAGE_ITEMS_MAX, output::visible,
+    Client, ClientError, Conversation, HistoryQuery, Message, Target,
+    args::ReadArgs,
+    client::PAGE_ITEMS_MAX,
+    output::{columns, visible},
 };
 
 const LIMIT_DEFAULT: u64 = 50;
@@ -181,7 +183,7 @@ pub(super) async fn inbox(app: &App) -> Result<(), ClientError> {
             excerpt(conversation.last.as_ref()),
         ]);
     }
-    app.output.line(&table.trim_fmt())
+    app.output.line(&columns(&table))
 }
 
 fn excerpt(message: Option<&Message>) -> String {
