@@ -81,6 +81,7 @@ struct Link {
 
 impl Core {
     pub(crate) fn new(boot: Boot) -> Self {
+        boot.limits.check();
         let Boot { me, genesis, hard_state, bindings, first, last, term_runs, .. } = boot;
         let mut configs = vec![(Index(0), genesis)];
         configs.extend(boot.configs);

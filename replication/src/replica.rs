@@ -11,7 +11,11 @@ use election::{
     Election, EntryId, HardState, Index, Micros, NodeId, StoreId, Term, Ticket, VoterId,
 };
 
-use crate::{ClusterConfig, Effect, Effects, Input, LinkEvent, Message, Now, Role, core::Core};
+use crate::{
+    ClusterConfig, Effect, Effects, Input, LinkEvent, Message, Now, Role,
+    codec::{APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, PAYLOAD_BYTES_MAX},
+    core::Core,
+};
 
 /// What a node finds in its data directory when it starts.
 #[derive(Clone, Debug)]
@@ -65,7 +69,7 @@ pub struct Timing {
     pub disk_stall: Micros,
 }
 
-/// How much there may be. Sizes count payload and [`ENTRY_OVERHEAD_BYTES`] per entry.
+/// How much there may be. Sizes count payload and [`crate::ENTRY_OVERHEAD_BYTES`] per entry.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
     /// Payload bytes of one entry, the stamp included.
@@ -87,9 +91,6 @@ pub struct Limits {
     /// Bytes of recent entries kept in memory; more only while they are not yet durable.
     pub tail_bytes_max: usize,
 }
-
-/// What an entry counts beyond its payload.
-pub const ENTRY_OVERHEAD_BYTES: usize = 32;
 
 impl Default for Timing {
     fn default() -> Self {
@@ -119,6 +120,17 @@ impl Default for Limits {
             pending_reads_max: 16_384,
             tail_bytes_max: 16 << 20,
         }
+    }
+}
+
+impl Limits {
+    /// Within the bounds of a frame, and none so small that nothing would ever move.
+    pub(crate) fn check(&self) {
+        assert!(self.append_bytes_max <= APPEND_BYTES_MAX, "an append fits a frame");
+        assert!(self.append_entries_max <= APPEND_ENTRIES_MAX, "an append fits a frame");
+        assert!(self.entry_bytes_max <= PAYLOAD_BYTES_MAX, "an entry fits a frame");
+        let windows = [self.append_entries_max, self.inflight_bytes_max, self.inflight_appends_max];
+        assert!(windows.iter().all(|max| *max > 0), "a window lets something through");
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     progress::{Pace, Progress},
     read::Rounds,
 };
-use crate::{ClusterConfig, Effect, Effects, FetchId, Message, Now};
+use crate::{ClusterConfig, Effect, Effects, FetchId, Limits, Message, Now};
 
 #[derive(Debug)]
 pub(crate) struct Leader {
@@ -236,8 +236,10 @@ impl Core {
         {
             return false;
         }
-        let limits = &self.limits;
-        let recent = self.log.recent(next, limits.append_bytes_max, limits.append_entries_max);
+        let recent = self.log.recent(next).map(|recent| {
+            let fits = fitting(recent.clone(), &self.limits);
+            recent.take(fits).cloned().collect()
+        });
         match recent {
             Some(entries) => self.send_entries(now, to, entries, effects),
             None if nothing_new => self.send_entries(now, to, Vec::new(), effects),
@@ -275,7 +277,8 @@ impl Core {
         let Some((node, progress)) = asker else { return };
         let (node, next) = (*node, progress.next);
         progress.fetch = None;
-        entries.truncate(self.limits.append_entries_max);
+        let fits = fitting(entries.iter(), &self.limits);
+        entries.truncate(fits);
         let expected = (next.0..)
             .zip(&entries)
             .all(|(index, entry)| entry.index == index && self.log.holds(id(entry)));
@@ -317,4 +320,14 @@ impl Core {
             && self.log.term_of(self.commit) == Some(self.term)
             && self.term > Term(0)
     }
+}
+
+/// How many of these entries one append may carry; at least the first.
+fn fitting<'a>(entries: impl Iterator<Item = &'a Entry>, limits: &Limits) -> usize {
+    let mut bytes = 0;
+    let fits = |(nth, entry): &(usize, &Entry)| {
+        bytes += size_bytes(entry);
+        *nth == 0 || bytes <= limits.append_bytes_max
+    };
+    entries.take(limits.append_entries_max).enumerate().take_while(fits).count()
 }

@@ -166,26 +166,10 @@ impl Log {
         self.trim_tail();
     }
 
-    /// Entries from `index` on, as many as the bounds allow and at least one; none if the first one
-    /// is not in memory.
-    pub(crate) fn recent(
-        &self,
-        index: Index,
-        bytes_max: usize,
-        entries_max: usize,
-    ) -> Option<Vec<Entry>> {
+    /// Entries from `index` on, unless that one is not in memory, or there is none.
+    pub(crate) fn recent(&self, index: Index) -> Option<impl Iterator<Item = &Entry> + Clone> {
         let skip = usize::try_from(index.0.checked_sub(self.tail.front()?.index)?).ok()?;
-        let mut bytes = 0;
-        let entries = self.tail.iter().skip(skip).take(entries_max);
-        let entries: Vec<Entry> = entries
-            .enumerate()
-            .take_while(|(nth, entry)| {
-                bytes += size_bytes(entry);
-                *nth == 0 || bytes <= bytes_max
-            })
-            .map(|(_, entry)| entry.clone())
-            .collect();
-        (!entries.is_empty()).then_some(entries)
+        (skip < self.tail.len()).then(|| self.tail.range(skip..))
     }
 
     /// The first index that is in memory; the one after the end when none is.
