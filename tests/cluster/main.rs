@@ -1,0 +1,22 @@
+//! Real processes: what a user was promised, while nodes are killed.
+//!
+//! - `crashes`: kill -9 of the leader, a follower, every pair of five, all; nothing lost or doubled
+//! - `stream`: a long pipe through a kill of the leader arrives exactly once, in order
+//! - `refusals`: wrong input is refused with a clear message and nothing is lost
+//! - `stopping`: SIGTERM hands over and drains
+//! - `namespaces`: five hosts of their own, partitioned and healed
+
+#![expect(clippy::unwrap_used, reason = "a test fails loudly")]
+
+mod crashes;
+mod namespaces;
+mod refusals;
+mod stopping;
+mod stream;
+
+use tests::cluster::Programs;
+
+/// The programs, built together with these tests.
+const PROGRAMS: Programs = Programs { node: env!("CARGO_BIN_EXE_victim") };
+/// The command line client.
+const CHATCTL: &str = env!("CARGO_BIN_EXE_talker");
