@@ -100,13 +100,12 @@ fn a_lost_file_is_named() {
         disk.lose(&name);
         assert!(Log::exists(&disk.io()).unwrap(), "{name}");
         let error = Log::open(disk.io(), small()).unwrap_err();
-        match &error {
-            Error::Missing { path } => assert!(path.ends_with(&name), "{error}"),
-            Error::Damaged { path, damage: Damage::FileMissing, .. } => {
-                assert!(path.ends_with(&name), "{error}");
-            }
-            _ => panic!("{name}: {error}"),
-        }
+        let (Error::Missing { path } | Error::Damaged { path, damage: Damage::FileMissing, .. }) =
+            &error
+        else {
+            panic!("{name}: {error}");
+        };
+        assert!(path.ends_with(&name), "{error}");
     }
 }
 

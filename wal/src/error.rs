@@ -7,6 +7,7 @@ use std::{
 
 /// Why the log cannot go on.
 #[derive(Debug, thiserror::Error)]
+#[expect(clippy::error_impl_error, reason = "everybody says wal::Error")]
 pub enum Error {
     /// The operating system refused.
     #[error("cannot {action} {path}")]

@@ -537,9 +537,12 @@ fn report(recovered: &Recovered, manifest: &Manifest) -> Recovery {
 
 fn take_lock(io: &dyn Io) -> Result<Box<dyn Lock>, Error> {
     let path = io.path(LOCK);
-    io.lock(LOCK).map_err(|source| match source.kind() {
-        ErrorKind::WouldBlock => Error::Locked { path: path.clone() },
-        _ => Error::io("lock", &path)(source),
+    io.lock(LOCK).map_err(|source| {
+        if source.kind() == ErrorKind::WouldBlock {
+            Error::Locked { path: path.clone() }
+        } else {
+            Error::io("lock", &path)(source)
+        }
     })
 }
 

@@ -161,9 +161,12 @@ impl Segment {
         let name = name_of(listed.id);
         let path = io.path(&name);
         let damaged = |offset, damage| Error::Damaged { path: path.clone(), offset, damage };
-        let file = io.open(&name).map_err(|source| match source.kind() {
-            ErrorKind::NotFound => damaged(0, Damage::FileMissing),
-            _ => Error::io("open", &path)(source),
+        let file = io.open(&name).map_err(|source| {
+            if source.kind() == ErrorKind::NotFound {
+                damaged(0, Damage::FileMissing)
+            } else {
+                Error::io("open", &path)(source)
+            }
         })?;
         let size = file.len().map_err(Error::io("read", &path))?;
         if size < listed.capacity {

@@ -6,7 +6,7 @@
 
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use std::path::PathBuf;
+use std::{io::ErrorKind, path::PathBuf};
 
 use crate::{
     codec::{Cursor, len_u32, len_u64, to_usize},
@@ -55,9 +55,12 @@ impl Slots {
     /// Open the file; returns it with the newest body.
     pub(crate) fn open(io: &dyn Io, kind: Kind) -> Result<(Self, Vec<u8>), Error> {
         let path = io.path(kind.name);
-        let file = io.open(kind.name).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => Error::Missing { path: path.clone() },
-            _ => Error::io("open", &path)(source),
+        let file = io.open(kind.name).map_err(|source| {
+            if source.kind() == ErrorKind::NotFound {
+                Error::Missing { path: path.clone() }
+            } else {
+                Error::io("open", &path)(source)
+            }
         })?;
         // What a dead process wrote may not be on disk, and after a failed sync the cache shows what
         // never will be (research F2, F3).

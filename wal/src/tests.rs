@@ -1,6 +1,7 @@
 //! Tests of the whole engine on a real directory; what needs a disk that crashes is in the `tests`
 //! package.
 
+mod codec;
 mod engine;
 mod group_commit;
 
@@ -40,7 +41,8 @@ fn reopen(dir: &Path, options: &Options) -> (Log, Recovery) {
 
 /// An entry whose payload can be told from every other's.
 fn entry(index: u64, term: u64, len: usize) -> Entry {
-    let payload: Vec<u8> = (0..len).map(|i| (index * 31 + term * 7 + i as u64) as u8).collect();
+    let first = index * 31 + term * 7;
+    let payload: Vec<u8> = (first..).map(|n| n.to_le_bytes()[0]).take(len).collect();
     Entry::new(index, term, EntryKind::Command, Bytes::from(payload))
 }
 

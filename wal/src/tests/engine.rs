@@ -71,7 +71,10 @@ fn rotation_keeps_every_entry_readable() {
     assert_eq!(recovery.last, (1000, 4));
     assert_eq!(log.reader().read(1, 2000, usize::MAX).unwrap(), expected);
     for index in [1, 2, 499, 500, 999, 1000] {
-        assert_eq!(log.reader().entry(index).unwrap().unwrap(), expected[index as usize - 1]);
+        assert_eq!(
+            log.reader().entry(index).unwrap().unwrap(),
+            expected[usize::try_from(index).unwrap() - 1]
+        );
     }
 }
 
