@@ -42,6 +42,7 @@ pub use op::{HardState, Identity, Op, Vote};
 pub use options::{Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use reader::Reader;
 pub use recovery::{Recovery, TailVerdict};
+pub use segment::FORMAT_MAJOR as FORMAT_VERSION;
 pub use writer::{Busy, OnDurable, Writer};
 
 #[cfg(test)]

@@ -36,7 +36,8 @@ pub(crate) const DATA_OFFSET: u64 = 4096;
 pub(crate) const START_BYTES_MAX: usize = 32 * 1024;
 const HEADER_BYTES: usize = 128;
 const MAGIC: [u8; 8] = *b"HFWALSEG";
-pub(crate) const FORMAT_MAJOR: u16 = 1;
+/// The format of the files; a higher one is refused.
+pub const FORMAT_MAJOR: u16 = 1;
 const FORMAT_MINOR: u16 = 0;
 /// IEEE CRC-32.
 const CHECKSUM_KIND: u32 = 1;

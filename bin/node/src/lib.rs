@@ -20,6 +20,7 @@ pub mod service;
 mod durable;
 mod error;
 mod program;
+mod systemd;
 pub mod telemetry;
 
 pub use self::{error::NodeError, program::main};

@@ -72,10 +72,11 @@ fn command(cli: Cli) -> Result<(), NodeError> {
 }
 
 fn version() -> String {
-    let version = env!("CARGO_PKG_VERSION");
-    let protocol = String::from_utf8_lossy(replication::quic::identity::ALPN);
     format!(
-        "node {version}\ngenesis format {GENESIS_VERSION}\nnode protocol {protocol}\nclient API v1\n"
+        "node {}\nlog format {}\ngenesis format {GENESIS_VERSION}\nnode protocol {}\nclient API v1\n",
+        env!("CARGO_PKG_VERSION"),
+        wal::FORMAT_VERSION,
+        String::from_utf8_lossy(replication::quic::identity::ALPN)
     )
 }
 

@@ -32,6 +32,7 @@ use crate::{
     error::NodeError,
     http,
     service::{self, Service},
+    systemd,
 };
 
 /// Threads that serve clients and peers; the core has threads of its own.
@@ -57,11 +58,13 @@ pub fn run(config: Config) -> Result<(), NodeError> {
 async fn serve(config: Config) -> Result<(), NodeError> {
     let mut signals = Signals::listen()?;
     let mut node = Node::start(&config)?;
+    systemd::notify(systemd::READY);
     tokio::select! {
         // The core is gone: what is in flight must not be answered.
         result = node.ended.recv() => return result.unwrap_or(Err(NodeError::Ended("core"))),
         () = signals.next() => tracing::info!("asked to stop: draining"),
     }
+    systemd::notify(systemd::STOPPING);
     tokio::select! {
         () = signals.next() => Ok(()),
         result = node.stop() => result,
