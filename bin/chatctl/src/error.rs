@@ -102,9 +102,9 @@ impl ClientError {
             Self::Unavailable { .. } => {
                 Some("check the endpoints and that a majority of the nodes runs".to_owned())
             }
-            Self::Unknown { request_id, .. } => {
-                Some(format!("it is safe to try again with --request-id {request_id}"))
-            }
+            Self::Unknown { request_id, .. } => Some(format!(
+                "look whether it was done; `send` may be repeated with --request-id {request_id}"
+            )),
             Self::Protocol { .. } => {
                 Some("compare `chatctl --version` with the version of the nodes".to_owned())
             }

@@ -38,6 +38,11 @@ impl Output {
         self.format == Format::Json
     }
 
+    /// Whether somebody looks at the data as it comes.
+    pub(crate) fn is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
     /// Whether a progress bar has somebody to look at it.
     pub(crate) fn shows_progress(&self) -> bool {
         !self.quiet && io::stderr().is_terminal()

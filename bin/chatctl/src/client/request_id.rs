@@ -58,6 +58,16 @@ impl RequestIds {
         Uuid::new_v7(uuid::Timestamp::from_unix(&state.rising, now_us / 1_000_000, nanos))
     }
 
+    /// A new id above `last`, even when the clock was set back since: a stream's ids rise.
+    pub(crate) fn next_above(&self, last: Option<Uuid>) -> Uuid {
+        let id = self.next();
+        match last {
+            // The lowest bits are a random number: the one after it is as good.
+            Some(last) if last >= id => Uuid::from_u128(last.as_u128().saturating_add(1)),
+            Some(_) | None => id,
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing in the state can be left half-changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -96,5 +106,8 @@ mod tests {
         assert!(time_ms(behind).abs_diff(at("2021-01-01T00:00:00Z")) < 10_000);
         ids.learn("nonsense");
         assert!(ids.next() > behind);
+        let above = ids.next_above(Some(ahead));
+        assert!(above > ahead && above.get_version_num() == 7);
+        assert!(ids.next_above(Some(behind)) < ahead);
     }
 }

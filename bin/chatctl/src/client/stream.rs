@@ -228,7 +228,8 @@ impl<F: FnMut(&Message)> Stream<'_, F> {
         if self.window.is_empty() {
             self.progress = Instant::now();
         }
-        self.window.push(self.client.inner.ids.next(), line);
+        let id = self.client.inner.ids.next_above(self.window.last());
+        self.window.push(id, line);
     }
 
     /// Passes on what is answered, in order.

@@ -71,6 +71,11 @@ impl Window {
         self.items.iter().find(|item| item.sent && item.outcome.is_none()).map(|item| item.id)
     }
 
+    /// The id of the newest message.
+    pub(super) fn last(&self) -> Option<Uuid> {
+        self.last
+    }
+
     /// Takes one more message; ids must rise.
     pub(super) fn push(&mut self, id: Uuid, text: String) {
         assert!(self.has_room(), "the window holds {MESSAGES_IN_FLIGHT_MAX} messages");

@@ -11,7 +11,7 @@ use crate::{
 };
 
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
-/// Cursor home and erase below: a redraw without flicker.
+/// Between two pictures on a terminal: cursor home and erase below, without flicker.
 const REDRAW: &str = "\x1b[H\x1b[J";
 
 pub(super) async fn status(app: &App, watch: bool) -> Result<(), ClientError> {
@@ -33,7 +33,10 @@ pub(super) async fn status(app: &App, watch: bool) -> Result<(), ClientError> {
         };
         match status {
             Ok(status) if app.output.is_json() => app.output.item(&status, "")?,
-            Ok(status) => app.output.line(&format!("{REDRAW}{}", text(&status)))?,
+            Ok(status) => {
+                let before = if app.output.is_terminal() { REDRAW } else { "" };
+                app.output.line(&format!("{before}{}\n", text(&status)))?;
+            }
             // The next second may be better; a refusal stays one.
             Err(error @ (ClientError::Unavailable { .. } | ClientError::Unknown { .. })) => {
                 app.output.error(&error);
