@@ -3,5 +3,11 @@
 
 #![expect(clippy::cast_possible_truncation, reason = "logs of tests are short")]
 
+mod bounds;
 mod cluster;
+mod effects;
+mod genesis;
+mod one;
 mod random;
+mod transcript;
+mod traps;

@@ -23,7 +23,7 @@ pub(super) struct Disk {
     pub(super) entries: Vec<Entry>,
     pub(super) hard_state: election::HardState,
     pub(super) bindings: BTreeMap<NodeId, StoreId>,
-    pending: VecDeque<(Ticket, Op)>,
+    pub(super) pending: VecDeque<(Ticket, Op)>,
 }
 
 impl Disk {
