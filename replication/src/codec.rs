@@ -46,6 +46,8 @@ pub const FORMAT: u8 = 1;
 const MAGIC: u8 = 0x48;
 const LENGTH_BYTES: usize = 4;
 const HEADER_BYTES: usize = 2;
+/// Room for the fixed part of any packet.
+const SMALL_BYTES: usize = 128;
 const WHAT: &str = "frame";
 
 /// What one node sends another.
@@ -92,9 +94,10 @@ pub struct TooLarge {
 /// When the packet is beyond its bounds.
 #[expect(clippy::missing_panics_doc, reason = "only a broken bound of this module could panic")]
 pub fn encode(packet: &Packet) -> Result<Bytes, TooLarge> {
-    check_bounds(packet)?;
+    let bytes = check_bounds(packet)?;
     let wire = v1::Packet::from(packet);
-    let frame = vec![0, 0, 0, 0, MAGIC, FORMAT];
+    let mut frame = Vec::with_capacity(bytes.saturating_add(SMALL_BYTES));
+    frame.extend_from_slice(&[0, 0, 0, 0, MAGIC, FORMAT]);
     let mut frame =
         postcard::to_extend(&wire, frame).expect("plain structs always encode into memory");
     let found = frame.len().saturating_sub(LENGTH_BYTES);
@@ -161,10 +164,11 @@ fn body_bytes(prefix: [u8; LENGTH_BYTES]) -> Result<usize, DecodeError> {
     Ok(found)
 }
 
-/// The bounds of a packet, the same in both directions.
-fn check_bounds(packet: &Packet) -> Result<(), TooLarge> {
+/// The bounds of a packet, the same in both directions. Gives how many bytes its variable part takes at
+/// most.
+fn check_bounds(packet: &Packet) -> Result<usize, TooLarge> {
     let within = |what, found, max| {
-        if found > max { Err(TooLarge { what, found, max }) } else { Ok(()) }
+        if found > max { Err(TooLarge { what, found, max }) } else { Ok(found) }
     };
     match packet {
         Packet::Report(bytes) => within("report bytes", bytes.len(), REPORT_BYTES_MAX),
@@ -178,7 +182,7 @@ fn check_bounds(packet: &Packet) -> Result<(), TooLarge> {
             });
             within("append bytes", bytes, APPEND_BYTES_MAX)
         }
-        Packet::Core(_) | Packet::Hello(_) => Ok(()),
+        Packet::Core(_) | Packet::Hello(_) => Ok(0),
     }
 }
 
