@@ -46,8 +46,10 @@ pub(crate) const REQUESTS_MAX: usize = 4_096;
 pub(crate) const PEER_EVENTS_MAX: usize = quic::EVENTS_MAX;
 /// Inputs handled between two looks at the deadline.
 const INPUTS_PER_TURN_MAX: usize = 256;
-/// How often the peers hear how this node does.
-const REPORT_INTERVAL: Duration = Duration::from_millis(200);
+/// How often the peers hear how this node does, when that changes.
+const REPORT_INTERVAL: Duration = Duration::from_millis(50);
+/// Every so many intervals they hear it though nothing changed: a sign of life.
+const REPORT_ANYWAY: u32 = 4;
 
 /// What a gateway asks of the driver.
 #[derive(Debug)]
@@ -138,6 +140,8 @@ pub(crate) struct Driver {
     proposals: BTreeMap<ProposalId, (oneshot::Sender<Submitted>, oneshot::Sender<Refused>)>,
     reads: BTreeMap<ReadId, oneshot::Sender<Option<u64>>>,
     next_id: u64,
+    /// Report intervals since the last report.
+    unreported: u32,
     halted: Option<Halt>,
 }
 
@@ -155,6 +159,7 @@ impl Driver {
             proposals: BTreeMap::new(),
             reads: BTreeMap::new(),
             next_id: 1,
+            unreported: 0,
             halted: None,
         }
     }
@@ -391,9 +396,14 @@ impl Driver {
         });
     }
 
-    fn report(&self) {
+    fn report(&mut self) {
         let durable = self.parts.replica.status().durable;
         let report = Report::of(&self.view, durable, &self.parts.fold);
+        self.unreported += 1;
+        if self.unreported < REPORT_ANYWAY && !self.parts.reports.is_news(&report) {
+            return;
+        }
+        self.unreported = 0;
         let bytes = report.encode();
         for member in self.parts.reports.audience() {
             self.parts.transport.send(member, Lane::Control, Packet::Report(bytes.clone()));

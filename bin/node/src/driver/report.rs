@@ -9,8 +9,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use election::{Index, NodeId, VoterId};
-use replication::{ClusterConfig, Mode, Role};
+use election::{Index, NodeId, Term, VoterId};
+use replication::{ClusterConfig, Member, Mode, Role};
 use serde::{Deserialize, Serialize};
 
 use super::{View, apply::Fold};
@@ -140,6 +140,13 @@ impl Reports {
         self.nodes().entry(self.me).or_default().report = Some((report, Instant::now()));
     }
 
+    /// Does this node's own report say anything new?
+    pub(crate) fn is_news(&self, report: &Report) -> bool {
+        let nodes = self.nodes();
+        let told = nodes.get(&self.me).and_then(|heard| heard.report.as_ref());
+        told.is_none_or(|(told, _)| told != report)
+    }
+
     /// A peer connected under this identity.
     pub(crate) fn connected(&self, voter: VoterId) {
         self.nodes().entry(voter.node).or_default().voter = Some(voter);
@@ -191,7 +198,7 @@ impl Reports {
             mode: mode_name(view.config.mode),
             survives: survivable_losses(&view.config, &live),
             nodes: members()
-                .map(|member| node_view(member.node, &member.client, recent(member.node), commit))
+                .map(|member| node_view(member, recent(member.node), (view.term, commit)))
                 .collect(),
         }
     }
@@ -201,17 +208,21 @@ impl Reports {
     }
 }
 
-fn node_view(node: NodeId, client: &str, report: Option<&Report>, commit: u64) -> NodeView {
+/// How a member does, beside the newest term and commit index known.
+fn node_view(member: &Member, report: Option<&Report>, (term, commit): (Term, u64)) -> NodeView {
     let role = match report.map(|report| report.role) {
         None => "absent",
-        Some(ReportedRole::Follower) => "follower",
+        // Whoever led an older term does not lead, though it may not know yet.
+        Some(ReportedRole::Leader) if report.is_some_and(|report| report.term == term.0) => {
+            "leader"
+        }
+        Some(ReportedRole::Follower | ReportedRole::Leader) => "follower",
         Some(ReportedRole::Candidate) => "candidate",
-        Some(ReportedRole::Leader) => "leader",
         Some(ReportedRole::Learner) => "learner",
     };
     let applied = report.map_or(0, |report| report.applied);
     NodeView {
-        id: node.0,
+        id: member.node.0,
         role,
         reachable: report.is_some(),
         term: report.map_or(0, |report| report.term),
@@ -222,7 +233,7 @@ fn node_view(node: NodeId, client: &str, report: Option<&Report>, commit: u64) -
         version: report.map_or_else(String::new, |report| report.version.clone()),
         hash: report.map_or_else(String::new, |report| format!("{:016x}", report.hash)),
         hash_index: applied,
-        client: client.to_owned(),
+        client: member.client.clone(),
     }
 }
 
