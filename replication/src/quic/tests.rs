@@ -1,5 +1,6 @@
 //! Real sockets on loopback, with certificates made for each test.
 
+mod faults;
 mod kit;
 mod links;
 mod refusals;
