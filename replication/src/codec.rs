@@ -7,7 +7,7 @@
 //! Decoding is total: any bytes give a packet or an error, never a panic, and never more memory than
 //! a small multiple of the frame. A frame holds exactly one packet, in its one canonical encoding,
 //! and every entry in it is dense and intact. A format is frozen once released: what changes gets a
-//! new one, and [`codec/v1.rs`](v1) stays.
+//! new one, and `codec/v1.rs` stays.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use bytes::{Buf, Bytes, BytesMut};
