@@ -6,6 +6,9 @@ use wal::Entry;
 
 use crate::{Lane, Refusal};
 
+/// The newest term that is believed: at a thousand elections a second, for a hundred million years.
+const TERM_MAX: Term = Term(1 << 62);
+
 /// A message between replicas. The sender's identity comes from the transport, never from here.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Message {
@@ -148,6 +151,30 @@ impl Message {
             | Self::Forward { .. }
             | Self::Forwarded { .. } => Lane::Log,
         }
+    }
+
+    /// Is its term one that a cluster can reach? Terms are counted up one by one; a number beyond
+    /// this is an error of its sender, and adopting it would end all elections.
+    pub(crate) fn is_plausible(&self) -> bool {
+        let term = match self {
+            Self::PreVote { term, .. }
+            | Self::PreVoteAnswer { term, .. }
+            | Self::Vote { term, .. }
+            | Self::VoteAnswer { term, .. }
+            | Self::Heartbeat { term, .. }
+            | Self::HeartbeatAnswer { term, .. }
+            | Self::Append { term, .. }
+            | Self::Appended { term, .. }
+            | Self::Conflict { term, .. }
+            | Self::TimeoutNow { term } => *term,
+            Self::Forward { .. }
+            | Self::Forwarded { .. }
+            | Self::Read { .. }
+            | Self::ReadAnswer { .. }
+            | Self::Bind
+            | Self::Bound { .. } => Term(0),
+        };
+        term <= TERM_MAX
     }
 
     /// The only messages that a node takes before it is bound, or from one that it does not know.

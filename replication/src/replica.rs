@@ -308,7 +308,8 @@ impl Replica {
     }
 
     fn message(&mut self, now: Now, from: VoterId, message: Message, effects: &mut Effects) {
-        if !self.core.binding.is_bound() && !message.is_about_binding() {
+        let unbound = !self.core.binding.is_bound() && !message.is_about_binding();
+        if unbound || !message.is_plausible() {
             return;
         }
         if self.core.knows(from) {

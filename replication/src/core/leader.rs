@@ -201,8 +201,8 @@ impl Core {
         let Some(progress) = lead.peers.get_mut(&from.node) else { return };
         progress.heard = Some(now.monotonic);
         let expected = match progress.pace {
-            Pace::Probe { .. } => refused.index.next() == progress.next,
-            Pace::Stream => refused.index.next() <= progress.next,
+            Pace::Probe { .. } => refused.index.0 == progress.next.0 - 1,
+            Pace::Stream => refused.index < progress.next,
         };
         if expected && refused.index > progress.matched {
             progress.probe(meet.next().min(refused.index));

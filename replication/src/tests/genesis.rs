@@ -105,7 +105,7 @@ fn of_a_copied_folder_at_most_one_ever_votes() {
         cluster.start(NodeId(3));
         cluster.start(NodeId(5));
         cluster.run_for(millis(2_000));
-        let copy_bound = cluster.nodes[&NodeId(3)].disk.bindings.get(&NodeId(3)).is_some();
+        let copy_bound = cluster.nodes[&NodeId(3)].disk.bindings.contains_key(&NodeId(3));
         assert!(!(bound_before && copy_bound), "seed {seed}: both became voters");
         let votes: BTreeSet<StoreId> = cluster
             .nodes

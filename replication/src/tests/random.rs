@@ -116,7 +116,9 @@ fn strand_leader(cluster: &mut Cluster, proposals: &mut u64) {
 
 #[test]
 fn random_histories_are_one_history() {
-    for seed in 0..std::env::var("LIVES").map_or(200, |l| l.parse().unwrap()) {
+    // More of them by hand: `LIVES=20000 cargo test -p replication random_histories`.
+    let lives = std::env::var("LIVES").map_or(200, |lives| lives.parse().unwrap());
+    for seed in 0..lives {
         random_life(seed, weather(seed), None);
     }
 }
