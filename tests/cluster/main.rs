@@ -4,11 +4,13 @@
 //! - `stream`: a long pipe through a kill of the leader arrives exactly once, in order
 //! - `refusals`: wrong input is refused with a clear message and nothing is lost
 //! - `stopping`: SIGTERM hands over and drains
+//! - `dev`: the text of `node dev` leads through the loss of two nodes
 //! - `namespaces`: five hosts of their own, partitioned and healed
 
 #![expect(clippy::unwrap_used, reason = "a test fails loudly")]
 
 mod crashes;
+mod dev;
 mod namespaces;
 mod refusals;
 mod stopping;
