@@ -94,9 +94,10 @@ pub(crate) struct Parts {
     pub(crate) draining: watch::Receiver<bool>,
 }
 
-/// Every event from the moment of subscribing on.
+/// Every event above a cursor, in order.
 #[derive(Debug)]
 pub struct Subscription {
+    past: std::vec::IntoIter<Arc<Live>>,
     events: broadcast::Receiver<Arc<Live>>,
 }
 
@@ -237,10 +238,14 @@ impl Service {
             .map_err(|error| ReadError::Log(error.to_string()))?
     }
 
-    /// Every live event from now on.
-    #[must_use]
-    pub fn subscribe(&self) -> Subscription {
-        Subscription { events: self.inner.fold.subscribe() }
+    /// Every event above `cursor`: those that have been, and those to come.
+    ///
+    /// # Errors
+    /// They are no longer all kept in memory, only those above the returned index: whoever needs the older
+    /// ones reads the state up to there first.
+    pub fn subscribe_after(&self, cursor: u64) -> Result<Subscription, u64> {
+        let (past, events) = self.inner.fold.subscribe_after(cursor)?;
+        Ok(Subscription { past: past.into_iter(), events })
     }
 
     /// The cluster as this node sees it.
@@ -282,6 +287,9 @@ impl Subscription {
     /// # Errors
     /// The subscriber fell behind and has missed events.
     pub async fn next(&mut self) -> Result<Option<Arc<Live>>, Lagged> {
+        if let Some(live) = self.past.next() {
+            return Ok(Some(live));
+        }
         match self.events.recv().await {
             Ok(live) => Ok(Some(live)),
             Err(broadcast::error::RecvError::Closed) => Ok(None),

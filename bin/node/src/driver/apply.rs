@@ -27,6 +27,10 @@ const READ_BYTES_MAX: usize = 1 << 20;
 const APPLY_ENTRIES_MAX: usize = 256;
 /// Live events that a subscriber may lag behind before it is cut off.
 pub(crate) const LIVE_EVENTS_MAX: usize = 8_192;
+/// Events kept for subscribers who come back, at most.
+pub(crate) const RECENT_EVENTS_MAX: usize = LIVE_EVENTS_MAX;
+/// Bytes of their commands, at most.
+const RECENT_EVENT_BYTES_MAX: usize = 16 << 20;
 /// How often the sleeping thread looks whether it should stop.
 const STOP_CHECK: Duration = Duration::from_millis(200);
 
@@ -69,12 +73,25 @@ struct Progress {
     stop: bool,
     /// Outcomes of the newest applied entries; the last stands for `applied`, none is no command.
     recent: VecDeque<Option<chat::Outcome>>,
+    events: RecentEvents,
     answers: BTreeMap<u64, Vec<oneshot::Sender<Submitted>>>,
     barriers: BTreeMap<u64, Vec<oneshot::Sender<u64>>>,
 }
 
+/// Events that have been, and those to come.
+pub(crate) type PastAndFuture = (Vec<Arc<Live>>, broadcast::Receiver<Arc<Live>>);
+
+/// The newest events: every one above `since` is here.
+#[derive(Debug, Default)]
+struct RecentEvents {
+    since: u64,
+    events: VecDeque<(usize, Arc<Live>)>,
+    bytes: usize,
+}
+
 /// One applied entry, on its way to those who wait for it.
 struct Applied {
+    bytes: usize,
     outcome: Option<chat::Outcome>,
     live: Option<Arc<Live>>,
 }
@@ -134,9 +151,14 @@ impl Fold {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hear every event from now on.
-    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<Live>> {
-        self.live.subscribe()
+    /// Hear every event above `cursor`: those that have been, and from now on.
+    ///
+    /// # Errors
+    /// They are no longer all kept: only those above the returned index are.
+    pub(crate) fn subscribe_after(&self, cursor: u64) -> Result<PastAndFuture, u64> {
+        // Events are kept and sent under this lock: so none is missed or heard twice.
+        let progress = self.progress();
+        Ok((progress.events.after(cursor)?, self.live.subscribe()))
     }
 
     /// End [`Fold::run`].
@@ -182,7 +204,7 @@ impl Fold {
         {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
             for (entry, command) in entries.iter().zip(commands) {
-                done.push(apply_one(&mut state, entry.index, command));
+                done.push(apply_one(&mut state, entry, command));
             }
             self.clock.saw_log_time(state.time_us());
         }
@@ -192,7 +214,7 @@ impl Fold {
 
     fn publish(&self, done: Vec<Applied>) {
         let mut progress = self.progress();
-        for Applied { outcome, live } in done {
+        for Applied { bytes, outcome, live } in done {
             let index = progress.applied + 1;
             progress.applied = index;
             for answer in progress.answers.remove(&index).unwrap_or_default() {
@@ -205,6 +227,7 @@ impl Fold {
             }
             progress.recent.push_back(outcome);
             if let Some(live) = live {
+                progress.events.keep(bytes, &live);
                 // Without subscribers there is nobody to tell.
                 drop(self.live.send(live));
             }
@@ -226,6 +249,26 @@ impl Progress {
         let back = usize::try_from(self.applied.checked_sub(index)?).ok()?;
         let place = self.recent.len().checked_sub(back + 1)?;
         *self.recent.get(place)?
+    }
+}
+
+impl RecentEvents {
+    fn keep(&mut self, bytes: usize, live: &Arc<Live>) {
+        self.events.push_back((bytes, Arc::clone(live)));
+        self.bytes += bytes;
+        while self.events.len() > RECENT_EVENTS_MAX || self.bytes > RECENT_EVENT_BYTES_MAX {
+            let Some((bytes, dropped)) = self.events.pop_front() else { break };
+            self.bytes -= bytes;
+            self.since = dropped.index;
+        }
+    }
+
+    fn after(&self, cursor: u64) -> Result<Vec<Arc<Live>>, u64> {
+        if cursor < self.since {
+            return Err(self.since);
+        }
+        let first = self.events.partition_point(|(_, live)| live.index <= cursor);
+        Ok(self.events.range(first..).map(|(_, live)| Arc::clone(live)).collect())
     }
 }
 
@@ -256,17 +299,18 @@ pub(crate) fn command_of(entry: &Entry) -> Result<(u64, chat::Command), NodeErro
 
 fn apply_one(
     state: &mut chat::State,
-    index: u64,
+    entry: &Entry,
     command: Option<(u64, chat::Command)>,
 ) -> Applied {
+    let (index, bytes) = (entry.index, entry.payload.len());
     let Some((stamp_us, command)) = command else {
         state.skip(index);
-        return Applied { outcome: None, live: None };
+        return Applied { bytes, outcome: None, live: None };
     };
     let applied = state.apply(index, stamp_us, &command);
     let time_us = state.time_us();
     let live = applied
         .event
         .map(|event| Arc::new(Live { index, time_us, event, command: Arc::new(command) }));
-    Applied { outcome: Some(applied.outcome), live }
+    Applied { bytes, outcome: Some(applied.outcome), live }
 }

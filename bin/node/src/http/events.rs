@@ -1,11 +1,11 @@
 //! `GET /v1/events`: a WebSocket that is both a subscription and a pipeline of sends.
 //!
 //! A subscription is "fold from a cursor": after `ready` comes everything that the account may see after the
-//! cursor, in the order of the log, first from the log and then live.
+//! cursor, in the order of the log. The newest events are kept in memory, those of before a restart too; of what
+//! lies further back the messages are read from the log, and read marks and memberships stand in the state.
 //!
 //! What always holds:
-//! - No gap and no repeat: the live stream is joined before the end of the replay is taken, and whatever lies at
-//!   or below that end is not sent again.
+//! - No gap and no repeat: the events kept and the live stream meet under one lock.
 //! - Sends of one connection are proposed in the order of its frames.
 //! - Nothing is held back without bound: who reads too slowly is closed, and told the cursor to go on from.
 
@@ -24,7 +24,7 @@ use axum::{
     response::Response,
 };
 use chat::{Action, Body, Command, RequestId};
-use feed::Feed;
+use feed::{Feed, Next};
 use frame::{ClientFrame, Hello, Named, Send, ServerFrame};
 use futures_util::{
     FutureExt as _, StreamExt as _,
@@ -172,9 +172,7 @@ impl Connection<'_> {
                     self.gather(output).await?;
                 }
                 event = self.feed.next() => {
-                    if let Some(frame) = event? {
-                        output.feed(&frame).await?;
-                    }
+                    self.tell(event?, output).await?;
                     self.gather(output).await?;
                 }
                 message = self.stream.next(), if has_room && !is_leaving => {
@@ -205,10 +203,22 @@ impl Connection<'_> {
             if answer.is_none() && event.is_none() {
                 break;
             }
-            for frame in answer.into_iter().chain(event.flatten()) {
+            if let Some(frame) = answer {
                 output.feed(&frame).await?;
             }
+            if let Some(event) = event {
+                self.tell(event, output).await?;
+            }
         }
+        Ok(())
+    }
+
+    /// Writes an event. Only then does the cursor stand behind it.
+    async fn tell(&mut self, event: Next, output: &mut Output) -> Result<(), End> {
+        if let Some(frame) = &event.frame {
+            output.feed(frame).await?;
+        }
+        self.feed.passed(event.index);
         Ok(())
     }
 

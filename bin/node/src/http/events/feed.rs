@@ -27,6 +27,12 @@ pub(super) struct Feed<'a> {
     cursor: u64,
 }
 
+/// An event, and what the account is told of it.
+pub(super) struct Next {
+    pub(super) index: u64,
+    pub(super) frame: Option<ServerFrame>,
+}
+
 impl<'a> Feed<'a> {
     /// Says `ready` and sends what was missed after the cursor; without one, it begins now.
     pub(super) async fn begin(
@@ -35,7 +41,6 @@ impl<'a> Feed<'a> {
         after: Option<u64>,
         output: &mut Output,
     ) -> Result<Self, End> {
-        let live = api.service.subscribe();
         let now = api.barrier().await?;
         let cursor = after.unwrap_or(now);
         if cursor > now {
@@ -43,14 +48,14 @@ impl<'a> Feed<'a> {
         }
         output.feed(&ServerFrame::Ready { cursor: cursor.to_string() }).await?;
         output.flush().await?;
-        let mut feed = Self { api, caller, live, cursor };
-        if after.is_some() {
-            feed.replay(output).await?;
-            // The live stream may have run over meanwhile: join it anew, then close what gap is left.
-            feed.live = api.service.subscribe();
-            feed.replay(output).await?;
-        }
-        Ok(feed)
+        let mut replay = Replay { api, caller, cursor };
+        let live = loop {
+            match api.service.subscribe_after(replay.cursor) {
+                Ok(live) => break live,
+                Err(since) => replay.upto(since, output).await?,
+            }
+        };
+        Ok(Self { api, caller, live, cursor: replay.cursor })
     }
 
     /// Where a later subscription goes on.
@@ -58,53 +63,66 @@ impl<'a> Feed<'a> {
         self.cursor
     }
 
-    /// The next event that this account sees; none for one that it does not.
-    pub(super) async fn next(&mut self) -> Result<Option<ServerFrame>, End> {
+    /// The next event. It is [`passed`](Self::passed) when whoever listens has it.
+    pub(super) async fn next(&mut self) -> Result<Next, End> {
         let event = self.live.next().await.map_err(|_lagged| End::Slow)?.ok_or(End::Leaving)?;
-        if event.index <= self.cursor {
-            return Ok(None);
-        }
-        let frame = self.look(|state, caller| frame_of(state, caller, &event))?;
-        self.cursor = event.index;
-        Ok(frame)
+        let frame = if event.index > self.cursor {
+            look(self.api, &self.caller, |state, caller| frame_of(state, caller, &event))?
+        } else {
+            None
+        };
+        Ok(Next { index: event.index, frame })
+    }
+
+    /// The event at this index is written, or is not to be seen.
+    pub(super) fn passed(&mut self, index: u64) {
+        self.cursor = self.cursor.max(index);
     }
 
     /// Ends a socket whose session has ended.
     pub(super) fn check_session(&self) -> Result<(), End> {
-        self.look(|_, _| ())
+        look(self.api, &self.caller, |_, _| ())
     }
+}
 
-    async fn replay(&mut self, output: &mut Output) -> Result<(), End> {
-        loop {
-            let (page, applied) = self.look(|state, caller| {
-                let page = state.messages_after(caller.account, self.cursor, limits::REPLAY_PAGE);
-                (page, state.applied())
+/// What lies too far back to be kept as events: of that, the messages, read from the log.
+struct Replay<'a> {
+    api: &'a Api,
+    caller: Caller,
+    cursor: u64,
+}
+
+impl Replay<'_> {
+    /// Sends the messages up to and including the index `last`.
+    async fn upto(&mut self, last: u64, output: &mut Output) -> Result<(), End> {
+        while self.cursor < last {
+            let mut page = look(self.api, &self.caller, |state, caller| {
+                state.messages_after(caller.account, self.cursor, limits::REPLAY_PAGE)
             })?;
+            page.retain(|place| place.id.0 <= last);
             for message in api::messages(self.api, self.caller.account, &page).await? {
                 let cursor = message.id.clone();
                 output.feed(&ServerFrame::Message { cursor, message }).await?;
             }
             output.flush().await?;
-            match page.last() {
-                Some(last) if page.len() == limits::REPLAY_PAGE => self.cursor = last.id.0,
-                Some(_) | None => {
-                    self.cursor = self.cursor.max(applied);
-                    return Ok(());
-                }
-            }
+            self.cursor = match page.last() {
+                Some(place) if page.len() == limits::REPLAY_PAGE => place.id.0,
+                Some(_) | None => last,
+            };
         }
+        Ok(())
     }
+}
 
-    /// Looks at the state, as long as the session has not ended.
-    fn look<T>(&self, look: impl FnOnce(&State, &Caller) -> T) -> Result<T, End> {
-        let now_us = self.api.service.clock_us();
-        self.api.service.query(|state| {
-            if state.session(&self.caller.token, now_us).is_none() {
-                return Err(session_ended().into());
-            }
-            Ok(look(state, &self.caller))
-        })
-    }
+/// Looks at the state, as long as the session has not ended.
+fn look<T>(api: &Api, caller: &Caller, look: impl FnOnce(&State, &Caller) -> T) -> Result<T, End> {
+    let now_us = api.service.clock_us();
+    api.service.query(|state| {
+        if state.session(&caller.token, now_us).is_none() {
+            return Err(session_ended().into());
+        }
+        Ok(look(state, caller))
+    })
 }
 
 fn frame_of(state: &State, caller: &Caller, live: &Live) -> Option<ServerFrame> {

@@ -1,8 +1,12 @@
 //! The WebSocket: a subscription without gap or repeat, and sends in order.
 
-use futures_util::SinkExt;
+use std::time::Duration;
+
+use chat::{Action, Body, Command, RequestId, Target};
+use futures_util::{SinkExt, StreamExt, stream::FuturesOrdered};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{
@@ -10,6 +14,7 @@ use super::{
     fresh_key,
     kit::{Node, Socket, hear, hear_end, say},
 };
+use crate::driver::apply::{LIVE_EVENTS_MAX, RECENT_EVENTS_MAX};
 
 async fn two(node: &Node) -> (String, String) {
     (node.register("ann").await, node.register("bob").await)
@@ -59,6 +64,84 @@ async fn a_subscription_goes_on_after_its_cursor_without_gap_or_repeat() {
 
     let (mut socket, _) = node.follow(&bob, Some(&ids[count - 2])).await;
     assert_eq!(texts(&mut socket, 2).await, [json!((count - 1).to_string()), json!("live")]);
+}
+
+/// Puts many texts into the log, in order, past HTTP and JSON.
+async fn pour(node: &Node, token: &str, to: &str, texts: impl Iterator<Item = String>) {
+    let token = crate::genesis::token_hash(token);
+    let (account, session, _) =
+        node.service.query(|state| state.session(&token, state.time_us())).unwrap();
+    let to = Target::parse(to).unwrap();
+    let mut sends = FuturesOrdered::new();
+    for text in texts {
+        let send = Action::Send { to: to.clone(), text, reply_to: None, after_request: None };
+        let body = Body::Act { account, session, action: send };
+        let request = RequestId::parse(&fresh_key()).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        sends.push_back(node.service.submit(Command::new(request, body), deadline));
+        if sends.len() == 1_000 {
+            sends.next().await.unwrap().unwrap().outcome.unwrap();
+        }
+    }
+    while let Some(sent) = sends.next().await {
+        sent.unwrap().outcome.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn whoever_comes_back_is_told_what_else_happened_too() {
+    let node = Node::start();
+    let (ann, bob) = two(&node).await;
+    let (socket, ready) = node.follow(&bob, None).await;
+    drop(socket);
+    node.post("/v1/channels", &ann, json!({"name": "general"})).await;
+    node.call(Method::POST, "/v1/channels/general/join", Some(&bob), None).await;
+    node.send(&ann, "#general", "hi").await;
+    node.post("/v1/channels/general/read", &bob, json!({"upto": 1})).await;
+    let (mut socket, _) = node.follow(&bob, ready["cursor"].as_str()).await;
+    let mut last = 0;
+    for kind in ["channel", "member", "message", "read"] {
+        let frame = hear(&mut socket).await;
+        assert_eq!(frame["type"], kind, "{frame}");
+        let cursor: u64 = frame["cursor"].as_str().unwrap().parse().unwrap();
+        assert!(cursor > last);
+        last = cursor;
+    }
+}
+
+#[tokio::test]
+async fn what_lies_further_back_than_events_are_kept_is_read_from_the_log() {
+    let node = Node::start();
+    let (ann, bob) = two(&node).await;
+    let count = RECENT_EVENTS_MAX + limits::REPLAY_PAGE + 7;
+    pour(&node, &ann, "@bob", (0..count).map(|n| n.to_string())).await;
+    let (mut socket, _) = node.follow(&bob, Some("0")).await;
+    let seen = texts(&mut socket, count).await;
+    let expected: Vec<Value> = (0..count).map(|n| n.to_string().into()).collect();
+    assert!(seen == expected, "every message, once, in order");
+}
+
+#[tokio::test]
+async fn who_reads_too_slowly_is_closed_with_the_cursor_to_go_on_from() {
+    let node = Node::start();
+    let (ann, bob) = two(&node).await;
+    let (mut slow, _) = node.follow(&bob, None).await;
+    // More than the sockets' buffers and the events that wait for one subscriber hold together.
+    let count = LIVE_EVENTS_MAX + 2_048;
+    pour(&node, &ann, "@bob", (0..count).map(|n| format!("{n:04000}"))).await;
+    let (frames, close) = hear_end(&mut slow).await;
+    let (error, messages) = frames.split_last().unwrap();
+    assert_eq!((&error["error"]["code"], &error["retry"]), (&json!("too_slow"), &json!(true)));
+    assert_eq!(u16::from(close.code), 1013);
+    let reason: Value = serde_json::from_str(&close.reason).unwrap();
+    assert_eq!(reason["cursor"], messages.last().unwrap()["cursor"]);
+    let (mut socket, _) = node.follow(&bob, reason["cursor"].as_str()).await;
+    let next = &texts(&mut socket, 1).await[0];
+    assert_eq!(
+        next.as_str().unwrap().parse::<usize>().unwrap(),
+        messages.len(),
+        "no gap, no repeat"
+    );
 }
 
 #[tokio::test]

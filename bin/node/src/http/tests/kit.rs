@@ -12,6 +12,7 @@ use tokio_tungstenite::{
 };
 
 use super::super::{HttpError, Listener, Options, Tls, bind, serve};
+use crate::service::Service;
 
 /// What the owner registers with.
 pub(super) const OWNER_TOKEN: &str = "owner-token";
@@ -22,6 +23,7 @@ pub(super) const PASSWORD: &str = "correct horse";
 pub(super) struct Node {
     pub(super) address: SocketAddr,
     pub(super) client: reqwest::Client,
+    pub(super) service: Service,
     shutdown: watch::Sender<bool>,
     served: JoinHandle<Result<(), HttpError>>,
     _service: super::service::Held,
@@ -69,8 +71,9 @@ impl Node {
         let address = listener.address();
         let (shutdown, stop) = watch::channel(false);
         let (service, held) = super::service::start();
-        let served = tokio::spawn(serve(listener, service, stop));
+        let served = tokio::spawn(serve(listener, service.clone(), stop));
         Self {
+            service,
             address,
             client: client(rustls::RootCertStore::empty()),
             shutdown,

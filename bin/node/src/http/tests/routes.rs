@@ -240,13 +240,13 @@ async fn a_read_says_how_fresh_it_is() {
 #[tokio::test]
 async fn health_and_readiness_are_open_and_the_cluster_needs_a_token() {
     let node = Node::start();
+    let ann = node.register("ann").await;
     for path in ["/healthz", "/readyz", "/"] {
         let answer = node.call(Method::GET, path, None, None).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");
     }
     let closed = node.call(Method::GET, "/v1/cluster", None, None).await;
     assert_eq!((closed.status, closed.code()), (StatusCode::UNAUTHORIZED, "unauthenticated"));
-    let ann = node.register("ann").await;
     let cluster = node.get("/v1/cluster", &ann).await;
     assert_eq!(cluster.json["leader"], 1, "{}", cluster.json);
 }
