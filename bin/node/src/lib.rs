@@ -8,8 +8,8 @@
 pub mod args;
 pub mod certs;
 pub mod config;
-pub mod genesis;
 mod dev;
+pub mod genesis;
 mod init;
 
 pub mod driver;

@@ -12,10 +12,7 @@ mod boot;
 
 use std::{sync::Arc, thread, time::Duration};
 
-use replication::{
-    Role,
-    quic::{self, Transport},
-};
+use replication::{Role, quic::Transport};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, watch},
@@ -93,15 +90,8 @@ impl Node {
         let options = http_options(config);
         let listener = http::bind(&options)?;
         let (peer_events, peer_events_in) = mpsc::channel(PEER_EVENTS_MAX);
-        let transport = Arc::new(Transport::start(quic::Options {
-            me: boot.me,
-            cluster: boot.cluster,
-            listen: config.listen.peer,
-            tls: boot.tls,
-            epoch: boot.epoch,
-            events: peer_events,
-            queues: boot::QUEUES,
-        })?);
+        let transport =
+            Arc::new(Transport::start(boot.transport_options(config.listen.peer, peer_events))?);
         let fold = Arc::new(Fold::new(boot.chat, Arc::clone(&clock)));
         let reports = Arc::new(Reports::new(boot.me.node));
         let reader = boot.log.reader();
@@ -150,7 +140,18 @@ impl Node {
         );
         let drain = Duration::from_millis(config.timing.drain_ms);
         let view = view_out;
-        Ok(Self { drain, transport, fold, requests, view, draining, close, gateway, threads, ended })
+        Ok(Self {
+            drain,
+            transport,
+            fold,
+            requests,
+            view,
+            draining,
+            close,
+            gateway,
+            threads,
+            ended,
+        })
     }
 
     /// Hand over, answer what is in flight, close the log.
@@ -171,9 +172,9 @@ impl Node {
         drop(self.requests.send(Request::Stop).await);
         self.fold.stop();
         tokio::task::spawn_blocking(move || {
-            self.threads.into_iter().try_for_each(|thread| {
-                thread.join().map_err(|_panic| NodeError::Ended("core"))
-            })
+            self.threads
+                .into_iter()
+                .try_for_each(|thread| thread.join().map_err(|_panic| NodeError::Ended("core")))
         })
         .await
         .map_err(|_panic| NodeError::Ended("core"))??;
@@ -242,7 +243,9 @@ struct Signals {
 
 impl Signals {
     fn listen() -> Result<Self, NodeError> {
-        let listen = |kind| signal(kind).map_err(|source| NodeError::System { action: "start a thread", source });
+        let listen = |kind| {
+            signal(kind).map_err(|source| NodeError::System { action: "start a thread", source })
+        };
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
@@ -263,9 +266,7 @@ fn http_options(config: &Config) -> http::Options {
         TlsClient::Cluster => {
             http::Tls::Files { cert: config.tls.cert.clone(), key: config.tls.key.clone() }
         }
-        TlsClient::Files { cert, key } => {
-            http::Tls::Files { cert: cert.clone(), key: key.clone() }
-        }
+        TlsClient::Files { cert, key } => http::Tls::Files { cert: cert.clone(), key: key.clone() },
     };
     let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     http::Options {

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use election::NodeId;
-use quinn::VarInt;
+use quinn::{ConnectionError, ReadError, VarInt, WriteError};
 use rustls::server::VerifierBuilderError;
 use rustls_pki_types::pem;
 
@@ -67,11 +67,11 @@ pub(super) enum LinkError {
     #[error("no {what} within {limit:?}")]
     Timeout { what: &'static str, limit: Duration },
     #[error(transparent)]
-    Connection(#[from] quinn::ConnectionError),
+    Connection(#[from] ConnectionError),
     #[error(transparent)]
-    Write(#[from] quinn::WriteError),
+    Write(#[from] WriteError),
     #[error(transparent)]
-    Read(#[from] quinn::ReadError),
+    Read(#[from] ReadError),
     #[error("the peer ended a stream")]
     StreamEnded,
     #[error(transparent)]
@@ -123,6 +123,18 @@ impl From<CloseCode> for VarInt {
 }
 
 impl LinkError {
+    /// Did one of the two ends keep another connection instead?
+    pub(super) fn is_duplicate(&self) -> bool {
+        let is_told = |lost: &ConnectionError| {
+            matches!(lost, ConnectionError::ApplicationClosed(close)
+                if close.error_code == CloseCode::Duplicate.into())
+        };
+        matches!(self, Self::Duplicate)
+            || matches!(self, Self::Connection(lost) if is_told(lost))
+            || matches!(self, Self::Write(WriteError::ConnectionLost(lost)) if is_told(lost))
+            || matches!(self, Self::Read(ReadError::ConnectionLost(lost)) if is_told(lost))
+    }
+
     /// The code to close the connection with.
     pub(super) fn code(&self) -> CloseCode {
         match self {

@@ -314,7 +314,8 @@ async fn keep_dialling(node: Arc<Node>, peer: Arc<Peer>) {
         }
         match link::dial(&node, &peer, attempt).await {
             Ok(()) => complaint.clear(),
-            Err(LinkError::Duplicate) => {}
+            // The peer and this node keep the other connection: no complaint.
+            Err(error) if error.is_duplicate() => {}
             Err(error) => {
                 // A dead peer is worth one line, not one a second.
                 let new = describe(&error);

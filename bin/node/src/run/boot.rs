@@ -3,18 +3,14 @@
 //! A data directory is first started exactly once: then the store id is drawn, and it is durable
 //! before anybody hears it.
 
-use std::{
-    fs,
-    path::Path,
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{fs, net::SocketAddr, path::Path, sync::Arc};
 
 use election::{EntryId, HardState, Index, Micros, NodeId, StoreId, Term, Ticket, VoterId};
 use replication::{
     Boot as ReplicaBoot, ClusterConfig, Limits, Now, Replica, Timing,
-    quic::{QueueBounds, TlsOptions},
+    quic::{self, QueueBounds, TlsOptions},
 };
+use tokio::sync::mpsc;
 use wal::{Io, Log, RealIo, Recovery};
 
 use crate::{certs, config::Config, error::NodeError, genesis::Genesis};
@@ -22,17 +18,36 @@ use crate::{certs, config::Config, error::NodeError, genesis::Genesis};
 /// What the disk gives a node to start with.
 pub(super) struct Boot {
     pub(super) me: VoterId,
-    pub(super) cluster: u128,
-    pub(super) epoch: u64,
-    pub(super) tls: TlsOptions,
     pub(super) replica: Replica,
     pub(super) log: Log,
     pub(super) chat: chat::Genesis,
+    cluster: u128,
+    epoch: u64,
+    tls: TlsOptions,
 }
 
 /// How much may wait for each peer: several appends of the largest size, and few control messages.
-pub(super) const QUEUES: QueueBounds =
+const QUEUES: QueueBounds =
     QueueBounds { control_bytes: 1 << 20, log_bytes: 16 << 20, bulk_bytes: 4 << 20 };
+
+impl Boot {
+    /// What the transport starts with.
+    pub(super) fn transport_options(
+        &self,
+        listen: SocketAddr,
+        events: mpsc::Sender<quic::Event>,
+    ) -> quic::Options {
+        quic::Options {
+            me: self.me,
+            cluster: self.cluster,
+            listen,
+            tls: self.tls.clone(),
+            epoch: self.epoch,
+            events,
+            queues: QUEUES,
+        }
+    }
+}
 
 /// Open the data directory that `config` names; at its first start, make the log.
 pub(super) fn open(config: &Config, now: Now) -> Result<Boot, NodeError> {
@@ -46,8 +61,7 @@ pub(super) fn open(config: &Config, now: Now) -> Result<Boot, NodeError> {
     let io: Arc<dyn Io> = Arc::new(RealIo::new(data_dir).map_err(NodeError::io("open", data_dir))?);
     if !Log::exists(&io)? {
         let store = random_u128()?;
-        let identity =
-            wal::Identity { cluster: genesis.cluster.0, node: config.node.id.0, store };
+        let identity = wal::Identity { cluster: genesis.cluster.0, node: config.node.id.0, store };
         Log::create(&io, identity, &options)?;
     }
     let (log, recovery) = Log::open(io, options)?;
@@ -59,7 +73,7 @@ pub(super) fn open(config: &Config, now: Now) -> Result<Boot, NodeError> {
     Ok(Boot {
         me,
         cluster: genesis.cluster.0,
-        epoch: wall_us(),
+        epoch: u64::from(recovery.epoch),
         tls,
         replica: Replica::new(now, boot),
         log,
@@ -151,10 +165,4 @@ fn random_u64() -> Result<u64, NodeError> {
 
 fn random_u128() -> Result<u128, NodeError> {
     Ok(u128::from(random_u64()?) << 64 | u128::from(random_u64()?))
-}
-
-/// A later start of the process has a greater epoch.
-fn wall_us() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
