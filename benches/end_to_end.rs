@@ -54,8 +54,7 @@ async fn send_for(span: Duration, client: Client, number: usize) -> Result<Vec<f
         .into_iter()
         .map(|byte| char::from(b'a' + byte % 26))
         .collect();
-    let message =
-        Outgoing { to, text, reply_to: None, after_request: None, request_id: None };
+    let message = Outgoing { to, text, reply_to: None, after_request: None, request_id: None };
     let (start, mut samples) = (Instant::now(), Vec::new());
     while start.elapsed() < span {
         let begun = Instant::now();

@@ -72,10 +72,8 @@ async fn kill_while_talking(cluster: &mut Cluster, owner: &Client, victims: &[u6
             for message in &mut acknowledged {
                 message.seq -= before;
             }
-            relative.push(tests::conversation::Spoken {
-                acknowledged,
-                unknown: one.unknown.clone(),
-            });
+            relative
+                .push(tests::conversation::Spoken { acknowledged, unknown: one.unknown.clone() });
         }
         check_promises(&this_round, &relative);
     }

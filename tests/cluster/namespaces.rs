@@ -58,7 +58,8 @@ async fn five_hosts_are_partitioned_and_healed() {
     for number in 0..10 {
         said.push(hosts[2].says(&format!("apart {number}")));
     }
-    let alone = ["--timeout", "2s", "--endpoint", "https://10.77.0.1:7411", "send", "#general", "x"];
+    let alone =
+        ["--timeout", "2s", "--endpoint", "https://10.77.0.1:7411", "send", "#general", "x"];
     let refused = hosts[0].chatctl_with(&alone);
     assert!(
         matches!(refused.status.code(), Some(3 | 5)),

@@ -62,7 +62,8 @@ async fn a_port_or_a_directory_in_use_is_refused_and_the_first_node_serves_on() 
 fn data_of_another_node_or_cluster_is_refused_untouched() {
     let cluster = Cluster::init(PROGRAMS, 3);
     let other = Cluster::init(PROGRAMS, 3);
-    for (from, what) in [(cluster.node_dir(2), "another node"), (other.node_dir(1), "another cluster")]
+    for (from, what) in
+        [(cluster.node_dir(2), "another node"), (other.node_dir(1), "another cluster")]
     {
         let data = cluster.node_dir(1).join("data");
         copy(&from.join("data/genesis"), &data.join("genesis"));
@@ -112,7 +113,12 @@ async fn bad_requests_get_a_clear_answer_and_the_node_serves_on() {
         ("an empty text", json!({"to": "@owner", "text": ""}).to_string(), &token, &[422]),
         ("a long text", text(&"x".repeat(16 * 1024 + 1)), &token, &[413, 422]),
         ("a large body", text(&"x".repeat(1 << 20)), &token, &[413]),
-        ("a bad name", json!({"to": "@no such", "text": "x"}).to_string(), &token, &[400, 404, 422]),
+        (
+            "a bad name",
+            json!({"to": "@no such", "text": "x"}).to_string(),
+            &token,
+            &[400, 404, 422],
+        ),
     ];
     for (what, body, token, allowed) in cases {
         let (status, answer) = post(body, token).await;

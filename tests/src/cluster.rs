@@ -147,10 +147,8 @@ impl Cluster {
     /// # Panics
     /// When one of them does not run.
     pub fn kill_all(&mut self, ids: &[u64]) {
-        let mut children: Vec<Child> = ids
-            .iter()
-            .map(|id| self.process(*id).child.take().expect("the node runs"))
-            .collect();
+        let mut children: Vec<Child> =
+            ids.iter().map(|id| self.process(*id).child.take().expect("the node runs")).collect();
         for child in &mut children {
             child.kill().expect("a running process can be killed");
         }
@@ -227,10 +225,8 @@ impl Cluster {
     /// When the client cannot be made.
     #[must_use]
     pub fn client_with(&self, ids: &[u64], token: Option<String>) -> Client {
-        let endpoints = ids
-            .iter()
-            .map(|id| self.url(*id).parse::<Endpoint>().expect("an endpoint"))
-            .collect();
+        let endpoints =
+            ids.iter().map(|id| self.url(*id).parse::<Endpoint>().expect("an endpoint")).collect();
         let options = Options { ca: Some(self.ca()), token, ..Options::new(endpoints) };
         Client::new(options).expect("a client")
     }

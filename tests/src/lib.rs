@@ -1,7 +1,7 @@
 //! The test kit.
 
-pub mod sim;
 #[cfg(feature = "processes")]
 pub mod cluster;
 #[cfg(feature = "processes")]
 pub mod conversation;
+pub mod sim;
