@@ -1,0 +1,65 @@
+//! Seeds keep every law, and between them see everything that should happen sometimes.
+
+use tests::sim::{Batch, Options, Totals};
+
+/// Fresh seeds of this test.
+const SEEDS: u64 = 200;
+
+/// What must have happened somewhere, or the seeds prove less than they seem to.
+const SOMETIMES: &[&str] = &[
+    "a new leader",
+    "a suffix was truncated",
+    "a conflict backed up",
+    "a crash took unsynced writes",
+    "a request took effect",
+    "a retry was answered by the first outcome",
+    "a write was forwarded",
+    "a write was turned away",
+    "a write had an unknown outcome",
+    "a read was confirmed",
+    "a leader fetched old entries",
+    "an answer was lost",
+    "out_of_order",
+    "messages lost, doubled or overtaken",
+    "crash one node",
+    "crash the leader",
+    "crash several nodes",
+    "crash all nodes",
+    "partition one way",
+    "partition a node",
+    "partition in halves",
+    "break a connection",
+    "reset a lane",
+    "pause a node",
+    "slow a disk",
+];
+
+#[test]
+fn kept_seeds_keep_every_law() {
+    let kept = include_str!("../scenarios/seeds.txt");
+    let numbers = kept.lines().filter(|line| !line.starts_with('#'));
+    let seeds: Vec<u64> = numbers
+        .filter_map(|line| line.split_whitespace().next())
+        .map(|word| word.parse().unwrap())
+        .collect();
+    check(&Batch::new(seeds, Options::default()).run());
+}
+
+#[test]
+fn fresh_seeds_keep_every_law_and_see_every_thing() {
+    let totals = Batch::new(0..SEEDS, Options::default()).run();
+    check(&totals);
+    // Each seed has made sure of its own share, or it would have failed.
+    assert_eq!(totals.seeds, SEEDS);
+    assert!(totals.virtual_us >= SEEDS * 30_000_000);
+    assert!(totals.faults >= SEEDS * 20);
+    assert!(totals.operations >= SEEDS * 200);
+    for what in SOMETIMES {
+        assert!(totals.counters.get(what).is_some_and(|&times| times > 0), "never: {what}");
+    }
+}
+
+fn check(totals: &Totals) {
+    let reports: Vec<String> = totals.violations.iter().map(ToString::to_string).collect();
+    assert!(reports.is_empty(), "{}", reports.join("\n\n"));
+}

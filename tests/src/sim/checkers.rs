@@ -1,0 +1,194 @@
+//! The laws of consensus, checked at every event against one shared record.
+//!
+//! The record is global: it sees every node at once, as no node can. Each law is checked where it
+//! could first be broken, so that the trace ends next to the cause.
+
+use std::{collections::BTreeMap, fmt};
+
+use election::{NodeId, VoterId};
+
+use super::shadow::{Image, Mark};
+
+/// A broken law, in words.
+#[derive(Clone, Debug)]
+pub(crate) struct Violation(pub(crate) String);
+
+/// A law holds, or is broken.
+pub(crate) type Checked = Result<(), Violation>;
+
+/// A committed entry.
+#[derive(Clone, Copy, Debug)]
+struct Golden {
+    mark: Mark,
+    /// The term of the leader that committed it.
+    committed_in: u64,
+}
+
+/// What the whole cluster has done so far.
+#[derive(Debug, Default)]
+pub(crate) struct Checkers {
+    /// Election safety: who led each term.
+    leaders: BTreeMap<u64, NodeId>,
+    /// Log matching: what follows which term at each (index, term).
+    entries: BTreeMap<(u64, u64), (u32, u64)>,
+    /// State-machine safety: the one committed log.
+    golden: Vec<Golden>,
+    /// One vote a term: for whom each identity voted.
+    votes: BTreeMap<(VoterId, u64), VoterId>,
+    /// One fold: the running hash after each index.
+    folded: Vec<u64>,
+}
+
+/// Broken, for this reason.
+pub(crate) fn violated<T>(reason: String) -> Result<T, Violation> {
+    Err(Violation(reason))
+}
+
+impl Checkers {
+    /// A node says that it leads `term`: nobody else does, and it has every entry that a leader of
+    /// an earlier term has committed (election safety, leader completeness). True when it is news.
+    pub(crate) fn leads(
+        &mut self,
+        node: NodeId,
+        term: u64,
+        log: &Image,
+    ) -> Result<bool, Violation> {
+        let news = !self.leaders.contains_key(&term);
+        let first = *self.leaders.entry(term).or_insert(node);
+        if first != node {
+            return violated(format!(
+                "election safety: nodes {first} and {node} both lead term {term}"
+            ));
+        }
+        if !news {
+            return Ok(false);
+        }
+        for (golden, index) in self.golden.iter().zip(1..) {
+            if golden.committed_in < term && log.at(index) != Some(golden.mark) {
+                return violated(format!(
+                    "leader completeness: node {node} leads term {term} without entry {index}, \
+                     committed in term {}: it has {:?} for {:?}",
+                    golden.committed_in,
+                    log.at(index),
+                    golden.mark,
+                ));
+            }
+        }
+        Ok(true)
+    }
+
+    /// A node grants a vote: its first or only one of the term.
+    pub(crate) fn votes(&mut self, voter: VoterId, term: u64, candidate: VoterId) -> Checked {
+        let first = *self.votes.entry((voter, term)).or_insert(candidate);
+        if first != candidate {
+            return violated(format!(
+                "one vote a term: {voter} votes for {first} and for {candidate} in term {term}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// A node has `mark` at `index`, after an entry of term `previous` (log matching).
+    pub(crate) fn appended(
+        &mut self,
+        node: NodeId,
+        index: u64,
+        mark: Mark,
+        previous: u64,
+    ) -> Checked {
+        let here = (mark.checksum, previous);
+        let first = *self.entries.entry((index, mark.term)).or_insert(here);
+        if first != here {
+            return violated(format!(
+                "log matching: node {node} has {here:?} at index {index} of term {}, others {first:?}",
+                mark.term
+            ));
+        }
+        Ok(())
+    }
+
+    /// A node of `term` regards everything up to `commit` as committed, having `log`. What is new
+    /// must be durable on a majority of `durable`; what is known must be the same. Returns how many
+    /// entries are new.
+    pub(crate) fn committed(
+        &mut self,
+        (node, term): (NodeId, u64),
+        (from, to): (u64, u64),
+        log: &Image,
+        durable: &[&Image],
+    ) -> Result<u64, Violation> {
+        let mut news = 0;
+        for index in from + 1..=to {
+            let Some(mark) = log.at(index) else {
+                return violated(format!("node {node} commits {to} and has no entry {index}"));
+            };
+            if let Some(golden) = self.golden(index) {
+                if golden.mark != mark {
+                    return violated(format!(
+                        "state-machine safety: node {node} commits {mark:?} at {index}, where {:?} \
+                         was committed in term {}",
+                        golden.mark, golden.committed_in
+                    ));
+                }
+                continue;
+            }
+            let copies = durable.iter().filter(|image| image.at(index) == Some(mark)).count();
+            if copies * 2 <= durable.len() {
+                return violated(format!(
+                    "durable before commit: node {node} commits {mark:?} at {index} with {copies} \
+                     durable copies of {}",
+                    durable.len()
+                ));
+            }
+            self.golden.push(Golden { mark, committed_in: term });
+            news += 1;
+        }
+        Ok(news)
+    }
+
+    /// A node has folded everything up to `index`, with this running hash. True when it is the first.
+    pub(crate) fn folded(
+        &mut self,
+        node: NodeId,
+        index: u64,
+        hash: u64,
+    ) -> Result<bool, Violation> {
+        let slot = usize::try_from(index - 1).expect("an index fits memory");
+        match self.folded.get(slot) {
+            None => {
+                if slot != self.folded.len() {
+                    return violated(format!(
+                        "node {node} folds {index} after {}",
+                        self.folded.len()
+                    ));
+                }
+                self.folded.push(hash);
+                Ok(true)
+            }
+            Some(&first) if first == hash => Ok(false),
+            Some(&first) => violated(format!(
+                "equal hashes: node {node} has {hash:016x} after index {index}, others {first:016x}"
+            )),
+        }
+    }
+
+    /// The newest committed index known to anybody.
+    pub(crate) fn newest(&self) -> u64 {
+        u64::try_from(self.golden.len()).expect("a length fits 64 bits")
+    }
+
+    fn golden(&self, index: u64) -> Option<&Golden> {
+        self.golden.get(usize::try_from(index - 1).expect("an index fits memory"))
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Violation {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! Virtual time: the queue of what happens next, and what each node's clocks show.
+//!
+//! Events leave in the order of (time, number of arrival), so equal times have one order. Time
+//! moves only by taking an event out.
+
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use election::Micros;
+use replication::Now;
+
+use super::rng::Rng;
+
+/// 2026-01-01T00:00:00Z in microseconds: where wall clocks start.
+pub(crate) const WALL_EPOCH_US: u64 = 1_767_225_600_000_000;
+
+/// What happens next, ordered by (time, number of arrival).
+#[derive(Debug)]
+pub(crate) struct Queue<E> {
+    now: Micros,
+    arrivals: u64,
+    heap: BinaryHeap<Reverse<Scheduled<E>>>,
+}
+
+#[derive(Debug)]
+struct Scheduled<E> {
+    at: Micros,
+    arrival: u64,
+    event: E,
+}
+
+impl<E> Queue<E> {
+    pub(crate) fn new() -> Self {
+        Self { now: Micros(0), arrivals: 0, heap: BinaryHeap::new() }
+    }
+
+    /// The present.
+    pub(crate) const fn now(&self) -> Micros {
+        self.now
+    }
+
+    /// Let `event` happen this many microseconds from now.
+    pub(crate) fn after(&mut self, delay_us: u64, event: E) {
+        self.at(self.now.plus(Micros(delay_us)), event);
+    }
+
+    /// Let `event` happen at this time; at once when that has passed.
+    pub(crate) fn at(&mut self, at: Micros, event: E) {
+        let at = at.max(self.now);
+        self.arrivals += 1;
+        self.heap.push(Reverse(Scheduled { at, arrival: self.arrivals, event }));
+    }
+
+    /// Move time on to the next event.
+    pub(crate) fn next(&mut self) -> Option<E> {
+        let Reverse(next) = self.heap.pop()?;
+        assert!(next.at >= self.now, "time went back");
+        self.now = next.at;
+        Some(next.event)
+    }
+}
+
+impl<E> Ord for Scheduled<E> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.arrival).cmp(&(other.at, other.arrival))
+    }
+}
+
+impl<E> PartialOrd for Scheduled<E> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<E> PartialEq for Scheduled<E> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.arrival) == (other.at, other.arrival)
+    }
+}
+
+impl<E> Eq for Scheduled<E> {}
+
+/// The clocks of one node. The monotonic one runs a little fast or slow and starts anywhere at
+/// each boot; the wall clock is off by some seconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clocks {
+    /// Microseconds shown per second of virtual time.
+    rate: u64,
+    booted_at: Micros,
+    monotonic_at_boot: Micros,
+    wall_offset_us: u64,
+}
+
+impl Clocks {
+    pub(crate) fn new(rng: &mut Rng) -> Self {
+        Self {
+            rate: rng.within(990_000, 1_010_000),
+            booted_at: Micros(0),
+            monotonic_at_boot: Micros(0),
+            wall_offset_us: rng.below(4_000_000),
+        }
+    }
+
+    /// The node boots: its monotonic clock starts anew.
+    pub(crate) fn boot(&mut self, at: Micros, rng: &mut Rng) {
+        self.booted_at = at;
+        self.monotonic_at_boot = Micros(rng.below(1_000_000_000));
+    }
+
+    /// What the clocks show.
+    pub(crate) fn now(&self, at: Micros) -> Now {
+        let elapsed = at.since(self.booted_at).0 * self.rate / 1_000_000;
+        Now {
+            monotonic: self.monotonic_at_boot.plus(Micros(elapsed)),
+            wall: Micros(WALL_EPOCH_US + self.wall_offset_us + at.0 * self.rate / 1_000_000),
+        }
+    }
+
+    /// The first moment at which the monotonic clock shows `monotonic` or more.
+    pub(crate) fn when(&self, monotonic: Micros) -> Micros {
+        let elapsed = monotonic.since(self.monotonic_at_boot).0;
+        self.booted_at.plus(Micros((elapsed * 1_000_000).div_ceil(self.rate)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use election::Micros;
+
+    use super::{Clocks, Queue};
+    use crate::sim::rng::Rng;
+
+    #[test]
+    fn equal_times_leave_in_the_order_of_arrival() {
+        let mut queue = Queue::new();
+        queue.after(5, 'b');
+        queue.after(5, 'c');
+        queue.after(1, 'a');
+        let order: Vec<char> = std::iter::from_fn(|| queue.next()).collect();
+        assert_eq!(order, ['a', 'b', 'c']);
+        assert_eq!(queue.now(), Micros(5));
+    }
+
+    #[test]
+    fn a_deadline_is_reached_when_its_moment_comes_and_not_before() {
+        let mut rng = Rng::new(3);
+        for _ in 0..1_000 {
+            let mut clocks = Clocks::new(&mut rng);
+            clocks.boot(Micros(rng.below(60_000_000)), &mut rng);
+            let deadline = clocks.monotonic_at_boot.plus(Micros(rng.below(10_000_000)));
+            let moment = clocks.when(deadline);
+            assert!(clocks.now(moment).monotonic >= deadline);
+            assert!(
+                moment == clocks.booted_at || clocks.now(Micros(moment.0 - 1)).monotonic < deadline
+            );
+        }
+    }
+}

@@ -1,0 +1,546 @@
+//! The driver of a simulated node: inputs in, effects out, by the contract that `Replica` states.
+//!
+//! Operations go to the log in ticket order and are synced in groups; a send leaves when its ticket
+//! is durable and not before; the fold reads what is committed back from the log.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use chat::Command;
+use election::{Micros, NodeId, Ticket, VoterId};
+use replication::{
+    Effect, Effects, Input, Lane, LinkEvent, Message, Outcome, ProposalId, ReadId, Role, codec,
+    split_stamp,
+};
+use wal::{Entry, EntryKind, Op};
+
+use super::{
+    checkers::{Checked, Violation, violated},
+    faults::SLOW_SYNC_US,
+    ledger::Did,
+    network::Packet,
+    node::{HeldSend, Process, Proposal},
+    shadow::{Image, Mark},
+    trace::hash_bytes,
+    workload::{ClientEvent, Demand, Key, Reply},
+    world::{Event, World},
+};
+
+/// A fold reads about this much at once.
+const FOLD_BYTES: usize = 16 * 1024;
+
+impl World {
+    /// A node starts, or starts again.
+    pub(super) fn start(&mut self, id: NodeId) -> Checked {
+        if self.nodes[&id].is_up() {
+            return Ok(());
+        }
+        let now = self.queue.now();
+        let mut rng = self.rng.fork();
+        let lost = self.node_mut(id).boot(now, &mut rng)?;
+        self.note("start", id, self.nodes[&id].life, u64::from(lost > 0));
+        if lost > 0 {
+            self.trace.count("a crash took unsynced writes");
+        }
+        self.input(id, Input::Wake)
+    }
+
+    /// A node's process ends at once; when its machine does too, unsynced writes are lost.
+    pub(super) fn stop(&mut self, id: NodeId) {
+        let machine_too = self.rng.chance(800);
+        let node = self.node_mut(id);
+        node.process = None;
+        node.paused_until = Micros(0);
+        if machine_too {
+            node.disk.crash();
+        } else {
+            node.disk.kill();
+        }
+        self.network.node_down(id, &mut self.queue);
+        self.note("stop", id, u64::from(machine_too), 0);
+    }
+
+    /// A node's deadline has come.
+    pub(super) fn wake(&mut self, id: NodeId, life: u64) -> Checked {
+        let Some(process) = self.process(id, life) else {
+            return Ok(());
+        };
+        process.wake_at = None;
+        self.note("wake", id, 0, 0);
+        self.input(id, Input::Wake)
+    }
+
+    /// A node learns of a connection.
+    pub(super) fn connected(&mut self, id: NodeId, peer: VoterId) -> Checked {
+        self.note("link up", id, peer.node.0, 0);
+        self.input(id, Input::Link { peer: peer.node, event: LinkEvent::Up(peer) })
+    }
+
+    /// A node learns that a connection is lost, or that the peer closed it because it stops.
+    pub(super) fn link_lost(&mut self, id: NodeId, peer: NodeId, stepped_down: bool) -> Checked {
+        self.note("link lost", id, peer.0, u64::from(stepped_down));
+        let event = if stepped_down { LinkEvent::SteppedDown } else { LinkEvent::Lost };
+        self.input(id, Input::Link { peer, event })
+    }
+
+    /// A node's disk is full, or has room again.
+    pub(super) fn space(&mut self, id: NodeId, has_room: bool) -> Checked {
+        self.note("space", id, u64::from(has_room), 0);
+        self.input(id, Input::Space(has_room))
+    }
+
+    /// A full disk has room again, if its node still runs.
+    pub(super) fn room(&mut self, id: NodeId, life: u64) -> Checked {
+        if self.process(id, life).is_none() { Ok(()) } else { self.space(id, true) }
+    }
+
+    /// A node is asked to stop.
+    pub(super) fn drain(&mut self, id: NodeId) -> Checked {
+        self.note("leave", id, 0, 0);
+        self.input(id, Input::Leave)
+    }
+
+    /// A node stops in good order: its log is closed, and its peers are told.
+    pub(super) fn close(&mut self, id: NodeId) -> Checked {
+        self.note("close", id, 0, 0);
+        let node = self.node_mut(id);
+        if let Some(process) = node.process.take() {
+            let closed = process.log.close();
+            closed.map_err(|error| Violation(format!("node {id} cannot close: {error:?}")))?;
+        }
+        node.shadow.settle_all();
+        self.network.node_closes(id, &mut self.queue);
+        Ok(())
+    }
+
+    /// A message comes in, as bytes.
+    pub(super) fn receive(&mut self, packet: &Packet) -> Checked {
+        let node = packet.to.node;
+        self.note("receive", node, packet.from.node.0, hash_bytes(&packet.bytes));
+        match codec::decode(packet.bytes.clone()) {
+            Ok(codec::Packet::Core(message)) => {
+                self.input(node, Input::Message { from: packet.from, message })
+            }
+            Ok(other) => violated(format!("{} sent {other:?}", packet.from)),
+            Err(error) => violated(format!("{} sent what cannot be read: {error}", packet.from)),
+        }
+    }
+
+    /// A sync is done.
+    pub(super) fn synced(&mut self, id: NodeId, life: u64) -> Checked {
+        let Some(process) = self.process(id, life) else {
+            return Ok(());
+        };
+        process.is_syncing = false;
+        let ticket = process
+            .log
+            .sync()
+            .map_err(|error| Violation(format!("node {id} cannot sync: {error:?}")))?;
+        let ticket = Ticket(ticket);
+        if ticket <= process.durable {
+            return violated(format!("node {id}: a sync made nothing durable after {ticket:?}"));
+        }
+        process.durable = ticket;
+        self.node_mut(id).shadow.settle(ticket);
+        self.note("durable", id, ticket.0, 0);
+        self.release(id)?;
+        self.input(id, Input::Durable(ticket))
+    }
+
+    /// A request comes to a node.
+    pub(super) fn ask(&mut self, id: NodeId, key: Key, demand: Demand) -> Checked {
+        let Some(process) = self.node_mut(id).process.as_mut() else {
+            self.answer(key, Reply::Again);
+            return Ok(());
+        };
+        let number = process.calls.number();
+        let input = match demand {
+            Demand::Write(body) => {
+                let id = ProposalId(number);
+                process.calls.proposals.insert(id, Proposal { key, body: body.clone() });
+                Input::Propose { id, body }
+            }
+            Demand::Read => {
+                let id = ReadId(number);
+                process.calls.reads.insert(id, key);
+                Input::Read { id }
+            }
+        };
+        self.note("ask", id, number, u64::try_from(key.client).expect("a handful"));
+        self.input(id, input)
+    }
+
+    /// Fold some of what is committed.
+    pub(super) fn fold(&mut self, id: NodeId, life: u64) -> Checked {
+        let Some(process) = self.process(id, life) else {
+            return Ok(());
+        };
+        process.is_folding = false;
+        let (first, last) = (process.folded + 1, process.commit);
+        let entries = process
+            .reader
+            .read(first, last, FOLD_BYTES)
+            .map_err(|error| Violation(format!("node {id} cannot read {first}: {error:?}")))?;
+        if first <= last && entries.is_empty() {
+            return violated(format!("node {id} committed {last} and cannot read {first}"));
+        }
+        for entry in entries {
+            self.fold_entry(id, &entry)?;
+        }
+        self.note("fold", id, self.nodes[&id].folded().unwrap_or(0), 0);
+        self.settle(id);
+        Ok(())
+    }
+
+    /// Give a replica an input, and do what it wants done.
+    fn input(&mut self, id: NodeId, input: Input) -> Checked {
+        let at = self.queue.now();
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let node = self.node_mut(id);
+            let now = node.clocks.now(at);
+            let Some(process) = node.process.as_mut() else {
+                return Ok(());
+            };
+            let mut effects = Effects::new();
+            process.replica.handle(now, input, &mut effects);
+            for effect in effects {
+                if let Some(next) = self.carry_out(id, effect)? {
+                    inputs.push_back(next);
+                }
+            }
+        }
+        self.settle(id);
+        self.begin_write(id)
+    }
+
+    /// Do what a replica wants done. A fetch is answered by the input returned.
+    fn carry_out(&mut self, id: NodeId, effect: Effect) -> Result<Option<Input>, Violation> {
+        match effect {
+            Effect::Persist { ticket, op } => self.persist(id, ticket, op)?,
+            Effect::Send { to, lane, message, after } => {
+                let send = HeldSend { to, lane, message, after };
+                self.up(id).held.push_back(send);
+                self.release(id)?;
+            }
+            Effect::Role { role, term, leader } => {
+                let leader = leader.map_or(0, |leader| leader.0);
+                self.note("role", id, term.0, leader);
+                self.up(id).role = role;
+                if role == Role::Leader {
+                    let log = &self.nodes[&id].shadow.asked;
+                    if self.checkers.leads(id, term.0, log)? {
+                        self.trace.count("a new leader");
+                    }
+                }
+            }
+            Effect::Commit(index) => self.commit(id, index.0)?,
+            Effect::ReadReady { id: read, index } => {
+                let calls = &mut self.up(id).calls;
+                let key = calls.reads.remove(&read).ok_or_else(|| answered_twice(id, read.0))?;
+                calls.confirmed.entry(index.0).or_default().push(key);
+                self.trace.count("a read was confirmed");
+            }
+            Effect::ReadFailed { id: read } => {
+                let key = self
+                    .up(id)
+                    .calls
+                    .reads
+                    .remove(&read)
+                    .ok_or_else(|| answered_twice(id, read.0))?;
+                self.answer(key, Reply::Again);
+            }
+            Effect::Reply { id: proposal, outcome } => self.reply(id, proposal, outcome)?,
+            Effect::Fetch { fetch, first, last, bytes_max } => {
+                let bytes_max = usize::try_from(bytes_max).expect("32 bits fit");
+                let entries =
+                    self.up(id).reader.read(first.0, last.0, bytes_max).map_err(|error| {
+                        Violation(format!("node {id} cannot fetch {first}: {error:?}"))
+                    })?;
+                self.trace.count("a leader fetched old entries");
+                return Ok(Some(Input::Fetched { fetch, entries }));
+            }
+            Effect::Config(config) => {
+                self.note("config", id, config.predecessor.0, 0);
+            }
+            Effect::Halt(halt) => return violated(format!("node {id} halts: {halt:?}")),
+        }
+        Ok(None)
+    }
+
+    /// Put an operation in line for the log.
+    fn persist(&mut self, id: NodeId, ticket: Ticket, op: Op) -> Checked {
+        let node = self.nodes.get_mut(&id).expect("the nodes of a seed are fixed");
+        let process = node.process.as_mut().expect("only a running process has effects");
+        if let Op::TruncateAfter(last) = op {
+            if last < process.commit {
+                return violated(format!(
+                    "node {id} truncates to {last}, committed {}",
+                    process.commit
+                ));
+            }
+            self.trace.count("a suffix was truncated");
+        }
+        let before = node.shadow.asked.last();
+        node.shadow
+            .ask(ticket, &op)
+            .map_err(|Violation(reason)| Violation(format!("node {id}: {reason}")))?;
+        if let Op::Append(entries) = &op {
+            let mut previous = node.shadow.asked.at(before).map_or(0, |mark| mark.term);
+            for entry in entries {
+                let mark = Mark { term: entry.term, checksum: entry.checksum };
+                self.checkers.appended(id, entry.index, mark, previous)?;
+                previous = entry.term;
+            }
+        }
+        process.log.stage(ticket.0, op);
+        process.staged += 1;
+        self.note("persist", id, ticket.0, before);
+        Ok(())
+    }
+
+    /// Write what is staged, unless a sync is under way; the sync takes its time.
+    fn begin_write(&mut self, id: NodeId) -> Checked {
+        let now = self.queue.now();
+        let mut sync_us = self.rng.within(self.mix.sync_us / 4, self.mix.sync_us);
+        let node = self.node_mut(id);
+        if node.slow_until > now {
+            sync_us += SLOW_SYNC_US;
+        }
+        let life = node.life;
+        let Some(process) = node.process.as_mut() else {
+            return Ok(());
+        };
+        if process.is_syncing || process.staged == 0 {
+            return Ok(());
+        }
+        process.staged = 0;
+        process.is_syncing = true;
+        let prepared = process.log.prepare_spares();
+        prepared
+            .and_then(|()| process.log.write())
+            .map_err(|error| Violation(format!("node {id} cannot write: {error:?}")))?;
+        self.queue.after(sync_us, Event::Synced { node: id, life });
+        Ok(())
+    }
+
+    /// Let everything leave whose ticket is durable.
+    fn release(&mut self, id: NodeId) -> Checked {
+        let process = self.up(id);
+        let durable = process.durable;
+        let (free, held) = std::mem::take(&mut process.held)
+            .into_iter()
+            .partition::<VecDeque<_>, _>(|send| send.after <= durable);
+        process.held = held;
+        for HeldSend { to, lane, message, .. } in free {
+            self.transmit(id, to, lane, message)?;
+        }
+        Ok(())
+    }
+
+    fn transmit(&mut self, id: NodeId, to: VoterId, lane: Lane, message: Message) -> Checked {
+        let from = self.nodes[&id].identity().expect("it was started");
+        if let Some(term) = promised_term(&message) {
+            let node = self.node_mut(id);
+            node.promised_term = node.promised_term.max(term);
+        }
+        match &message {
+            Message::VoteAnswer { term, granted: true } => self.checkers.votes(from, term.0, to)?,
+            Message::Vote { term, .. } => self.checkers.votes(from, term.0, from)?,
+            Message::Conflict { .. } => self.trace.count("a conflict backed up"),
+            Message::Forward { .. } => self.trace.count("a write was forwarded"),
+            Message::PreVote { .. }
+            | Message::PreVoteAnswer { .. }
+            | Message::VoteAnswer { .. }
+            | Message::Heartbeat { .. }
+            | Message::HeartbeatAnswer { .. }
+            | Message::Append { .. }
+            | Message::Appended { .. }
+            | Message::Forwarded { .. }
+            | Message::Read { .. }
+            | Message::ReadAnswer { .. }
+            | Message::TimeoutNow { .. }
+            | Message::Bind
+            | Message::Bound { .. } => {}
+        }
+        let bytes: Bytes = codec::encode(&codec::Packet::Core(message))
+            .map_err(|error| Violation(format!("node {id} sends what has no bytes: {error}")))?;
+        self.note("send", id, to.node.0, hash_bytes(&bytes));
+        self.network.send((from, to), lane, bytes, &mut self.queue);
+        Ok(())
+    }
+
+    /// A node regards everything up to `index` as committed.
+    fn commit(&mut self, id: NodeId, index: u64) -> Checked {
+        let process = self.up(id);
+        let (before, term) = (process.commit, process.replica.status().term.0);
+        if index <= before {
+            return violated(format!("the commit of node {id} goes from {before} to {index}"));
+        }
+        process.commit = index;
+        let durable: Vec<&Image> = self.nodes.values().map(|node| &node.shadow.durable).collect();
+        let log = &self.nodes[&id].shadow.asked;
+        self.checkers.committed((id, term), (before, index), log, &durable)?;
+        self.note("commit", id, index, term);
+        Ok(())
+    }
+
+    /// A proposal has its outcome.
+    fn reply(&mut self, id: NodeId, proposal: ProposalId, outcome: Outcome) -> Checked {
+        let calls = &mut self.up(id).calls;
+        let call =
+            calls.proposals.remove(&proposal).ok_or_else(|| answered_twice(id, proposal.0))?;
+        match outcome {
+            Outcome::Committed(index) => {
+                let folded = self.up(id).folded;
+                if index.0 <= folded {
+                    // The lanes share no order: the entry came before the word of its place.
+                    self.trace.count("a write was folded before its place was known");
+                    return self.answer_write(id, index.0, call);
+                }
+                self.up(id).calls.committed.entry(index.0).or_default().push(call);
+            }
+            Outcome::NotAccepted(_) => {
+                self.trace.count("a write was turned away");
+                self.answer(call.key, Reply::Again);
+            }
+            Outcome::Unknown => {
+                self.trace.count("a write had an unknown outcome");
+                self.answer(call.key, Reply::Again);
+            }
+        }
+        Ok(())
+    }
+
+    fn fold_entry(&mut self, id: NodeId, entry: &Entry) -> Checked {
+        let index = entry.index;
+        let mark = Mark { term: entry.term, checksum: entry.checksum };
+        if self.nodes[&id].shadow.asked.at(index) != Some(mark) || !entry.is_intact() {
+            return violated(format!(
+                "node {id} reads {mark:?} at {index}, and wrote something else"
+            ));
+        }
+        let process = self.up(id);
+        if index != process.folded + 1 {
+            return violated(format!("node {id} reads {index} after {}", process.folded));
+        }
+        process.folded = index;
+        let applied = match entry.kind {
+            EntryKind::Command => {
+                let (stamp, body) = split_stamp(&entry.payload)
+                    .ok_or_else(|| Violation(format!("the command at {index} has no stamp")))?;
+                let command = Command::decode(&body)
+                    .map_err(|error| Violation(format!("the command at {index}: {error}")))?;
+                let applied = process.state.apply(index, stamp, &command);
+                process.calls.outcomes.insert(index, (body, applied.outcome));
+                Some((command, applied.outcome))
+            }
+            EntryKind::NoOp | EntryKind::Config => {
+                process.state.skip(index);
+                None
+            }
+        };
+        let hash = process.state.hash();
+        let calls = process.calls.committed.remove(&index).unwrap_or_default();
+        let is_first = self.checkers.folded(id, index, hash)?;
+        if let (true, Some((command, outcome))) = (is_first, applied) {
+            match self.workload.ledger.folded(index, &command, outcome)? {
+                Did::Effect => self.trace.count("a request took effect"),
+                Did::Repeated => self.trace.count("a retry was answered by the first outcome"),
+                Did::Refused(rejection) => self.trace.count(rejection.code()),
+            }
+        }
+        calls.into_iter().try_for_each(|call| self.answer_write(id, index, call))
+    }
+
+    /// Answer a write that stands at a folded index.
+    fn answer_write(&mut self, id: NodeId, index: u64, call: Proposal) -> Checked {
+        let Proposal { key, body } = call;
+        match self.up(id).calls.outcomes.get(&index) {
+            Some(&(ref found, outcome)) if *found == body => {
+                self.answer(key, Reply::Outcome { index, outcome });
+                Ok(())
+            }
+            Some(_) | None => violated(format!(
+                "node {id} says that {key:?} stands at {index}, which is another's"
+            )),
+        }
+    }
+
+    /// Answer the reads that are due, and see to the next fold and the next wake.
+    fn settle(&mut self, id: NodeId) {
+        let now = self.queue.now();
+        let fold_us = self.rng.within(self.mix.apply_us / 4, self.mix.apply_us);
+        let node = self.node_mut(id);
+        let (life, clocks) = (node.life, node.clocks);
+        let Some(process) = node.process.as_mut() else {
+            return;
+        };
+        let folded = process.folded;
+        let due = process.calls.confirmed.split_off(&(folded + 1));
+        let due = std::mem::replace(&mut process.calls.confirmed, due);
+        let folds = process.folded < process.commit && !process.is_folding;
+        process.is_folding |= folds;
+        let deadline = process.replica.deadline();
+        let wake_at = (deadline.0 < u64::MAX).then(|| clocks.when(deadline).max(now));
+        let wakes = wake_at.filter(|&at| process.wake_at.is_none_or(|set| at < set || set < now));
+        if wakes.is_some() {
+            process.wake_at = wakes;
+        }
+        for key in due.into_values().flatten() {
+            self.answer(key, Reply::Read { folded });
+        }
+        if folds {
+            self.queue.after(fold_us, Event::Fold { node: id, life });
+        }
+        if let Some(at) = wakes {
+            self.queue.at(at, Event::Wake { node: id, life });
+        }
+    }
+
+    /// An answer sets out for its client; it may be lost on the way.
+    fn answer(&mut self, key: Key, reply: Reply) {
+        if !self.is_healed && self.rng.chance(30) {
+            self.trace.count("an answer was lost");
+            return;
+        }
+        let travel_us = self.rng.within(50, 2_000);
+        self.queue.after(travel_us, Event::Client(ClientEvent::Answer { key, reply }));
+    }
+
+    fn process(&mut self, id: NodeId, life: u64) -> Option<&mut Process> {
+        let node = self.node_mut(id);
+        if node.life == life { node.process.as_mut() } else { None }
+    }
+
+    fn up(&mut self, id: NodeId) -> &mut Process {
+        self.node_mut(id).process.as_mut().expect("only a running process has effects")
+    }
+}
+
+/// The term that a node must not forget once this message has left.
+fn promised_term(message: &Message) -> Option<u64> {
+    match message {
+        Message::Vote { term, .. }
+        | Message::VoteAnswer { term, .. }
+        | Message::Heartbeat { term, .. }
+        | Message::HeartbeatAnswer { term, .. }
+        | Message::Append { term, .. }
+        | Message::Appended { term, .. }
+        | Message::Conflict { term, .. } => Some(term.0),
+        // A pre-vote is of a term that nobody has yet; the others rest on no term of the sender.
+        Message::PreVote { .. }
+        | Message::PreVoteAnswer { .. }
+        | Message::Forward { .. }
+        | Message::Forwarded { .. }
+        | Message::Read { .. }
+        | Message::ReadAnswer { .. }
+        | Message::TimeoutNow { .. }
+        | Message::Bind
+        | Message::Bound { .. } => None,
+    }
+}
+
+fn answered_twice(id: NodeId, number: u64) -> Violation {
+    Violation(format!("node {id} answers call {number} twice"))
+}

@@ -1,0 +1,68 @@
+//! The last look: what every account can read at the end, on every node, is what the ledger says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use chat::{Command, ConversationId, MessageId, Posted, RequestId};
+use election::NodeId;
+use replication::split_stamp;
+
+use super::{
+    checkers::{Checked, Violation, violated},
+    node::Process,
+    world::World,
+};
+
+/// As many messages as one question may bring.
+const PAGE: usize = 200;
+
+impl World {
+    /// Every conversation, as its members read it on this node: complete, gapless, each message
+    /// once, each with the text of its request.
+    pub(super) fn check_history(&self, id: NodeId) -> Checked {
+        let process = self.nodes[&id].process.as_ref().expect("all nodes are up at the end");
+        let mut seen: BTreeMap<ConversationId, BTreeMap<u64, MessageId>> = BTreeMap::new();
+        let mut requests = BTreeSet::new();
+        for account in self.workload.accounts() {
+            let mut cursor = 0;
+            loop {
+                let page = process.state.messages_after(account, cursor, PAGE);
+                let Some(last) = page.last() else {
+                    break;
+                };
+                cursor = last.id.0;
+                for Posted { conversation, seq, id, .. } in page {
+                    let before = seen.entry(conversation).or_default().insert(seq, id);
+                    if before.is_some_and(|before| before != id) {
+                        return violated(format!("two messages have seq {seq} of {conversation}"));
+                    }
+                }
+            }
+        }
+        let mut expected: BTreeMap<ConversationId, BTreeMap<u64, MessageId>> = BTreeMap::new();
+        for (conversation, seq, index, request) in self.workload.ledger.sent() {
+            expected.entry(conversation).or_default().insert(seq, MessageId(index));
+            if request_at(process, index)? != request || !requests.insert(index) {
+                return violated(format!("node {id}: the entry {index} is not the send {request}"));
+            }
+        }
+        // A conversation that everyone has left is to be seen by nobody.
+        expected.retain(|conversation, _| seen.contains_key(conversation));
+        seen.retain(|_, messages| !messages.is_empty());
+        if seen != expected || expected.is_empty() {
+            return violated(format!(
+                "node {id}: its members read {seen:?}, and sent were {expected:?}"
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn request_at(process: &Process, index: u64) -> Result<RequestId, Violation> {
+    let entry = process.reader.entry(index).map_err(|error| Violation(format!("{error:?}")))?;
+    let body: Option<Bytes> =
+        entry.and_then(|entry| split_stamp(&entry.payload)).map(|(_, body)| body);
+    let body = body.ok_or_else(|| Violation(format!("the entry {index} is gone")))?;
+    let command = Command::decode(&body).map_err(|error| Violation(error.to_string()))?;
+    Ok(command.request())
+}

@@ -1,0 +1,171 @@
+//! What a node's log must be, worked out from the operations that its replica asked for.
+//!
+//! The shadow never reads the disk. It knows what was asked for, what was reported durable, and so
+//! what a restart may find: everything durable, then any prefix of the rest, and nothing else.
+
+use std::collections::VecDeque;
+
+use election::Ticket;
+use wal::{HardState, Op};
+
+use super::checkers::{Checked, Violation, violated};
+
+/// One entry, as far as comparisons go.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Mark {
+    pub(crate) term: u64,
+    pub(crate) checksum: u32,
+}
+
+/// A log and its hard state.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Image {
+    /// Entry `i` stands at `i - 1`.
+    pub(crate) entries: Vec<Mark>,
+    pub(crate) hard_state: HardState,
+}
+
+/// The shadow of one node's log.
+#[derive(Debug, Default)]
+pub(crate) struct Shadow {
+    /// After every operation asked for.
+    pub(crate) asked: Image,
+    /// After every operation reported durable.
+    pub(crate) durable: Image,
+    /// Asked for and not reported durable.
+    pending: VecDeque<(Ticket, Change)>,
+    newest: Ticket,
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Append(Mark),
+    TruncateAfter(u64),
+    HardState(HardState),
+}
+
+impl Image {
+    /// The index of the last entry.
+    pub(crate) fn last(&self) -> u64 {
+        u64::try_from(self.entries.len()).expect("a length fits 64 bits")
+    }
+
+    /// The entry at `index`, if there is one.
+    pub(crate) fn at(&self, index: u64) -> Option<Mark> {
+        let slot = usize::try_from(index.checked_sub(1)?).expect("an index fits memory");
+        self.entries.get(slot).copied()
+    }
+
+    fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Append(mark) => self.entries.push(*mark),
+            Change::TruncateAfter(last) => {
+                self.entries.truncate(usize::try_from(*last).expect("an index fits memory"));
+            }
+            Change::HardState(state) => self.hard_state = *state,
+        }
+    }
+}
+
+impl Shadow {
+    /// The replica asks for `op`. Entries follow the last one, terms never go back, and a vote is
+    /// never changed within its term.
+    pub(crate) fn ask(&mut self, ticket: Ticket, op: &Op) -> Checked {
+        if ticket.0 != self.newest.0 + 1 {
+            return violated(format!("ticket {} follows {}", ticket.0, self.newest.0));
+        }
+        self.newest = ticket;
+        match op {
+            Op::Append(entries) => {
+                for (next, entry) in (self.asked.last() + 1..).zip(entries) {
+                    if entry.index != next || !entry.is_intact() {
+                        return violated(format!("entry {} is appended at {next}", entry.index));
+                    }
+                    let mark = Mark { term: entry.term, checksum: entry.checksum };
+                    self.change(ticket, Change::Append(mark));
+                }
+            }
+            Op::TruncateAfter(last) => self.change(ticket, Change::TruncateAfter(*last)),
+            Op::HardState(state) => {
+                check_step(self.asked.hard_state, *state)?;
+                self.change(ticket, Change::HardState(*state));
+            }
+            Op::Bind { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, ticket: Ticket, change: Change) {
+        self.asked.apply(&change);
+        self.pending.push_back((ticket, change));
+    }
+
+    /// Everything up to `ticket` is reported durable.
+    pub(crate) fn settle(&mut self, ticket: Ticket) {
+        while self.pending.front().is_some_and(|(pending, _)| *pending <= ticket) {
+            if let Some((_, change)) = self.pending.pop_front() {
+                self.durable.apply(&change);
+            }
+        }
+    }
+
+    /// The log was closed: everything asked for is durable.
+    pub(crate) fn settle_all(&mut self) {
+        self.settle(self.newest);
+    }
+
+    /// A restart found `recovered`: everything durable and a prefix of the rest, to the entry, for
+    /// the log may divide an operation. Term and vote may be further on than the entries, for they
+    /// have a file of their own. Returns how many changes are lost. Tickets begin anew.
+    pub(crate) fn restart(&mut self, recovered: Image) -> Result<usize, Violation> {
+        let mut image = self.durable.clone();
+        let mut kept = 0;
+        while !self.may_find(&image, kept, &recovered) {
+            let Some((_, change)) = self.pending.get(kept) else {
+                return Err(self.mismatch(&recovered));
+            };
+            image.apply(change);
+            kept += 1;
+        }
+        let lost = self.pending.len() - kept;
+        self.asked = recovered.clone();
+        self.durable = recovered;
+        self.pending.clear();
+        self.newest = Ticket(0);
+        Ok(lost)
+    }
+
+    /// Is `found` what `image` says, but for a hard state that was asked for after it?
+    fn may_find(&self, image: &Image, kept: usize, found: &Image) -> bool {
+        let asked_later = |(_, change): &(Ticket, Change)| matches!(change, Change::HardState(state) if *state == found.hard_state);
+        image.entries == found.entries
+            && (image.hard_state == found.hard_state
+                || self.pending.iter().skip(kept).any(asked_later))
+    }
+
+    fn mismatch(&self, recovered: &Image) -> Violation {
+        let Image { hard_state: durable, .. } = self.durable;
+        Violation(format!(
+            "recovery found {} entries and {:?}; durable were {} entries and {durable:?}, asked for \
+             {} and {:?}",
+            recovered.last(),
+            recovered.hard_state,
+            self.durable.last(),
+            self.asked.last(),
+            self.asked.hard_state,
+        ))
+    }
+}
+
+fn check_step(old: HardState, new: HardState) -> Checked {
+    if new.term < old.term {
+        return violated(format!("the term goes back from {} to {}", old.term, new.term));
+    }
+    if new.term == old.term && old.voted_for.is_some() && new.voted_for != old.voted_for {
+        return violated(format!("the vote of term {} changes", new.term));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

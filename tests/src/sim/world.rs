@@ -1,0 +1,387 @@
+//! One seed: a cluster, its clients, its faults, and the loop that moves virtual time.
+//!
+//! A seed has two parts. In the storm faults strike by a mix that changes every few seconds, and
+//! only the laws are checked. Then everything heals, and within a bounded time the cluster must
+//! elect, finish every client's work and agree: every node folded to the same index and hash.
+
+use std::collections::BTreeMap;
+
+use election::{Micros, NodeId};
+
+use super::{
+    Options, Report,
+    checkers::{Checked, Checkers, Violation, violated},
+    clock::Queue,
+    mix::Mix,
+    network::{Admission, NetEvent, Network, Packet, Pair},
+    node::Node,
+    panics,
+    rng::Rng,
+    trace::{self, Trace},
+    workload::{ClientEvent, Workload},
+};
+
+/// The storm lasts at least this long, ...
+const STORM_US_MIN: u64 = 30_000_000;
+/// ... goes on until so many faults struck, ...
+const FAULTS_MIN: u64 = 20;
+/// ... and so many operations were begun, ...
+const OPERATIONS_MIN: u64 = 200;
+/// ... and ends in any case.
+const STORM_US_MAX: u64 = 120_000_000;
+/// What the cluster has to elect a leader, finish all work and agree, once healed.
+const RECOVERY_US_MAX: u64 = 30_000_000;
+/// Operations that are begun after the healing, at least.
+const RECOVERY_OPERATIONS: u64 = 20;
+/// More events than this in one seed are a loop that makes no progress.
+const EVENTS_MAX: u64 = 20_000_000;
+
+/// Something that happens at a time.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Net(NetEvent),
+    /// A node's deadline.
+    Wake {
+        node: NodeId,
+        life: u64,
+    },
+    /// A sync is done.
+    Synced {
+        node: NodeId,
+        life: u64,
+    },
+    /// A node folds what is committed.
+    Fold {
+        node: NodeId,
+        life: u64,
+    },
+    Restart {
+        node: NodeId,
+    },
+    /// A node that was asked to stop has had its time.
+    Left {
+        node: NodeId,
+        life: u64,
+    },
+    /// A full disk has room again.
+    Room {
+        node: NodeId,
+        life: u64,
+    },
+    Client(ClientEvent),
+    Fault {
+        act: u64,
+    },
+    NextAct,
+    Reconnect {
+        partition: u64,
+    },
+    /// See whether the storm or the recovery is over.
+    Review,
+}
+
+/// Everything there is.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(super) queue: Queue<Event>,
+    pub(super) rng: Rng,
+    pub(super) nodes: BTreeMap<NodeId, Node>,
+    pub(super) network: Network,
+    pub(super) workload: Workload,
+    pub(super) checkers: Checkers,
+    pub(super) trace: Trace,
+    pub(super) mix: Mix,
+    /// The number of the present mix.
+    pub(super) act: u64,
+    pub(super) faults: u64,
+    /// Those in force: which directions each blocks.
+    pub(super) partitions: BTreeMap<u64, Vec<(NodeId, NodeId)>>,
+    pub(super) is_healed: bool,
+    healed_at: Micros,
+    is_over: bool,
+}
+
+impl From<NetEvent> for Event {
+    fn from(event: NetEvent) -> Self {
+        Self::Net(event)
+    }
+}
+
+impl World {
+    /// The cluster of a seed, before its first event.
+    pub(crate) fn new(seed: u64, options: &Options) -> Self {
+        let mut rng = Rng::new(seed);
+        let size = options.nodes.unwrap_or_else(|| *rng.pick(&[3, 3, 5]));
+        let ids: Vec<NodeId> = (1..=size).map(NodeId).collect();
+        let nodes = Node::cluster(&ids, options.mutant, &mut rng);
+        let network = Network::new(&ids, Mix::CALM.weather, rng.fork());
+        let workload = Workload::new(&ids, rng.fork());
+        Self {
+            queue: Queue::new(),
+            nodes,
+            network,
+            workload,
+            checkers: Checkers::default(),
+            trace: Trace::new(seed, options.prints),
+            mix: Mix::CALM,
+            act: 0,
+            faults: 0,
+            partitions: BTreeMap::new(),
+            is_healed: false,
+            healed_at: Micros(0),
+            is_over: false,
+            rng,
+        }
+    }
+
+    /// Live through the seed.
+    pub(crate) fn run(&mut self) -> Checked {
+        for node in self.nodes.keys().copied().collect::<Vec<_>>() {
+            let first_start_us = self.rng.below(100_000);
+            self.queue.after(first_start_us, Event::Restart { node });
+        }
+        self.network.dial_all(&mut self.queue);
+        self.workload.begin(&mut self.queue);
+        self.queue.after(1_000_000, Event::NextAct);
+        self.queue.after(STORM_US_MIN, Event::Review);
+        while !self.is_over {
+            let Some(event) = self.queue.next() else {
+                return violated("nothing is left to happen".into());
+            };
+            self.happen(event)?;
+            if self.trace.events() > EVENTS_MAX {
+                return violated(format!("{EVENTS_MAX} events and no end"));
+            }
+        }
+        self.last_checks()
+    }
+
+    /// What came of it.
+    pub(crate) fn report(&mut self, seed: u64, flags: String, violation: Option<String>) -> Report {
+        self.trace.add("messages lost, doubled or overtaken", self.network.mishaps);
+        self.trace.add("operations acknowledged", self.workload.acknowledged());
+        Report {
+            seed,
+            virtual_us: self.queue.now().0,
+            faults: self.faults,
+            operations: self.workload.acknowledged(),
+            hash: self.trace.hash(),
+            counters: self.trace.counters().clone(),
+            tail: if violation.is_some() { self.trace.tail() } else { Vec::new() },
+            violation,
+            flags,
+        }
+    }
+
+    /// Put an event into the trace.
+    pub(super) fn note(&mut self, what: &'static str, node: NodeId, first: u64, second: u64) {
+        let event = trace::Event { what, node: node.0, first, second };
+        self.trace.event(self.queue.now(), event);
+    }
+
+    /// Nodes whose process runs.
+    pub(super) fn nodes_up(&self) -> Vec<NodeId> {
+        self.nodes.iter().filter(|(_, node)| node.is_up()).map(|(&id, _)| id).collect()
+    }
+
+    /// A node that regards itself as the leader of the newest term that has one.
+    pub(super) fn leader(&self) -> Option<NodeId> {
+        let leads = self.nodes.iter().filter_map(|(&id, node)| Some((node.leads()?, id)));
+        leads.max().map(|(_, id)| id)
+    }
+
+    pub(super) fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        self.nodes.get_mut(&id).expect("the nodes of a seed are fixed")
+    }
+
+    fn happen(&mut self, event: Event) -> Checked {
+        if let Some(until) = self.paused(&event) {
+            self.queue.at(until, event);
+            return Ok(());
+        }
+        match event {
+            Event::Net(event) => self.network_event(event),
+            Event::Wake { node, life } => self.wake(node, life),
+            Event::Synced { node, life } => self.synced(node, life),
+            Event::Fold { node, life } => self.fold(node, life),
+            Event::Restart { node } => self.start(node),
+            Event::Left { node, life } => self.left(node, life),
+            Event::Room { node, life } => self.room(node, life),
+            Event::Client(event) => self.client_event(event),
+            Event::Fault { act } => {
+                if act == self.act {
+                    self.strike()
+                } else {
+                    Ok(())
+                }
+            }
+            Event::NextAct => {
+                self.next_act();
+                Ok(())
+            }
+            Event::Reconnect { partition } => {
+                self.end_partition(partition);
+                Ok(())
+            }
+            Event::Review => self.review(),
+        }
+    }
+
+    /// When the node concerned goes on, if it is paused.
+    fn paused(&self, event: &Event) -> Option<Micros> {
+        let node = match event {
+            Event::Wake { node, .. }
+            | Event::Synced { node, .. }
+            | Event::Fold { node, .. }
+            | Event::Left { node, .. }
+            | Event::Room { node, .. } => *node,
+            Event::Net(NetEvent::Up { at, .. } | NetEvent::Lost { at, .. }) => *at,
+            Event::Net(NetEvent::Arrive(packet)) => packet.to.node,
+            Event::Client(event) => event.node()?,
+            Event::Net(NetEvent::Dial(_) | NetEvent::Idle { .. })
+            | Event::Restart { .. }
+            | Event::Fault { .. }
+            | Event::NextAct
+            | Event::Reconnect { .. }
+            | Event::Review => return None,
+        };
+        let until = self.nodes.get(&node)?.paused_until;
+        (until > self.queue.now()).then_some(until)
+    }
+
+    fn network_event(&mut self, event: NetEvent) -> Checked {
+        match event {
+            NetEvent::Dial(pair) => {
+                self.dial(pair);
+                Ok(())
+            }
+            NetEvent::Up { at, peer, epoch } => self.link_up(at, peer, epoch),
+            NetEvent::Lost { at, peer, epoch, stepped_down } => {
+                if self.network.learn_lost(at, peer, epoch) {
+                    self.link_lost(at, peer, stepped_down)?;
+                }
+                Ok(())
+            }
+            NetEvent::Idle { pair, epoch } => {
+                self.network.idle(pair, epoch, &mut self.queue);
+                Ok(())
+            }
+            NetEvent::Arrive(packet) => self.arrive(packet),
+        }
+    }
+
+    fn dial(&mut self, pair: Pair) {
+        let now = self.queue.now();
+        let mut ends = pair.nodes().into_iter().map(|id| &self.nodes[&id]);
+        let reachable = ends.all(|node| node.is_up() && node.paused_until <= now);
+        self.network.dial(pair, reachable, &mut self.queue);
+    }
+
+    fn link_up(&mut self, at: NodeId, peer: NodeId, epoch: u64) -> Checked {
+        if self.nodes[&at].is_up() && self.network.learn_up(at, peer, epoch) {
+            let identity = self.nodes[&peer].identity().expect("it was up to connect");
+            self.connected(at, identity)?;
+        }
+        Ok(())
+    }
+
+    fn arrive(&mut self, packet: Packet) -> Checked {
+        match self.network.admit(&packet) {
+            Admission::Drop => Ok(()),
+            Admission::Deliver => self.receive(&packet),
+            Admission::UpFirst(epoch) => {
+                self.link_up(packet.to.node, packet.from.node, epoch)?;
+                self.receive(&packet)
+            }
+        }
+    }
+
+    fn client_event(&mut self, event: ClientEvent) -> Checked {
+        match event {
+            ClientEvent::Begin { client } => {
+                self.workload.begin_one(client, &mut self.queue);
+                Ok(())
+            }
+            ClientEvent::Ask { key, node } => match self.workload.demand(key) {
+                Some(demand) => self.ask(node, key, demand),
+                None => Ok(()),
+            },
+            ClientEvent::Answer { key, reply } => {
+                let client = u64::try_from(key.client).expect("a handful");
+                self.note("answer", NodeId(0), client, key.operation);
+                self.workload.answered(key, reply, &mut self.queue)
+            }
+            ClientEvent::Timeout { key } => {
+                self.workload.try_again(key, &mut self.queue);
+                Ok(())
+            }
+        }
+    }
+
+    /// Is the storm over? Then heal. Is the recovery over? Then stop.
+    fn review(&mut self) -> Checked {
+        let now = self.queue.now();
+        if !self.is_healed {
+            let enough = self.faults >= FAULTS_MIN && self.workload.begun() >= OPERATIONS_MIN;
+            if enough || now.0 >= STORM_US_MAX {
+                self.heal();
+                self.healed_at = now;
+                self.workload
+                    .finish(OPERATIONS_MIN.max(self.workload.begun() + RECOVERY_OPERATIONS));
+                self.note("heal", NodeId(0), self.faults, self.workload.begun());
+            }
+            self.queue.after(500_000, Event::Review);
+            return Ok(());
+        }
+        if self.workload.is_finished() && self.agree() {
+            self.is_over = true;
+            return Ok(());
+        }
+        if now.since(self.healed_at).0 > RECOVERY_US_MAX {
+            return violated(format!("no recovery: {}", self.standing()));
+        }
+        self.queue.after(50_000, Event::Review);
+        Ok(())
+    }
+
+    /// Has every node folded everything that is committed? (Equal hashes are checked at the fold.)
+    fn agree(&self) -> bool {
+        let newest = self.checkers.newest();
+        self.nodes.values().all(|node| node.folded() == Some(newest))
+    }
+
+    fn standing(&self) -> String {
+        let nodes: Vec<String> = self.nodes.values().map(Node::standing).collect();
+        format!(
+            "{} operations wait, newest commit {}; {}",
+            self.workload.waiting(),
+            self.checkers.newest(),
+            nodes.join("; ")
+        )
+    }
+
+    fn last_checks(&mut self) -> Checked {
+        if self.faults < FAULTS_MIN || self.workload.acknowledged() < OPERATIONS_MIN {
+            return violated(format!(
+                "a weak seed: {} faults, {} operations",
+                self.faults,
+                self.workload.acknowledged()
+            ));
+        }
+        let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
+        for id in ids {
+            self.check_history(id)?;
+        }
+        Ok(())
+    }
+}
+
+/// Live through one seed and say what came of it. A panic counts as a broken law.
+pub(crate) fn live(seed: u64, options: &Options) -> Report {
+    let mut world = World::new(seed, options);
+    let violation = match panics::caught(|| world.run()) {
+        Ok(Ok(())) => None,
+        Ok(Err(Violation(reason))) | Err(reason) => Some(reason),
+    };
+    world.report(seed, options.as_flags(), violation)
+}
