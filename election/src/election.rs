@@ -201,15 +201,15 @@ impl Election {
     }
 
     fn own_vote_durable(&mut self, now: Micros) {
+        let State::Candidate(asking) = &mut self.state else { return };
+        if !asking.granted.insert(self.me.node) {
+            return;
+        }
+        // The others' answers could not come before; the round is measured from here.
         let count = u64::try_from(self.electorate.voters().len()).unwrap_or(u64::MAX);
         let rank = self.timer.random_rank(count);
-        let patience = self.timer.patience(rank);
-        if let State::Candidate(asking) = &mut self.state {
-            asking.granted.insert(self.me.node);
-            // The others' answers could not come before; the round is measured from here.
-            asking.give_up_at = now.plus(patience);
-            self.count_votes(now);
-        }
+        asking.give_up_at = now.plus(self.timer.patience(rank));
+        self.count_votes(now);
     }
 
     fn count_votes(&mut self, now: Micros) {

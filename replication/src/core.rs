@@ -180,8 +180,11 @@ impl Core {
         leader: Option<NodeId>,
         effects: &mut Effects,
     ) {
-        if (self.term, leader) != (self.role_term, self.leader) {
+        if self.term != self.role_term {
+            // Within a term there is one leader, and its log only grows: what matched still does.
             self.verified = self.commit;
+        }
+        if (self.term, leader) != (self.role_term, self.leader) {
             let give_up_at = now.monotonic.plus(self.timing.quorum_silence);
             self.proposals.leader_lost(give_up_at, effects);
             self.questions.fail(effects);

@@ -3,6 +3,7 @@
 use election::{Micros, NodeId};
 
 use super::cluster::{Cluster, Weather};
+use crate::Input;
 
 /// The simplest life: elect, propose everywhere, all nodes agree.
 #[test]
@@ -36,7 +37,7 @@ fn weather(seed: u64) -> Weather {
 }
 
 fn random_life(seed: u64, weather: Weather, planted: Planted) {
-    let count = [3, 5, 2, 3][seed as usize / 4 % 4];
+    let count = [3, 5, 2, 3, 3, 1][seed as usize / 4 % 6];
     let mut cluster = Cluster::new(count, seed);
     #[cfg(feature = "mutants")]
     {
@@ -45,6 +46,12 @@ fn random_life(seed: u64, weather: Weather, planted: Planted) {
     #[cfg(not(feature = "mutants"))]
     assert!(planted.is_none());
     cluster.weather = weather;
+    if seed % 5 < 2 {
+        // Almost everything comes from disk, two entries at a time.
+        cluster.limits.tail_bytes_max = 100;
+        cluster.limits.append_entries_max = 2;
+        cluster.limits.inflight_appends_max = 2;
+    }
     for node in cluster.nodes.values_mut() {
         node.fsync = Micros([1_000, 1_000, 5_000, 20_000][seed as usize / 16 % 4]);
     }
@@ -72,6 +79,18 @@ fn random_life(seed: u64, weather: Weather, planted: Planted) {
                 }
             }
             6..=8 => strand_leader(&mut cluster, &mut proposals),
+            11 if cluster.is_alive(node) => {
+                cluster.input(node, Input::Leave);
+                let pause = cluster.random.up_to(200_000);
+                cluster.run_for(Micros(pause));
+                cluster.kill(node, true);
+            }
+            12 if cluster.is_alive(node) => {
+                cluster.nodes.get_mut(&node).unwrap().stalled = true;
+                let pause = cluster.random.up_to(1_500_000);
+                cluster.run_for(Micros(pause));
+                cluster.unstall(node);
+            }
             9 | 10 if cluster.is_alive(node) => {
                 cluster.read(node);
             }

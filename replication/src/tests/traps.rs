@@ -224,6 +224,17 @@ fn trap_37_the_commit_index_stops_where_the_logs_are_known_to_match() {
 }
 
 #[test]
+fn trap_37_what_matched_goes_on_matching_within_a_term() {
+    // A short silence makes it ask for an election; nothing is sent again afterwards.
+    let mut one = One::new(1, Vec::new());
+    one.hear(2, append(2, at(0, 0), 0, vec![entry(2, 1)]));
+    one.now = one.replica.deadline();
+    one.input(Input::Wake);
+    assert_eq!(one.replica.status().role, Role::PreCandidate);
+    assert_eq!(commits(&one.hear(2, heartbeat(2, 1, 2))), [1]);
+}
+
+#[test]
 fn trap_34_a_leader_that_leaves_hands_over_without_loss() {
     for seed in 0..20 {
         let mut cluster = Cluster::settled(3, seed);
