@@ -6,6 +6,7 @@
 
 mod bounds;
 mod cluster;
+mod disk;
 mod effects;
 mod genesis;
 mod one;

@@ -5,7 +5,8 @@ use election::{Index, NodeId, Term, Ticket};
 use wal::{Entry, EntryKind, Op};
 
 use super::{
-    cluster::{Disk, EPOCH, boot, genesis, voter},
+    cluster::EPOCH,
+    disk::{Disk, boot, genesis, voter},
     one::{
         One, append, appended, at, bound_boot, entry, hard_state, heartbeat, heartbeat_answer,
         persist, role, send,

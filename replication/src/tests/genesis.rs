@@ -70,7 +70,7 @@ fn a_wiped_disk_is_refused_its_number() {
         let node = cluster.nodes.get_mut(&victim).unwrap();
         let before = node.id.store;
         node.id = VoterId { node: victim, store: StoreId(before.0 + 0x100) };
-        node.disk = super::cluster::Disk::default();
+        node.disk = super::disk::Disk::default();
         cluster.start(victim);
         cluster.run_for(millis(1_000));
         let halt = cluster.nodes[&victim].halt.clone();
@@ -101,7 +101,7 @@ fn of_a_copied_folder_at_most_one_ever_votes() {
         let node = cluster.nodes.get_mut(&NodeId(3)).unwrap();
         let copy = VoterId { node: NodeId(3), store: StoreId(node.id.store.0 + 0x100) };
         node.id = copy;
-        node.disk = super::cluster::Disk::default();
+        node.disk = super::disk::Disk::default();
         cluster.start(NodeId(3));
         cluster.start(NodeId(5));
         cluster.run_for(millis(2_000));

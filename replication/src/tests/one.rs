@@ -6,7 +6,10 @@ use bytes::Bytes;
 use election::{EntryId, HardState, Index, Micros, NodeId, Term, Ticket, VoterId};
 use wal::{Entry, EntryKind, Op};
 
-use super::cluster::{Disk, EPOCH, boot, genesis, voter};
+use super::{
+    cluster::EPOCH,
+    disk::{Disk, boot, genesis, voter},
+};
 use crate::{Boot, Effect, Effects, Input, Message, Now, ProposalId, Replica, Role};
 
 pub(super) struct One {

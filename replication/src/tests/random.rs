@@ -58,47 +58,7 @@ fn random_life(seed: u64, weather: Weather, planted: Planted) {
     cluster.start_all();
     let mut proposals = 0;
     for _ in 0..120 {
-        let node = NodeId(cluster.random.up_to(count - 1) + 1);
-        let peer = NodeId(cluster.random.up_to(count - 1) + 1);
-        match cluster.random.up_to(19) {
-            0 if cluster.is_alive(node) => cluster.kill(node, false),
-            1 if cluster.is_alive(node) => cluster.kill(node, true),
-            0..=5 if !cluster.is_alive(node) => cluster.start(node),
-            2 if peer != node => cluster.set_link(node, peer, false, true),
-            3 if peer != node => {
-                cluster.cut.insert((node, peer));
-            }
-            4 => cluster.heal(),
-            5 => {
-                // The power fails for everybody at once.
-                for node in 1..=count {
-                    cluster.kill(NodeId(node), false);
-                }
-                for node in 1..=count {
-                    cluster.start(NodeId(node));
-                }
-            }
-            6..=8 => strand_leader(&mut cluster, &mut proposals),
-            11 if cluster.is_alive(node) => {
-                cluster.input(node, Input::Leave);
-                let pause = cluster.random.up_to(200_000);
-                cluster.run_for(Micros(pause));
-                cluster.kill(node, true);
-            }
-            12 if cluster.is_alive(node) => {
-                cluster.nodes.get_mut(&node).unwrap().stalled = true;
-                let pause = cluster.random.up_to(1_500_000);
-                cluster.run_for(Micros(pause));
-                cluster.unstall(node);
-            }
-            9 | 10 if cluster.is_alive(node) => {
-                cluster.read(node);
-            }
-            _ => {
-                proposals += 1;
-                cluster.propose(node, &format!("{proposals}"));
-            }
-        }
+        happen(&mut cluster, count, &mut proposals);
         let pause = if cluster.random.up_to(3) == 0 { 400_000 } else { 20_000 };
         let pause = cluster.random.up_to(pause);
         cluster.run_for(Micros(pause));
@@ -115,6 +75,51 @@ fn random_life(seed: u64, weather: Weather, planted: Planted) {
     cluster.run_for(Micros::from_millis(500));
     assert!(matches!(cluster.outcomes[&last], crate::Outcome::Committed(_)));
     cluster.check_settled();
+}
+
+/// Something befalls somebody.
+fn happen(cluster: &mut Cluster, count: u64, proposals: &mut u64) {
+    let node = NodeId(cluster.random.up_to(count - 1) + 1);
+    let peer = NodeId(cluster.random.up_to(count - 1) + 1);
+    match cluster.random.up_to(19) {
+        0 if cluster.is_alive(node) => cluster.kill(node, false),
+        1 if cluster.is_alive(node) => cluster.kill(node, true),
+        0..=5 if !cluster.is_alive(node) => cluster.start(node),
+        2 if peer != node => cluster.set_link(node, peer, false, true),
+        3 if peer != node => {
+            cluster.cut.insert((node, peer));
+        }
+        4 => cluster.heal(),
+        5 => {
+            // The power fails for everybody at once.
+            for node in 1..=count {
+                cluster.kill(NodeId(node), false);
+            }
+            for node in 1..=count {
+                cluster.start(NodeId(node));
+            }
+        }
+        6..=8 => strand_leader(cluster, proposals),
+        11 if cluster.is_alive(node) => {
+            cluster.input(node, Input::Leave);
+            let pause = cluster.random.up_to(200_000);
+            cluster.run_for(Micros(pause));
+            cluster.kill(node, true);
+        }
+        12 if cluster.is_alive(node) => {
+            cluster.nodes.get_mut(&node).unwrap().stalled = true;
+            let pause = cluster.random.up_to(1_500_000);
+            cluster.run_for(Micros(pause));
+            cluster.unstall(node);
+        }
+        9 | 10 if cluster.is_alive(node) => {
+            cluster.read(node);
+        }
+        _ => {
+            *proposals += 1;
+            cluster.propose(node, &format!("{proposals}"));
+        }
+    }
 }
 
 /// A leader that nobody hears any more writes entries that nobody else has, and mostly dies. Of such

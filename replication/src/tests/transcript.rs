@@ -19,7 +19,7 @@ use std::{env, fs, path::PathBuf};
 
 use election::{Micros, NodeId, StoreId};
 
-use super::cluster::{Cluster, Disk};
+use super::{cluster::Cluster, disk::Disk};
 use crate::Input;
 
 #[test]

@@ -5,7 +5,8 @@ use election::{Index, Micros, NodeId, Term, Ticket};
 use wal::{Entry, EntryKind, Op};
 
 use super::{
-    cluster::{Cluster, EPOCH, voter},
+    cluster::{Cluster, EPOCH},
+    disk::voter,
     one::{
         One, append, appended, at, bound_boot, commits, entry, heartbeat, heartbeat_answer, send,
     },
