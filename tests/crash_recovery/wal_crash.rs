@@ -1,7 +1,7 @@
 //! Random histories on a simulated disk, cut short at random calls and at every call.
 
 use tests::sim::disk::SimDisk;
-use wal::{Log, Options};
+use wal::{Error, Log, Options};
 
 use crate::wal_model::{Contents, Model, Random, open, small};
 
@@ -31,7 +31,8 @@ fn live_once(disk: &SimDisk, options: &Options, model: &mut Model, random: &mut 
         }
         match open(disk, options) {
             Ok(opened) => break opened,
-            Err(_) => disk.crash(),
+            Err(Error::Io { .. }) => disk.crash(),
+            Err(error) => panic!("{error}"),
         }
     };
     disk.clear_faults();
