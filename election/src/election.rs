@@ -333,6 +333,10 @@ impl Election {
             leader.heard.retain(|node, _| electorate.contains(*node));
         }
         self.electorate = electorate;
+        let asks = matches!(self.state, State::PreCandidate(_) | State::Candidate(_));
+        if asks && !self.may_stand() {
+            self.follow_nobody(now, NEVER);
+        }
     }
 
     fn set_electable(&mut self, now: Micros, electable: bool) {

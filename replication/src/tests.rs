@@ -11,5 +11,6 @@ mod effects;
 mod genesis;
 mod one;
 mod random;
+mod total;
 mod transcript;
 mod traps;

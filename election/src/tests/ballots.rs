@@ -214,3 +214,12 @@ fn a_node_without_a_vote_never_stands() {
     assert_eq!(node.input(Input::Wake), []);
     assert_eq!(node.input(Input::HandedOver), []);
 }
+
+#[test]
+fn a_candidate_that_loses_its_vote_stops_asking() {
+    let mut node = Node::new(3, 1, at(1, 3));
+    node.wake();
+    let others = Electorate::new(Mode::Pair, vec![NodeId(2), NodeId(3)]).unwrap();
+    assert_eq!(node.input(Input::Electorate(others)), [role(Role::Follower, 1, None)]);
+    assert_eq!(node.hear(2, pre_vote_answer(2, true)), []);
+}

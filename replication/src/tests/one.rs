@@ -112,6 +112,7 @@ impl One {
         self.replica.handle(self.clock(), input, &mut effects);
         for effect in &effects {
             if let Effect::Persist { ticket, .. } = effect {
+                assert_eq!(ticket.0, self.issued.0 + 1, "tickets are dense");
                 self.issued = *ticket;
             }
         }

@@ -1,0 +1,157 @@
+//! `handle` is total: whatever a peer says, in whatever order, nothing panics.
+
+use bytes::Bytes;
+use election::{EntryId, Index, Micros, NodeId, Random, StoreId, Term, VoterId};
+use wal::{Entry, EntryKind};
+
+use super::{
+    disk::voter,
+    one::{One, at, bound_boot, entry},
+};
+use crate::{
+    Boot, Effect, FetchId, Input, Limits, LinkEvent, Message, ProposalId, ReadId, Refusal, Role,
+};
+
+/// Draws what a confused or hostile peer might say: numbers near the true ones, rarely far ones.
+struct Liar {
+    random: Random,
+    /// What the replica's last entry and term are.
+    last: EntryId,
+    term: Term,
+}
+
+impl Liar {
+    fn near(&mut self, truth: u64) -> u64 {
+        match self.random.up_to(999) {
+            0 => u64::MAX - self.random.up_to(1),
+            1 => 1 << self.random.up_to(63),
+            2..=99 => truth + 1,
+            100..=199 => truth.saturating_sub(1),
+            200..=249 => self.random.up_to(truth + 1),
+            _ => truth,
+        }
+    }
+
+    fn term(&mut self) -> Term {
+        Term(self.near(self.term.0))
+    }
+
+    fn index(&mut self) -> Index {
+        Index(self.near(self.last.index.0))
+    }
+
+    fn flag(&mut self) -> bool {
+        self.random.up_to(1) == 0
+    }
+
+    fn id(&mut self) -> EntryId {
+        let (term, index) = (self.near(self.last.term.0), self.index());
+        EntryId { term: Term(term), index }
+    }
+
+    fn entry(&mut self, index: u64) -> Entry {
+        let kind = [EntryKind::Command, EntryKind::NoOp, EntryKind::Config];
+        let kind = kind[self.random.up_to(2) as usize];
+        let mut config = super::disk::genesis(3);
+        config.target_size = 9;
+        let payload = if kind == EntryKind::Config && self.flag() {
+            Bytes::from(config.encode())
+        } else {
+            Bytes::from_static(b"payload")
+        };
+        let term = self.term();
+        Entry::new(index, term.0, kind, payload)
+    }
+
+    fn message(&mut self) -> Message {
+        let (id, term, index) = (self.random.up_to(9), self.term(), self.index());
+        let asked = Term(term.0.saturating_add(1));
+        match self.random.up_to(15) {
+            0 => Message::PreVote { term: asked, last: self.id() },
+            1 => Message::PreVoteAnswer { term: asked, granted: self.flag() },
+            2 => Message::Vote { term: asked, last: self.id(), transfer: self.flag() },
+            3 => Message::VoteAnswer { term, granted: self.flag() },
+            4 => Message::Heartbeat { term, commit: index, round: id },
+            5 => Message::HeartbeatAnswer { term, round: id, wall: Micros(self.random.next()) },
+            6 => Message::Appended { term, matched: index },
+            7 => Message::Conflict { term, refused: self.id(), hint: self.id() },
+            8 => Message::Forward { id, body: Bytes::from_static(b"body") },
+            9 => Message::Forwarded {
+                id,
+                outcome: if self.flag() { Ok(self.id()) } else { Err(Refusal::Busy) },
+            },
+            10 => Message::Read { id },
+            11 => Message::ReadAnswer { id, index: self.flag().then_some(index) },
+            12 => Message::TimeoutNow { term },
+            13 if self.flag() => Message::Bind,
+            _ => {
+                let previous = self.id();
+                let count = self.random.up_to(3);
+                let first = previous.index.0.saturating_add(1);
+                let entries = (0..count).map(|n| self.entry(first.saturating_add(n)));
+                let entries = entries.collect();
+                Message::Append { term, previous, commit: index, entries }
+            }
+        }
+    }
+
+    fn input(&mut self, effects: &[Effect]) -> Input {
+        let peer = NodeId(self.random.up_to(3) + 1);
+        let mut from = voter(peer.0);
+        if self.random.up_to(9) == 0 {
+            from = VoterId { node: peer, store: StoreId(1) };
+        }
+        match self.random.up_to(11) {
+            0 => Input::Propose { id: ProposalId(self.random.next()), body: Bytes::new() },
+            1 => Input::Read { id: ReadId(self.random.next()) },
+            2 => {
+                let event = [LinkEvent::Up(from), LinkEvent::Lost, LinkEvent::SteppedDown];
+                Input::Link { peer, event: event[self.random.up_to(2) as usize] }
+            }
+            3 => Input::Wake,
+            4 => {
+                let asked = effects.iter().rev().find_map(|effect| match effect {
+                    Effect::Fetch { fetch, first, .. } => Some((*fetch, first.0)),
+                    _ => None,
+                });
+                let (fetch, first) = asked.unwrap_or((FetchId(1), 1));
+                Input::Fetched { fetch, entries: vec![self.entry(first)] }
+            }
+            5 if self.random.up_to(9) == 0 => Input::Space(self.flag()),
+            5 if self.random.up_to(19) == 0 => Input::Leave,
+            _ => Input::Message { from, message: self.message() },
+        }
+    }
+}
+
+#[test]
+fn nothing_that_a_peer_says_panics() {
+    let (mut led, mut committed, mut halted) = (0, 0, 0);
+    for seed in 0..400 {
+        let mut liar = Liar { random: Random::new(seed), last: at(3, 3), term: Term(3) };
+        let entries = vec![entry(1, 1), entry(1, 2), entry(3, 3)];
+        let limits = Limits { tail_bytes_max: 50, append_entries_max: 2, ..Limits::default() };
+        let boot = Boot { limits, ..bound_boot([2, 3, 5, 3][seed as usize % 4], 3, entries) };
+        let mut one = if seed % 4 == 2 { One::boot(boot) } else { One::lead_with(boot) };
+        led += u32::from(one.replica.status().role == Role::Leader);
+        let mut effects = Vec::new();
+        for _ in 0..300 {
+            if liar.random.up_to(3) == 0 {
+                let due = one.replica.deadline().min(one.now.plus(Micros::from_millis(60)));
+                one.now = one.now.max(due);
+                effects.extend(one.input(Input::Wake));
+            }
+            let status = one.replica.status();
+            (liar.last, liar.term) = (status.last, status.term);
+            let input = liar.input(&effects);
+            effects.extend(one.input(input));
+            if liar.flag() {
+                effects.extend(one.sync());
+            }
+        }
+        let seen = |what: fn(&Effect) -> bool| u32::from(effects.iter().any(what));
+        committed += seen(|effect| matches!(effect, Effect::Commit(_)));
+        halted += seen(|effect| matches!(effect, Effect::Halt(_)));
+    }
+    assert!(led > 200 && committed > 200 && halted > 20, "{led} {committed} {halted}");
+}
