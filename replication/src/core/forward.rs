@@ -37,9 +37,7 @@ impl Seen {
 impl Core {
     /// A client of this node proposes.
     pub(crate) fn propose(&mut self, now: Now, id: ProposalId, body: Bytes, effects: &mut Effects) {
-        let refusal = if self.leaving {
-            Some(Refusal::Draining)
-        } else if body.len() + STAMP_BYTES > self.limits.entry_bytes_max {
+        let refusal = if body.len() + STAMP_BYTES > self.limits.entry_bytes_max {
             Some(Refusal::TooLarge)
         } else if self.proposals.len() >= self.limits.pending_proposals_max {
             Some(Refusal::Busy)
@@ -95,6 +93,7 @@ impl Core {
     fn accept(&mut self, now: Now, body: Bytes, effects: &mut Effects) -> Result<EntryId, Refusal> {
         let lead = self.lead.as_ref().ok_or(Refusal::NoLeader)?;
         let size_bytes = body.len() + STAMP_BYTES;
+        // Its successor takes what clients still ask of this node.
         if self.leaving {
             return Err(Refusal::Draining);
         }

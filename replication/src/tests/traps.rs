@@ -262,6 +262,10 @@ fn trap_34_a_leader_that_leaves_hands_over_without_loss() {
         }
         let status = cluster.replica(leaving).status();
         assert!(status.draining && status.role == Role::Follower);
+        // What its clients still ask goes to the successor.
+        let passed_on = cluster.propose(leaving, "passed on");
+        cluster.run_for(millis(100));
+        assert!(matches!(cluster.outcomes[&passed_on], Outcome::Committed(_)));
         cluster.check_settled();
     }
 }
