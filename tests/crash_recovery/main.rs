@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod wal_bounds;
 mod wal_crash;
 mod wal_damage;
 mod wal_faults;

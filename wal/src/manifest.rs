@@ -36,6 +36,8 @@ pub(crate) struct Listed {
     pub(crate) first_seq: u64,
 }
 
+const _: () = assert!(SEGMENTS_MAX == 2044, "as FORMAT.md says");
+
 /// What the file says.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Manifest {
