@@ -231,6 +231,7 @@ impl World {
                     let log = &self.nodes[&id].shadow.asked;
                     if self.checkers.leads(id, term.0, log)? {
                         self.trace.count("a new leader");
+                        self.limit_reign(id);
                     }
                 }
             }

@@ -43,12 +43,16 @@ impl World {
             Fault::Leave => self.leave()?,
         };
         if struck {
-            self.faults += 1;
-            self.note(fault.name(), NodeId(0), self.faults, 0);
-            self.trace.count(fault.name());
+            self.struck(fault);
         }
         self.next_fault();
         Ok(())
+    }
+
+    fn struck(&mut self, fault: Fault) {
+        self.faults += 1;
+        self.note(fault.name(), NodeId(0), self.faults, 0);
+        self.trace.count(fault.name());
     }
 
     /// Set the next fault.
@@ -57,6 +61,24 @@ impl World {
         if interval_us < u64::MAX {
             let wait_us = self.rng.within(interval_us / 4, interval_us * 2);
             self.queue.after(wait_us, Event::Fault { act: self.act });
+        }
+    }
+
+    /// A new leader may not lead for long: what it appended and did not commit is left to the next.
+    pub(super) fn limit_reign(&mut self, node: NodeId) {
+        if self.mix.reign_us > 0 {
+            let reign_us = self.rng.below(self.mix.reign_us);
+            let life = self.nodes[&node].life;
+            self.queue.after(reign_us, Event::Depose { node, life, act: self.act });
+        }
+    }
+
+    /// A leader's time is up, if it leads still.
+    pub(super) fn depose(&mut self, id: NodeId, life: u64, act: u64) {
+        let node = &self.nodes[&id];
+        if act == self.act && life == node.life && node.leads().is_some() {
+            self.crash(id);
+            self.struck(Fault::CrashLeader);
         }
     }
 

@@ -15,6 +15,8 @@ pub(crate) struct Weather {
     /// How many in a thousand take ten times as long.
     pub(crate) spike_per_mille: u64,
     pub(crate) drop_per_mille: u64,
+    /// On the log lane alone: elections go on, and what they should replicate gets through rarely.
+    pub(crate) log_drop_per_mille: u64,
     pub(crate) duplicate_per_mille: u64,
     /// How many in a thousand may overtake on their lane.
     pub(crate) reorder_per_mille: u64,
@@ -31,6 +33,8 @@ pub(crate) struct Mix {
     /// The mean time between faults.
     pub(crate) interval_us: u64,
     pub(crate) weights: Weights,
+    /// Every new leader crashes within this time; 0 lets it be.
+    pub(crate) reign_us: u64,
     /// The longest time for which a crashed node stays down.
     pub(crate) restart_us: u64,
     /// The longest time for which a partition lasts.
@@ -67,6 +71,7 @@ impl Weather {
         latency_us: 500,
         spike_per_mille: 0,
         drop_per_mille: 0,
+        log_drop_per_mille: 0,
         duplicate_per_mille: 0,
         reorder_per_mille: 0,
         idle_us: 100_000,
@@ -78,6 +83,7 @@ impl Weather {
             latency_us: *rng.pick(&[200, 1_000, 1_000, 5_000, 20_000, 100_000]),
             spike_per_mille: *rng.pick(&[0, 0, 10, 100]),
             drop_per_mille: *rng.pick(&[0, 0, 20, 100, 300]),
+            log_drop_per_mille: *rng.pick(&[0, 0, 0, 500, 900]),
             duplicate_per_mille: *rng.pick(&[0, 0, 20, 100]),
             reorder_per_mille: *rng.pick(&[0, 0, 100, 500]),
             idle_us: *rng.pick(&[10_000, 100_000, 1_000_000]),
@@ -92,6 +98,7 @@ impl Mix {
         weather: Weather::CALM,
         interval_us: u64::MAX,
         weights: Weights::NONE,
+        reign_us: 0,
         restart_us: 1_000,
         partition_us: 1_000,
         pause_us: 1_000,
@@ -104,6 +111,7 @@ impl Mix {
             weather: Weather::draw(rng),
             interval_us: rng.magnitude(30_000, 2_000_000),
             weights: Weights::draw(rng),
+            reign_us: *rng.pick(&[0, 0, 0, 20_000, 100_000, 500_000]),
             restart_us: rng.magnitude(2_000, 2_000_000),
             partition_us: *rng.pick(&[200_000, 1_000_000, 5_000_000]),
             pause_us: rng.magnitude(10_000, 2_000_000),
@@ -153,7 +161,7 @@ impl Weights {
         let mut weight = || *rng.pick(&[0, 0, 1, 4]);
         Self {
             crash_one: weight() + 1,
-            crash_leader: weight(),
+            crash_leader: weight() * 2,
             crash_several: weight(),
             crash_all: weight(),
             partition_one_way: weight(),

@@ -198,7 +198,8 @@ impl Network {
             }
             return;
         }
-        if self.rng.chance(self.weather.drop_per_mille) {
+        let log_drop = if lane == Lane::Log { self.weather.log_drop_per_mille } else { 0 };
+        if self.rng.chance(self.weather.drop_per_mille.max(log_drop)) {
             self.mishaps += 1;
             return;
         }

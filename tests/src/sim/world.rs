@@ -72,6 +72,12 @@ pub(crate) enum Event {
     Fault {
         act: u64,
     },
+    /// A leader's time is up.
+    Depose {
+        node: NodeId,
+        life: u64,
+        act: u64,
+    },
     NextAct,
     Reconnect {
         partition: u64,
@@ -215,6 +221,10 @@ impl World {
                     Ok(())
                 }
             }
+            Event::Depose { node, life, act } => {
+                self.depose(node, life, act);
+                Ok(())
+            }
             Event::NextAct => {
                 self.next_act();
                 Ok(())
@@ -241,6 +251,7 @@ impl World {
             Event::Net(NetEvent::Dial(_) | NetEvent::Idle { .. })
             | Event::Restart { .. }
             | Event::Fault { .. }
+            | Event::Depose { .. }
             | Event::NextAct
             | Event::Reconnect { .. }
             | Event::Review => return None,

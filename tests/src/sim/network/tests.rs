@@ -115,7 +115,7 @@ fn a_long_partition_breaks_the_connection() {
             NetEvent::Idle { pair, epoch } => bench.network.idle(pair, epoch, &mut bench.queue),
             NetEvent::Dial(pair) => bench.network.dial(pair, true, &mut bench.queue),
             NetEvent::Lost { at, peer, epoch, .. } => {
-                assert!(bench.network.learn_lost(at, peer, epoch))
+                assert!(bench.network.learn_lost(at, peer, epoch));
             }
             other @ (NetEvent::Up { .. } | NetEvent::Arrive(_)) => panic!("{other:?}"),
         }
