@@ -57,6 +57,10 @@ impl Core {
         effects: &mut Effects,
     ) {
         let Some(configs) = self.check(previous, &entries) else { return };
+        let mut told = std::iter::once(previous).chain(entries.iter().map(id));
+        if let Some(conflict) = told.find(|told| self.contradicts_commit(*told)) {
+            return self.halt(Halt::Diverged { at: conflict.index }, effects);
+        }
         if previous.index > self.commit && !self.log.holds(previous) {
             let hint = self.log.last_not_above(previous);
             return self.refuse_append(from, previous, hint, effects);
@@ -64,9 +68,6 @@ impl Core {
         let end = entries.last().map_or(previous.index, |entry| Index(entry.index));
         let known = |entry: &&Entry| Index(entry.index) <= self.commit || self.log.holds(id(entry));
         let skip = entries.iter().take_while(known).count();
-        if let Some(conflict) = entries.iter().find(|entry| self.contradicts_commit(entry)) {
-            return self.halt(Halt::Diverged { at: Index(conflict.index) }, effects);
-        }
         let news: Vec<Entry> = entries.into_iter().skip(skip).collect();
         if let Some(first) = news.first().map(|entry| Index(entry.index)) {
             if !self.has_space {
@@ -116,9 +117,9 @@ impl Core {
         Some(configs)
     }
 
-    fn contradicts_commit(&self, entry: &Entry) -> bool {
-        let known = self.log.term_of(Index(entry.index));
-        Index(entry.index) <= self.commit && known.is_some_and(|term| term.0 != entry.term)
+    fn contradicts_commit(&self, told: EntryId) -> bool {
+        let known = self.log.term_of(told.index);
+        told.index <= self.commit && known.is_some_and(|term| term != told.term)
     }
 
     /// The leader's log differs from here on.

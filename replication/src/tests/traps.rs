@@ -206,6 +206,15 @@ fn trap_36_what_is_committed_is_never_cut() {
 }
 
 #[test]
+fn trap_36_a_leader_whose_log_meets_a_committed_entry_otherwise_is_not_followed() {
+    let mut one = One::new(3, Vec::new());
+    one.hear(2, append(3, at(0, 0), 2, vec![entry(2, 1), entry(3, 2)]));
+    assert_eq!(one.replica.status().commit, Index(2));
+    let effects = one.hear(3, append(4, at(1, 2), 0, vec![entry(1, 3)]));
+    assert_eq!(effects.last(), Some(&Effect::Halt(Halt::Diverged { at: Index(2) })));
+}
+
+#[test]
 fn trap_37_the_commit_index_stops_where_the_logs_are_known_to_match() {
     let mut one = One::new(1, vec![entry(1, 1), entry(1, 2), entry(1, 3)]);
     assert_eq!(commits(&one.hear(2, heartbeat(2, 3, 1))), [], "nothing was compared yet");
