@@ -56,7 +56,8 @@ impl Core {
             let name = self.name();
             self.proposals.ask(now.monotonic, name, id);
             let message = Message::Forward { id: name, body };
-            self.send(leader, message, self.tickets.issued, effects);
+            // It promises nothing, so it waits for no fsync: a slow disk here holds up no client.
+            self.send(leader, message, self.tickets.hard_state, effects);
         } else {
             reply(id, Outcome::NotAccepted(Refusal::NoLeader), effects);
         }
@@ -74,8 +75,9 @@ impl Core {
             return;
         }
         let outcome = self.accept(now, body, effects);
+        let after = if outcome.is_ok() { self.tickets.issued } else { self.tickets.hard_state };
         let message = Message::Forwarded { id: name, outcome };
-        self.send(from.node, message, self.tickets.issued, effects);
+        self.send(from.node, message, after, effects);
     }
 
     /// The leader said where it stands.

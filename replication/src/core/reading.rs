@@ -43,7 +43,7 @@ impl Core {
         let name = self.name();
         self.questions.ask(now.monotonic, name, leader);
         let message = Message::Read { id: name };
-        self.send(leader, message, self.tickets.issued, effects);
+        self.send(leader, message, self.tickets.hard_state, effects);
     }
 
     pub(crate) fn start_round_if_wanted(&mut self, now: Now, effects: &mut Effects) {

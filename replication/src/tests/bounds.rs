@@ -49,7 +49,7 @@ fn an_entry_may_be_so_large_and_no_larger() {
     let body = Bytes::from(vec![0; 101 - STAMP_BYTES]);
     let effects = one.hear(2, Message::Forward { id: 1, body });
     let outcome = Err(Refusal::TooLarge);
-    assert_eq!(effects, [send(2, Message::Forwarded { id: 1, outcome }, 3)]);
+    assert_eq!(effects, [send(2, Message::Forwarded { id: 1, outcome }, 1)]);
 }
 
 #[test]
