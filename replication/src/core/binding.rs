@@ -106,7 +106,8 @@ impl Core {
         (node, store): (NodeId, StoreId),
         effects: &mut Effects,
     ) {
-        if self.binding.bound || node != self.me.node || !self.electorate.contains(from.node) {
+        let is_asked = from.node != self.me.node && self.electorate.contains(from.node);
+        if self.binding.bound || node != self.me.node || !is_asked {
             return;
         }
         if store == self.me.store {

@@ -47,7 +47,12 @@ impl Proposals {
     ) {
         let Some((id, _)) = self.asked.remove(&name) else { return };
         match outcome {
-            Ok(at) => self.place(at, id),
+            Ok(at) => {
+                // Two at one place cannot be: a leader that says so is wrong about one of them.
+                if let Some(other) = self.placed.insert((at.index, at.term), id) {
+                    reply(other, Outcome::Unknown, effects);
+                }
+            }
             Err(refusal) => reply(id, Outcome::NotAccepted(refusal), effects),
         }
     }

@@ -1,7 +1,7 @@
 //! Ordered effects, by equality: what is written before what is said, and what waits for what.
 
 use bytes::Bytes;
-use election::{Index, NodeId, Term, Ticket};
+use election::{Index, NodeId, StoreId, Term, Ticket, VoterId};
 use wal::{Entry, EntryKind, Op};
 
 use super::{
@@ -260,4 +260,56 @@ fn a_configuration_takes_effect_when_appended() {
             send(3, appended(3, 1), 5),
         ]
     );
+}
+
+#[test]
+fn nobody_confirms_its_own_binding() {
+    let mut one = One::boot(boot(voter(1), &genesis(3), &Disk::default(), 1));
+    let bound = Message::Bound { node: NodeId(1), store: voter(1).store };
+    let copy = VoterId { node: NodeId(1), store: StoreId(9) };
+    assert_eq!(one.hear_from(copy, bound.clone()), []);
+    assert_eq!(one.hear(2, bound.clone()), []);
+    assert!(!one.replica.status().bound, "one other voter is no majority of two");
+    one.hear(3, bound);
+    assert!(one.replica.status().bound);
+}
+
+#[test]
+fn what_promises_nothing_waits_for_no_fsync() {
+    let mut one = One::new(2, Vec::new());
+    one.hear(2, append(2, at(0, 0), 0, vec![entry(2, 1)]));
+    let waits = |effects: &Vec<Effect>| {
+        let sends = effects.iter().filter_map(|effect| match effect {
+            Effect::Send { after, .. } => Some(*after),
+            _ => None,
+        });
+        sends.collect::<Vec<_>>()
+    };
+    assert_eq!(waits(&one.propose(1, b"a")), [Ticket(0)], "a forward");
+    assert_eq!(waits(&one.input(Input::Read { id: ReadId(1) })), [Ticket(0)], "a question");
+    let body = Bytes::from_static(b"b");
+    let refused = one.hear(3, Message::Forward { id: 7, body });
+    assert_eq!(waits(&refused), [Ticket(0)], "a refusal");
+}
+
+#[test]
+fn two_proposals_at_one_place_are_both_answered() {
+    let mut one = One::new(2, Vec::new());
+    one.hear(2, heartbeat(2, 0, 1));
+    let mut names = Vec::new();
+    for id in [1, 2] {
+        for effect in one.propose(id, b"a") {
+            if let Effect::Send { message: Message::Forward { id, .. }, .. } = effect {
+                names.push(id);
+            }
+        }
+    }
+    let mut answers = Vec::new();
+    for id in names {
+        answers.extend(one.hear(2, Message::Forwarded { id, outcome: Ok(at(2, 1)) }));
+    }
+    assert_eq!(answers, [Effect::Reply { id: ProposalId(1), outcome: Outcome::Unknown }]);
+    let effects = one.hear(2, append(2, at(0, 0), 1, vec![entry(2, 1)]));
+    let outcome = Outcome::Committed(Index(1));
+    assert!(effects.contains(&Effect::Reply { id: ProposalId(2), outcome }), "{effects:?}");
 }
