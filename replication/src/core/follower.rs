@@ -97,6 +97,10 @@ impl Core {
     /// Is an append well formed: dense, of terms that rise no higher than the leader's, intact, its
     /// configurations sound? Gives the configurations.
     fn check(&self, previous: EntryId, entries: &[Entry]) -> Option<Vec<(Index, ClusterConfig)>> {
+        let stands = previous.index > Index(0) || previous == EntryId::default();
+        if !stands || previous.term > self.term {
+            return None;
+        }
         let mut configs = Vec::new();
         let mut before = previous;
         for entry in entries {

@@ -428,6 +428,8 @@ fn a_malformed_append_is_ignored() {
         (at(0, 0), vec![broken]),
         (at(0, 0), vec![config]),
         (at(2, u64::MAX), vec![entry(2, 0)]),
+        (at(2, 0), Vec::new()),
+        (at(3, 1), Vec::new()),
     ] {
         let mut one = One::new(2, Vec::new());
         let effects = one.hear(2, append(2, previous, 9, entries));
