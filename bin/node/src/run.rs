@@ -9,6 +9,7 @@
 //!   closed.
 
 mod boot;
+mod reload;
 
 use std::{sync::Arc, thread, time::Duration};
 
@@ -20,6 +21,7 @@ use tokio::{
     time::timeout,
 };
 
+use self::reload::Reload;
 use crate::{
     config::{Config, TlsClient},
     driver::{
@@ -56,14 +58,20 @@ async fn serve(config: Config) -> Result<(), NodeError> {
     let mut signals = Signals::listen()?;
     let mut node = Node::start(&config)?;
     systemd::notify(systemd::READY);
-    tokio::select! {
-        // The core is gone: what is in flight must not be answered.
-        result = node.ended.recv() => return result.unwrap_or(Err(NodeError::Ended("core"))),
-        () = signals.next() => tracing::info!("asked to stop: draining"),
+    loop {
+        tokio::select! {
+            // The core is gone: what is in flight must not be answered.
+            result = node.ended.recv() => return result.unwrap_or(Err(NodeError::Ended("core"))),
+            asked = signals.next() => match asked {
+                Asked::Stop => break,
+                Asked::Reload => node.reload.run(),
+            },
+        }
     }
+    tracing::info!("asked to stop: draining");
     systemd::notify(systemd::STOPPING);
     tokio::select! {
-        () = signals.next() => Ok(()),
+        () = signals.stop() => Ok(()),
         result = node.stop() => result,
     }
 }
@@ -71,6 +79,7 @@ async fn serve(config: Config) -> Result<(), NodeError> {
 /// A node that runs.
 struct Node {
     drain: Duration,
+    reload: Reload,
     transport: Arc<Transport>,
     fold: Arc<Fold>,
     requests: mpsc::Sender<Request>,
@@ -92,6 +101,11 @@ impl Node {
         let (peer_events, peer_events_in) = mpsc::channel(PEER_EVENTS_MAX);
         let transport =
             Arc::new(Transport::start(boot.transport_options(config.listen.peer, peer_events))?);
+        let reload = Reload {
+            config: config.clone(),
+            transport: Arc::clone(&transport),
+            clients: listener.certificate(),
+        };
         let fold = Arc::new(Fold::new(boot.chat, Arc::clone(&clock)));
         let reports = Arc::new(Reports::new(boot.me.node));
         let reader = boot.log.reader();
@@ -131,17 +145,12 @@ impl Node {
         });
         let (close, close_out) = watch::channel(false);
         let gateway = tokio::spawn(http::serve(listener, service, close_out));
-        tracing::info!(
-            node = boot.me.node.0,
-            cluster = config.cluster.name,
-            peer = %config.listen.peer,
-            client = %config.listen.client,
-            "started"
-        );
+        announce(config);
         let drain = Duration::from_millis(config.timing.drain_ms);
         let view = view_out;
         Ok(Self {
             drain,
+            reload,
             transport,
             fold,
             requests,
@@ -181,6 +190,16 @@ impl Node {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+fn announce(config: &Config) {
+    tracing::info!(
+        node = config.node.id.0,
+        cluster = config.cluster.name,
+        peer = %config.listen.peer,
+        client = %config.listen.client,
+        "started"
+    );
 }
 
 /// Ask the core to hand leadership over, and wait until it does not lead or has nobody to lead.
@@ -235,10 +254,18 @@ fn spawn(
         .map_err(|source| NodeError::System { action: "start a thread", source })
 }
 
-/// SIGTERM and SIGINT.
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Asked {
+    Stop,
+    Reload,
+}
+
+/// SIGTERM and SIGINT, which stop, and SIGHUP, which has files read again.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -249,14 +276,20 @@ impl Signals {
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
         })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.hangup.recv() => Asked::Reload,
         }
+    }
+
+    async fn stop(&mut self) {
+        while self.next().await != Asked::Stop {}
     }
 }
 

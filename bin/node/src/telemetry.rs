@@ -2,24 +2,41 @@
 //!
 //! Passwords, tokens and message texts are never logged.
 
-use std::io::{self, IsTerminal};
+use std::{
+    io::{self, IsTerminal},
+    sync::OnceLock,
+};
 
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{
+    Layer, Registry, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt,
+};
 
 use crate::config::{Log, LogFormat, LogLevel};
 
+static LEVEL: OnceLock<reload::Handle<LevelFilter, Registry>> = OnceLock::new();
+
 /// Log to stderr from here on, as `log` says. A second call changes nothing.
 pub fn start(log: Log) {
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::from(log.level))
-        .with_writer(io::stderr)
-        .with_target(true);
-    let started = match log.format {
-        LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    let (level, handle) = reload::Layer::new(LevelFilter::from(log.level));
+    let lines = fmt::layer().with_writer(io::stderr).with_target(true);
+    let lines = match log.format {
+        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    if let Err(error) = started {
-        tracing::debug!(%error, "logging had been started before");
+    match tracing_subscriber::registry().with(level).with(lines).try_init() {
+        // The first handle is the one of the first call, and so the one in use.
+        Ok(()) => drop(LEVEL.set(handle)),
+        Err(error) => tracing::debug!(%error, "logging had been started before"),
+    }
+}
+
+/// From here on, what is less important than `level` is not told.
+pub fn set_level(level: LogLevel) {
+    if let Some(handle) = LEVEL.get()
+        && let Err(error) = handle.reload(LevelFilter::from(level))
+    {
+        tracing::warn!(%error, "the log level stays");
     }
 }
 

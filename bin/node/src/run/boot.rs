@@ -81,7 +81,8 @@ pub(super) fn open(config: &Config, now: Now) -> Result<Boot, NodeError> {
     })
 }
 
-fn read_tls(config: &Config) -> Result<TlsOptions, NodeError> {
+/// The files that this node and its peers know each other by.
+pub(super) fn read_tls(config: &Config) -> Result<TlsOptions, NodeError> {
     let read = |path: &Path| fs::read(path).map_err(NodeError::io("read", path));
     Ok(TlsOptions {
         ca_pem: read(&config.tls.ca)?,
