@@ -1,4 +1,5 @@
-//! The client API of a node: HTTP and JSON under `/v1`, live events and pipelined sends on a WebSocket.
+//! The client API of a node: HTTP and JSON under `/v1`, live events and pipelined sends on a
+//! WebSocket.
 //!
 //! ```text
 //! client -> listener (TLS, places) -> routes -> api::*   -> Service::submit | barrier | query
@@ -7,9 +8,11 @@
 //!
 //! What always holds:
 //! - It knows the cluster only through `Service`: any node answers any request the same way.
-//! - A write is answered after it is committed and folded here; a read is linearizable unless asked otherwise.
+//! - A write is answered after it is committed and folded here; a read is linearizable unless asked
+//!   otherwise.
 //! - A password or a token leaves this module only as a hash.
-//! - Whatever comes from outside is bounded (`limits`) and answered with the one error object (`error`).
+//! - Whatever comes from outside is bounded (`limits`) and answered with the one error object
+//!   (`error`).
 
 mod age;
 mod api;
@@ -33,7 +36,7 @@ use axum::{
     Router,
     body::HttpBody as _,
     extract::{DefaultBodyLimit, Request, State},
-    http::{HeaderName, HeaderValue, Method},
+    http::{HeaderName, HeaderValue, Method, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
@@ -95,10 +98,12 @@ impl Options {
     }
 }
 
-/// Takes the address and reads the certificate, so that a port in use is known before anything is started.
+/// Takes the address and reads the certificate, so that a port in use is known before anything is
+/// started.
 ///
 /// # Errors
-/// The address is taken, plain HTTP was asked for outside loopback, or the certificate cannot be used.
+/// The address is taken, plain HTTP was asked for outside loopback, or the certificate cannot be
+/// used.
 pub fn bind(options: &Options) -> Result<Listener, HttpError> {
     Listener::bind(options)
 }
@@ -156,8 +161,8 @@ impl Api {
         }
     }
 
-    /// When what is asked now is given up: never later than its client does, so that the client learns whether
-    /// anything was done.
+    /// When what is asked now is given up: never later than its client does, so that the client
+    /// learns whether anything was done.
     fn deadline(&self) -> Instant {
         DEADLINE.try_get().unwrap_or_else(|_no_request| Instant::now() + self.request_timeout)
     }
@@ -191,8 +196,8 @@ fn router(api: Api) -> Router {
         .with_state(api)
 }
 
-/// Around every request: a place among those in flight, the key of a write, and the marks of log and clock on
-/// the answer, whatever it is.
+/// Around every request: a place among those in flight, the key of a write, and the marks of log
+/// and clock on the answer, whatever it is.
 async fn frame(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let is_stale = request::asks_stale(request.uri().query());
     let mut response = match begin(&api, &mut request) {
@@ -214,16 +219,19 @@ async fn frame(State(api): State<Api>, mut request: Request, next: Next) -> Resp
         headers.insert(AGE_MS, HeaderValue::from(api.age.millis()));
         refresh(&api);
     }
-    // Taken after the answer was made: whoever sends it back never reads older state than this answer showed.
+    // Taken after the answer was made: whoever sends it back never reads older state than this
+    // answer showed.
     headers.entry(INDEX).or_insert_with(|| HeaderValue::from(api.service.applied_now()));
     if let Ok(time) = HeaderValue::from_str(&wire::rfc3339(api.service.clock_us())) {
         headers.insert(TIME, time);
     }
-    headers.insert(axum::http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
-/// Has the state proved current behind the back of a stale read, so that the age told stays near the truth.
+/// Has the state proved current behind the back of a stale read, so that the age told stays near
+/// the truth.
 fn refresh(api: &Api) {
     if let Some(turn) = api.age.turn() {
         let api = api.clone();
@@ -244,9 +252,7 @@ struct Begun {
 }
 
 fn begin(api: &Api, request: &mut Request) -> Result<Begun, Refusal> {
-    let size = usize::try_from(request.body().size_hint().upper().unwrap_or(u64::MAX));
-    let size = size.unwrap_or(usize::MAX).clamp(limits::REQUEST_BYTES_MIN, limits::BODY_BYTES_MAX);
-    let place = api.room.take(size)?;
+    let place = api.room.take(weight(request))?;
     let patience = request::patience(request.headers())?;
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(Begun { place, key: None, patience });
@@ -254,4 +260,14 @@ fn begin(api: &Api, request: &mut Request) -> Result<Begun, Refusal> {
     let key = request::Key::of(request.headers(), &api.service)?;
     request.extensions_mut().insert(key);
     Ok(Begun { place, key: HeaderValue::from_str(&key.0.to_string()).ok(), patience })
+}
+
+/// What a request counts for among the bytes in flight. Whether the node lives is told however busy
+/// it is.
+fn weight(request: &Request) -> usize {
+    if matches!(request.uri().path(), "/healthz" | "/readyz") {
+        return 0;
+    }
+    let size = usize::try_from(request.body().size_hint().upper().unwrap_or(u64::MAX));
+    size.unwrap_or(usize::MAX).clamp(limits::REQUEST_BYTES_MIN, limits::BODY_BYTES_MAX)
 }

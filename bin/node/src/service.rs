@@ -241,8 +241,8 @@ impl Service {
     /// Every event above `cursor`: those that have been, and those to come.
     ///
     /// # Errors
-    /// They are no longer all kept in memory, only those above the returned index: whoever needs the older
-    /// ones reads the state up to there first.
+    /// They are no longer all kept in memory, only those above the returned index: whoever needs
+    /// the older ones reads the state up to there first.
     pub fn subscribe_after(&self, cursor: u64) -> Result<Subscription, u64> {
         let (past, events) = self.inner.fold.subscribe_after(cursor)?;
         Ok(Subscription { past: past.into_iter(), events })

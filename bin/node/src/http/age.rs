@@ -1,4 +1,5 @@
-//! How old the state of this node may be: the time since the start of the newest call that proved it current.
+//! How old the state of this node may be: the time since the start of the newest call that proved
+//! it current.
 
 use std::sync::{
     Arc,

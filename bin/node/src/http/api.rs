@@ -1,5 +1,6 @@
-//! The routes of HTTP and JSON, one file per kind of thing. Each handler reads its request into a command or a
-//! question, and the answer into the JSON of `wire`; what is allowed is decided by the fold.
+//! The routes of HTTP and JSON, one file per kind of thing. Each handler reads its request into a
+//! command or a question, and the answer into the JSON of `wire`; what is allowed is decided by the
+//! fold.
 
 mod account;
 mod channel;

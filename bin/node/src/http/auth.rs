@@ -1,4 +1,5 @@
-//! Who is asking: bearer tokens. A token is 256 random bits; only its SHA-256 is ever kept or compared.
+//! Who is asking: bearer tokens. A token is 256 random bits; only its SHA-256 is ever kept or
+//! compared.
 
 use axum::{
     extract::FromRequestParts,
@@ -29,7 +30,8 @@ pub(super) fn fresh_token() -> Result<(String, TokenHash), Refusal> {
     Ok((token, hash))
 }
 
-/// The hash of a token as a client shows it. A text that is no token has a hash that nothing answers to.
+/// The hash of a token as a client shows it. A text that is no token has a hash that nothing
+/// answers to.
 pub(super) fn hash_of(token: &str) -> TokenHash {
     Sha256::digest(token.as_bytes()).into()
 }
@@ -80,7 +82,8 @@ pub(super) fn session_ended() -> Refusal {
     Rejection::SessionEnded.into()
 }
 
-/// Someone who wants something done, or looks at this node alone. The fold judges the session again.
+/// Someone who wants something done, or looks at this node alone. The fold judges the session
+/// again.
 impl FromRequestParts<Api> for Caller {
     type Rejection = Refusal;
 

@@ -1,5 +1,6 @@
-//! What goes wrong in the client API. `HttpError` ends the gateway; `Refusal` is the answer to one request:
-//! a status, a stable code, a sentence and a hint, the same object on every route and every socket.
+//! What goes wrong in the client API. `HttpError` ends the gateway; `Refusal` is the answer to one
+//! request: a status, a stable code, a sentence and a hint, the same object on every route and
+//! every socket.
 
 use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -18,9 +19,7 @@ use crate::service::{ReadError, SubmitError};
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// The address cannot be listened on.
-    #[error(
-        "cannot listen for clients on {address}: is another program, or another node, using that port?"
-    )]
+    #[error("cannot listen for clients on {address}: does another program or node use that port?")]
     Listen {
         /// The address asked for.
         address: SocketAddr,

@@ -1,13 +1,15 @@
 //! `GET /v1/events`: a WebSocket that is both a subscription and a pipeline of sends.
 //!
-//! A subscription is "fold from a cursor": after `ready` comes everything that the account may see after the
-//! cursor, in the order of the log. The newest events are kept in memory, those of before a restart too; of what
-//! lies further back the messages are read from the log, and read marks and memberships stand in the state.
+//! A subscription is "fold from a cursor": after `ready` comes everything that the account may see
+//! after the cursor, in the order of the log. The newest events are kept in memory, those of before
+//! a restart too; of what lies further back the messages are read from the log, and read marks and
+//! memberships stand in the state.
 //!
 //! What always holds:
 //! - No gap and no repeat: the events kept and the live stream meet under one lock.
 //! - Sends of one connection are proposed in the order of its frames.
-//! - Nothing is held back without bound: who reads too slowly is closed, and told the cursor to go on from.
+//! - Nothing is held back without bound: who reads too slowly is closed, and told the cursor to go
+//!   on from.
 
 mod feed;
 mod frame;
@@ -236,7 +238,8 @@ impl Connection<'_> {
         };
         match self.prepare(text.as_bytes()) {
             Ok(mut send) => {
-                // The first poll proposes: it happens here, so that the order of frames is the order in the log.
+                // The first poll proposes: it happens here, so that the order of frames is the
+                // order in the log.
                 match poll_fn(|context| Poll::Ready(send.as_mut().poll(context))).await {
                     Poll::Ready(frame) => Ok(Some(frame)),
                     Poll::Pending => {

@@ -1,5 +1,6 @@
-//! The listening socket and the connections on it. A connection holds one of a bounded number of places
-//! from its first byte to its last, a WebSocket included; with none free it is closed before it is read.
+//! The listening socket and the connections on it. A connection holds one of a bounded number of
+//! places from its first byte to its last, a WebSocket included; with none free it is closed before
+//! it is read.
 
 use std::{
     future::{Ready, ready},

@@ -1,5 +1,5 @@
-//! Passwords, off the hot threads: Argon2id in the blocking pool, few at once and a bounded number waiting.
-//! An unknown account costs the same hash and gets the same answer as a wrong password.
+//! Passwords, off the hot threads: Argon2id in the blocking pool, few at once and a bounded number
+//! waiting. An unknown account costs the same hash and gets the same answer as a wrong password.
 
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{error::Refusal, limits};
 
-/// The hashing of passwords, with its bounds. Parameters are Argon2id's m = 19456 KiB, t = 2, p = 1.
+/// The hashing of passwords, with its bounds. Parameters are Argon2id's m = 19456 KiB, t = 2, p =
+/// 1.
 #[derive(Clone, Debug)]
 pub(super) struct Passwords {
     running: Arc<Semaphore>,
@@ -26,7 +27,8 @@ impl Passwords {
         }
     }
 
-    /// The PHC string of a password under a salt: the same for a retry of the request that brought both.
+    /// The PHC string of a password under a salt: the same for a retry of the request that brought
+    /// both.
     pub(super) async fn hash(&self, password: String, salt: [u8; 16]) -> Result<String, Refusal> {
         let hashed = self
             .run(move || Argon2::default().hash_password_with_salt(password.as_bytes(), &salt))
@@ -35,7 +37,8 @@ impl Passwords {
         Ok(hashed.to_string())
     }
 
-    /// Whether the password is the one that was hashed. Without a hash the answer is no, at the same cost.
+    /// Whether the password is the one that was hashed. Without a hash the answer is no, at the
+    /// same cost.
     pub(super) async fn verify(
         &self,
         password: String,
@@ -62,7 +65,8 @@ impl Passwords {
             .map_err(|_full| Refusal::too_fast("too many people are logging in at once"))?;
         let turn =
             Arc::clone(&self.running).acquire_owned().await.map_err(|closed| cannot(&closed))?;
-        // The permits travel with the work: a client that goes away frees its place when the hash is done.
+        // The permits travel with the work: a client that goes away frees its place when the hash
+        // is done.
         let task = move |held: (OwnedSemaphorePermit, OwnedSemaphorePermit)| {
             let result = work();
             drop(held);

@@ -1,5 +1,5 @@
-//! What clients may take of a node at once: bytes of requests in flight, and requests per second of an account.
-//! Whoever asks for more is told so at once; nothing waits here.
+//! What clients may take of a node at once: bytes of requests in flight, and requests per second of
+//! an account. Whoever asks for more is told so at once; nothing waits here.
 
 use std::{
     collections::BTreeMap,

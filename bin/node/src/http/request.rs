@@ -1,5 +1,5 @@
-//! How a request is read: body, query and path with this API's own answers to what is malformed, the key that
-//! makes a write happen once, and how fresh an answer has to be.
+//! How a request is read: body, query and path with this API's own answers to what is malformed,
+//! the key that makes a write happen once, and how fresh an answer has to be.
 
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 /// The index that the client has seen: the answer is not older.
 pub(super) const MIN_INDEX: HeaderName = HeaderName::from_static("holdfast-min-index");
 
-/// How long the client waits for the answer, in milliseconds: the node answers before that, if only with 503 or 504.
+/// How long the client waits for the answer, in milliseconds: the node answers before that, if only
+/// with 503 or 504.
 pub(super) const TIMEOUT_MS: HeaderName = HeaderName::from_static("holdfast-timeout-ms");
 
 /// Reads how long the client waits, if it says so.
@@ -32,7 +33,8 @@ pub(super) fn patience(headers: &HeaderMap) -> Result<Option<Duration>, Refusal>
     })
 }
 
-/// A JSON body. An unknown field, a wrong type, a byte too many: each is an answer of its own, and nothing is done.
+/// A JSON body. An unknown field, a wrong type, a byte too many: each is an answer of its own, and
+/// nothing is done.
 pub(super) struct Body<T>(pub(super) T);
 
 impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {

@@ -1,5 +1,5 @@
-//! The listener's TLS identity: read once before the node starts, and read again on request without a restart.
-//! A failed reload leaves the identity in use as it is.
+//! The listener's TLS identity: read once before the node starts, and read again on request without
+//! a restart. A failed reload leaves the identity in use as it is.
 
 use std::{
     path::{Path, PathBuf},

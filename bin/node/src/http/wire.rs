@@ -1,5 +1,6 @@
 //! What stands in requests and answers: the JSON of the outside contract, field by field.
-//! Ids are decimal text, times RFC 3339 with microseconds. A request with an unknown field is refused.
+//! Ids are decimal text, times RFC 3339 with microseconds. A request with an unknown field is
+//! refused.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,7 @@
 //! SIGHUP: certificates and the log level are read again, without a restart.
 //!
-//! What cannot be used is told in the log and leaves everything as it was. Connections that stand are not touched.
+//! What cannot be used is told in the log and leaves everything as it was. Connections that stand
+//! are not touched.
 
 use std::sync::Arc;
 

@@ -34,8 +34,8 @@ pub(super) async fn send(
     Ok((status, Json(message)))
 }
 
-/// The command that a send asks for. Only what no command can hold is refused here: what the fold refuses it
-/// remembers, and a stream that goes on after a refused message needs that.
+/// The command that a send asks for. Only what no command can hold is refused here: what the fold
+/// refuses it remembers, and a stream that goes on after a refused message needs that.
 pub(in crate::http) fn action(asked: wire::SendMessage) -> Result<Action, Refusal> {
     if asked.text.len() > limits::TEXT_BYTES_MAX {
         return Err(Rejection::TextTooLong.into());

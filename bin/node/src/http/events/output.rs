@@ -1,5 +1,5 @@
-//! The writing half of a WebSocket: every write has a deadline, and the last word says why it ends and where to
-//! go on.
+//! The writing half of a WebSocket: every write has a deadline, and the last word says why it ends
+//! and where to go on.
 
 use std::future::Future;
 

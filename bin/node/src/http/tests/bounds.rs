@@ -192,8 +192,10 @@ async fn a_session_read_of_an_index_that_does_not_come_says_that_nothing_was_don
 #[tokio::test]
 async fn requests_beyond_the_room_are_told_busy() {
     let node = Node::with(&Options { in_flight_bytes_max: 1, ..options() });
-    let answer = node.call(Method::GET, "/healthz", None, None).await;
+    let answer = node.call(Method::GET, "/v1/cluster", None, None).await;
     assert_eq!((answer.status, answer.code()), (StatusCode::SERVICE_UNAVAILABLE, "busy"));
+    let alive = node.call(Method::GET, "/healthz", None, None).await;
+    assert_eq!(alive.status, StatusCode::OK, "a busy node lives");
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! A service on the real log and the real fold; in place of the core stands a leader without followers, which
-//! takes every command at once.
+//! A service on the real log and the real fold; in place of the core stands a leader without
+//! followers, which takes every command at once.
 
 use std::{sync::Arc, thread};
 
