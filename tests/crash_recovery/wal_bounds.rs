@@ -55,3 +55,36 @@ fn a_full_manifest_is_said_to_be_full() {
     assert_eq!(recovery.last, (last, 1));
     assert_eq!(log.reader().entry(1).unwrap().map(|entry| entry.payload.len()), Some(24 * 1024));
 }
+
+/// A manifest of many segments takes several sectors, which a crash may keep in part.
+#[test]
+fn a_torn_manifest_leaves_the_one_before() {
+    let disk = SimDisk::new(3);
+    let options = Options { entry_bytes_max: 24 * 1024, spare_segments: 0, ..small() };
+    let (mut log, _) = open(&disk, &options).unwrap();
+    for index in 1..=80 {
+        let entry = Entry::new(index, 1, EntryKind::Command, vec![0; 24 * 1024].into());
+        log.stage(index, Op::Append(vec![entry]));
+        log.write().unwrap();
+        log.sync().unwrap();
+    }
+    drop(log);
+    disk.crash();
+    let mut whole = 0;
+    for n in 0.. {
+        let mut opened = false;
+        for seed in 0..10 {
+            let disk = disk.fork(n * 10 + seed);
+            disk.cut_power_after(n);
+            opened = open(&disk, &options).is_ok();
+            disk.crash();
+            let (_log, recovery) = open(&disk, &options).unwrap();
+            assert_eq!(recovery.last, (80, 1));
+            whole += 1;
+        }
+        if opened {
+            break;
+        }
+    }
+    assert!(whole > 500, "{whole}");
+}
