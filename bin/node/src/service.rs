@@ -207,8 +207,9 @@ impl Service {
     /// # Errors
     /// It has not got there before `deadline`.
     pub async fn applied(&self, index: u64, deadline: Instant) -> Result<u64, ReadError> {
-        match timeout_at(deadline, self.inner.fold.applied_at(index)).await {
-            Ok(Ok(applied)) => Ok(applied),
+        let mut applied = self.inner.fold.applied_watch();
+        match timeout_at(deadline, applied.wait_for(|applied| *applied >= index)).await {
+            Ok(Ok(applied)) => Ok(*applied),
             Ok(Err(_)) | Err(_) => Err(ReadError::Unavailable),
         }
     }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use replication::split_stamp;
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{broadcast, oneshot, watch};
 use wal::{Entry, EntryKind, Reader};
 
 use super::clock::Clock;
@@ -62,6 +62,8 @@ pub(crate) struct Fold {
     state: RwLock<chat::State>,
     progress: Mutex<Progress>,
     committed: Condvar,
+    /// The newest applied index.
+    applied: watch::Sender<u64>,
     live: broadcast::Sender<Arc<Live>>,
     clock: Arc<Clock>,
 }
@@ -75,7 +77,8 @@ struct Progress {
     recent: VecDeque<Option<chat::Outcome>>,
     events: RecentEvents,
     answers: BTreeMap<u64, Vec<oneshot::Sender<Submitted>>>,
-    barriers: BTreeMap<u64, Vec<oneshot::Sender<u64>>>,
+    /// The running hash of the state at `applied`.
+    hash: u64,
 }
 
 /// Events that have been, and those to come.
@@ -100,10 +103,14 @@ impl Fold {
     /// A fold that has applied nothing yet.
     pub(crate) fn new(genesis: chat::Genesis, clock: Arc<Clock>) -> Self {
         let (live, _) = broadcast::channel(LIVE_EVENTS_MAX);
+        let (applied, _) = watch::channel(0);
+        let state = chat::State::new(genesis);
+        let progress = Progress { hash: state.hash(), ..Progress::default() };
         Self {
-            state: RwLock::new(chat::State::new(genesis)),
-            progress: Mutex::default(),
+            state: RwLock::new(state),
+            progress: Mutex::new(progress),
             committed: Condvar::new(),
+            applied,
             live,
             clock,
         }
@@ -129,21 +136,21 @@ impl Fold {
         }
     }
 
-    /// A receiver that fires once the fold has applied `index`.
-    pub(crate) fn applied_at(&self, index: u64) -> oneshot::Receiver<u64> {
-        let (sender, receiver) = oneshot::channel();
-        let mut progress = self.progress();
-        if index <= progress.applied {
-            deliver(sender, progress.applied);
-        } else {
-            progress.barriers.entry(index).or_default().push(sender);
-        }
-        receiver
+    /// The newest applied index, for those who wait for one to come.
+    pub(crate) fn applied_watch(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
     }
 
     /// The newest applied index.
     pub(crate) fn applied(&self) -> u64 {
         self.progress().applied
+    }
+
+    /// The newest applied index, and the running hash of the state there. It waits for no reader of
+    /// the state.
+    pub(crate) fn applied_and_hash(&self) -> (u64, u64) {
+        let progress = self.progress();
+        (progress.applied, progress.hash)
     }
 
     /// Look at the state.
@@ -201,18 +208,19 @@ impl Fold {
     fn apply(&self, entries: &[Entry]) -> Result<(), NodeError> {
         let commands = entries.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
         let mut done = Vec::with_capacity(entries.len());
-        {
+        let hash = {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
             for (entry, command) in entries.iter().zip(commands) {
                 done.push(apply_one(&mut state, entry, command));
             }
             self.clock.saw_log_time(state.time_us());
-        }
-        self.publish(done);
+            state.hash()
+        };
+        self.publish(done, hash);
         Ok(())
     }
 
-    fn publish(&self, done: Vec<Applied>) {
+    fn publish(&self, done: Vec<Applied>, hash: u64) {
         let mut progress = self.progress();
         for Applied { bytes, outcome, live } in done {
             let index = progress.applied + 1;
@@ -232,11 +240,8 @@ impl Fold {
                 drop(self.live.send(live));
             }
         }
-        let applied = progress.applied;
-        let waiting = progress.barriers.split_off(&(applied + 1));
-        for sender in std::mem::replace(&mut progress.barriers, waiting).into_values().flatten() {
-            deliver(sender, applied);
-        }
+        progress.hash = hash;
+        self.applied.send_replace(progress.applied);
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {

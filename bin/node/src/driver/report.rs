@@ -101,10 +101,7 @@ pub struct NodeView {
 impl Report {
     /// This node's report.
     pub(crate) fn of(view: &View, durable: Index, fold: &Fold) -> Self {
-        let (applied, hash) = {
-            let state = fold.state();
-            (state.applied(), state.hash())
-        };
+        let (applied, hash) = fold.applied_and_hash();
         Self {
             role: match view.role {
                 Role::Follower => ReportedRole::Follower,
