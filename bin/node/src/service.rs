@@ -134,7 +134,9 @@ impl Service {
             view.mark_unchanged();
             let error = match timeout_at(deadline, self.attempt(body.clone())).await {
                 Ok(Attempt::Done(submitted)) => return Ok(submitted),
-                Ok(Attempt::Final(error)) => return Err(error),
+                Ok(Attempt::Final(error)) if !maybe_done => return Err(error),
+                // An earlier attempt may yet take effect, whatever became of this one.
+                Ok(Attempt::Final(_)) => return Err(SubmitError::OutcomeUnknown),
                 Ok(Attempt::Retry { unknown, error }) => {
                     maybe_done |= unknown;
                     error
@@ -152,8 +154,8 @@ impl Service {
     }
 
     async fn attempt(&self, body: Bytes) -> Attempt {
-        let (answer, mut answered) = oneshot::channel();
-        let (refused, mut refusal) = oneshot::channel();
+        let (answer, answered) = oneshot::channel();
+        let (refused, refusal) = oneshot::channel();
         let request = Request::Propose { body, answer, refused };
         match self.inner.requests.try_send(request) {
             Ok(()) => {}
@@ -165,15 +167,11 @@ impl Service {
             }
         }
         let unknown = Attempt::Retry { unknown: true, error: SubmitError::OutcomeUnknown };
-        tokio::select! {
-            biased;
-            Ok(submitted) = &mut answered => Attempt::Done(submitted),
-            refused = &mut refusal => match refused {
-                Ok(Refused::NotAccepted(refusal)) => on_refusal(refusal),
-                Ok(Refused::Unknown) => unknown,
-                // The core gave it an index: the fold answers, or the node is going down.
-                Err(_passed_on) => answered.await.map_or(unknown, Attempt::Done),
-            },
+        match refusal.await {
+            Ok(Refused::NotAccepted(refusal)) => on_refusal(refusal),
+            Ok(Refused::Unknown) => unknown,
+            // It is committed: the fold answers, or the node is going down.
+            Err(_passed_on) => answered.await.map_or(unknown, Attempt::Done),
         }
     }
 
@@ -325,3 +323,6 @@ fn read_commands(
     }
     Ok(commands)
 }
+
+#[cfg(test)]
+mod tests;

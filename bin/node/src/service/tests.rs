@@ -1,0 +1,100 @@
+//! What a gateway is told when the core answers late, otherwise, or not at all.
+
+use std::time::Duration;
+
+use election::{Index, NodeId, Term};
+use replication::{ClusterConfig, Mode, Role};
+use tempfile::TempDir;
+use wal::{Log, RealIo};
+
+use super::*;
+
+/// A service whose core is the test.
+fn service() -> (Service, mpsc::Receiver<Request>, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let io: Arc<dyn wal::Io> = Arc::new(RealIo::new(dir.path()).unwrap());
+    let options = wal::Options {
+        segment_bytes: 1 << 20,
+        small_segment_bytes: 1 << 20,
+        spare_segments: 0,
+        ..wal::Options::default()
+    };
+    let identity = wal::Identity { cluster: 1, node: 1, store: 1 };
+    Log::create(&io, identity, &options).unwrap();
+    let (log, _) = Log::open(io, options).unwrap();
+    let config = ClusterConfig {
+        mode: Mode::Majority,
+        voters: Vec::new(),
+        learners: Vec::new(),
+        known: Vec::new(),
+        target_size: 3,
+        predecessor: Index(0),
+    };
+    let (commit, term, config) = (Index(0), Term(1), Arc::new(config));
+    let view = View { role: Role::Follower, term, leader: Some(NodeId(2)), commit, config };
+    let clock = Arc::new(Clock::start());
+    let (requests, inbox) = mpsc::channel(4);
+    let service = Service::of(Parts {
+        requests,
+        fold: Arc::new(Fold::new(chat::Genesis::default(), Arc::clone(&clock))),
+        reader: log.reader(),
+        view: watch::channel(view).1,
+        reports: Arc::new(Reports::new(NodeId(1))),
+        clock,
+        cluster_name: "team".to_owned(),
+        draining: watch::channel(false).1,
+    });
+    (service, inbox, dir)
+}
+
+fn command() -> chat::Command {
+    let register = chat::Register {
+        name: "ann".to_owned(),
+        password_hash: String::new(),
+        invite: None,
+        token_hash: [0; 32],
+    };
+    let request = chat::RequestId::new(1, 1);
+    chat::Command::V1(chat::CommandV1 { request, body: chat::Body::Register(register) })
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(30)
+}
+
+#[tokio::test]
+async fn a_core_that_ends_leaves_the_outcome_unknown() {
+    let (service, mut inbox, _dir) = service();
+    let core = async {
+        // The command is taken, and then nobody is left to say what became of it.
+        let taken = inbox.recv().await.unwrap();
+        drop(inbox);
+        drop(taken);
+    };
+    let (outcome, ()) = tokio::join!(service.submit(command(), soon()), core);
+    assert_eq!(outcome.unwrap_err(), SubmitError::OutcomeUnknown);
+    let outcome = service.submit(command(), soon()).await;
+    assert_eq!(outcome.unwrap_err(), SubmitError::Unavailable, "this one was taken by nobody");
+}
+
+#[tokio::test]
+async fn what_was_unknown_once_is_never_called_refused() {
+    let (service, mut inbox, _dir) = service();
+    let core = async {
+        for refusal in [Refused::Unknown, Refused::NotAccepted(Refusal::TooLarge)] {
+            let Request::Propose { refused, .. } = inbox.recv().await.unwrap() else { return };
+            refused.send(refusal).unwrap();
+        }
+    };
+    let (outcome, ()) = tokio::join!(service.submit(command(), soon()), core);
+    assert_eq!(outcome.unwrap_err(), SubmitError::OutcomeUnknown);
+}
+
+#[tokio::test]
+async fn who_waits_for_an_index_that_never_comes_is_told_in_time() {
+    let (service, _inbox, _dir) = service();
+    let deadline = Instant::now() + Duration::from_millis(1);
+    let outcome = service.applied(u64::MAX, deadline).await;
+    assert_eq!(outcome, Err(ReadError::Unavailable));
+    assert_eq!(service.applied(0, deadline).await, Ok(0));
+}
