@@ -148,13 +148,22 @@ fn replica_boot(
         configs,
         ticket: Ticket(0),
         seed: random_u64()?,
-        timing: Timing {
-            heartbeat: Micros::from_millis(config.timing.heartbeat_ms),
-            election_timeout: Micros::from_millis(config.timing.election_ms),
-            ..Timing::default()
-        },
+        timing: timing(config.timing.heartbeat_ms, config.timing.election_ms),
         limits: Limits::default(),
     })
+}
+
+/// What follows from the two settings: a leader must hear several heartbeats answered before it may
+/// take its voters for silent, however slow they are set.
+fn timing(heartbeat_ms: u64, election_ms: u64) -> Timing {
+    let default = Timing::default();
+    let election_timeout = Micros::from_millis(election_ms);
+    Timing {
+        heartbeat: Micros::from_millis(heartbeat_ms),
+        election_timeout,
+        quorum_silence: default.quorum_silence.max(election_timeout.plus(election_timeout)),
+        ..default
+    }
 }
 
 fn random_u64() -> Result<u64, NodeError> {
@@ -166,4 +175,19 @@ fn random_u64() -> Result<u64, NodeError> {
 
 fn random_u128() -> Result<u128, NodeError> {
     Ok(u128::from(random_u64()?) << 64 | u128::from(random_u64()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leader_bears_the_silence_between_slow_heartbeats() {
+        assert_eq!(timing(50, 150), Timing::default());
+        for (heartbeat_ms, election_ms) in [(5, 10), (150, 300), (5_000, 10_000), (5_000, 60_000)] {
+            let timing = timing(heartbeat_ms, election_ms);
+            assert!(timing.quorum_silence >= Micros::from_millis(4 * heartbeat_ms));
+            assert!(timing.quorum_silence > timing.election_timeout);
+        }
+    }
 }
