@@ -15,6 +15,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod clock;
+pub(crate) mod line;
 pub(crate) mod report;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -31,11 +32,11 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, MissedTickBehavior},
 };
-use wal::Busy;
 
 use self::{
     apply::{Fold, Submitted, deliver},
     clock::Clock,
+    line::Line,
     report::{Report, Reports},
 };
 use crate::error::NodeError;
@@ -115,7 +116,7 @@ impl View {
 pub(crate) struct Parts {
     pub(crate) me: VoterId,
     pub(crate) replica: Replica,
-    pub(crate) writer: wal::Writer,
+    pub(crate) line: Line,
     pub(crate) reader: wal::Reader,
     pub(crate) durability: watch::Receiver<Durability>,
     pub(crate) transport: Arc<Transport>,
@@ -133,8 +134,6 @@ pub(crate) struct Driver {
     effects: Effects,
     view: View,
     durable: Ticket,
-    /// Operations that the log's queue had no room for, in ticket order.
-    unsubmitted: Vec<(Ticket, wal::Op)>,
     /// Messages that wait for durability, by ticket.
     held: BTreeMap<Ticket, Vec<(VoterId, Lane, Message)>>,
     proposals: BTreeMap<ProposalId, (oneshot::Sender<Submitted>, oneshot::Sender<Refused>)>,
@@ -154,7 +153,6 @@ impl Driver {
             view,
             effects: Effects::new(),
             durable: Ticket(0),
-            unsubmitted: Vec::new(),
             held: BTreeMap::new(),
             proposals: BTreeMap::new(),
             reads: BTreeMap::new(),
@@ -177,7 +175,7 @@ impl Driver {
             let wake = Instant::from_std(self.parts.clock.instant(self.parts.replica.deadline()));
             tokio::select! {
                 biased;
-                () = tokio::time::sleep_until(wake) => self.handle(Input::Wake),
+                () = tokio::time::sleep_until(wake) => {}
                 changed = self.parts.durability.changed() => {
                     changed.map_err(|_closed| NodeError::Ended("log"))?;
                     self.on_durable()?;
@@ -193,9 +191,13 @@ impl Driver {
             if self.drain()? {
                 break;
             }
+            // Last, so that a node that was held up does not take for silence what waits unread.
+            if self.parts.clock.now().monotonic >= self.parts.replica.deadline() {
+                self.handle(Input::Wake);
+            }
             self.perform()?;
         }
-        Ok(self.parts.writer.stop()?)
+        Ok(self.parts.line.stop()?)
     }
 
     /// Handle what has come in meanwhile, without waiting. Says whether to stop.
@@ -285,11 +287,15 @@ impl Driver {
 
     /// Do what the core decided, in order.
     fn perform(&mut self) -> Result<(), NodeError> {
-        self.submit_backlog();
+        self.parts.line.advance();
         while !self.effects.is_empty() {
             for effect in std::mem::take(&mut self.effects) {
                 self.perform_one(effect)?;
             }
+        }
+        // Until then the log shows the fold no entry there, or one that was overwritten.
+        if self.parts.line.is_seen() {
+            self.parts.fold.commit(self.view.commit.0);
         }
         self.publish();
         match self.halted.take() {
@@ -300,7 +306,7 @@ impl Driver {
 
     fn perform_one(&mut self, effect: Effect) -> Result<(), NodeError> {
         match effect {
-            Effect::Persist { ticket, op } => self.submit(ticket, op),
+            Effect::Persist { ticket, op } => self.parts.line.submit(ticket, op),
             Effect::Send { to, lane, message, after } => {
                 if after <= self.durable {
                     self.parts.transport.send(to, lane, Packet::Core(message));
@@ -312,10 +318,7 @@ impl Driver {
                 tracing::info!(?role, %term, leader = leader.map(|node| node.0), "role");
                 (self.view.role, self.view.term, self.view.leader) = (role, term, leader);
             }
-            Effect::Commit(index) => {
-                self.view.commit = index;
-                self.parts.fold.commit(index.0);
-            }
+            Effect::Commit(index) => self.view.commit = index,
             Effect::ReadReady { id, index } => self.answer_read(id, Some(index.0)),
             Effect::ReadFailed { id } => self.answer_read(id, None),
             Effect::Reply { id, outcome } => self.answer_proposal(id, outcome),
@@ -331,24 +334,6 @@ impl Driver {
             Effect::Halt(halt) => self.halted = Some(halt),
         }
         Ok(())
-    }
-
-    fn submit(&mut self, ticket: Ticket, op: wal::Op) {
-        if self.unsubmitted.is_empty() {
-            match self.parts.writer.submit(ticket.0, op) {
-                Ok(()) => {}
-                Err(Busy(op)) => self.unsubmitted.push((ticket, op)),
-            }
-        } else {
-            self.unsubmitted.push((ticket, op));
-        }
-    }
-
-    /// Offer the log what its queue had no room for. The core's own windows bound how much that is.
-    fn submit_backlog(&mut self) {
-        for (ticket, op) in std::mem::take(&mut self.unsubmitted) {
-            self.submit(ticket, op);
-        }
     }
 
     fn answer_read(&mut self, id: ReadId, index: Option<u64>) {

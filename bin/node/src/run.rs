@@ -26,7 +26,7 @@ use crate::{
     config::{Config, TlsClient},
     driver::{
         Driver, Durability, PEER_EVENTS_MAX, Parts, REQUESTS_MAX, Request, View, apply::Fold,
-        clock::Clock, report::Reports,
+        clock::Clock, line::Line, report::Reports,
     },
     error::NodeError,
     http,
@@ -116,7 +116,7 @@ impl Node {
         let driver = Driver::new(Parts {
             me: boot.me,
             replica: boot.replica,
-            writer,
+            line: Line::new(writer),
             reader: reader.clone(),
             durability,
             transport: Arc::clone(&transport),
