@@ -182,6 +182,42 @@ async fn sends_are_answered_and_keep_their_order() {
 }
 
 #[tokio::test]
+async fn a_socket_with_too_many_sends_under_way_is_not_read_until_one_is_answered() {
+    let node = Node::start();
+    let (ann, _) = two(&node).await;
+    let (socket, _) = node.follow(&ann, None).await;
+    let (mut sink, mut stream) = socket.split();
+    node.held.pause(true);
+    let count = limits::SENDS_IN_FLIGHT_MAX + 100;
+    let give = async {
+        for n in 0..count {
+            let key = fresh_key();
+            let frame =
+                json!({"type": "send", "request_id": key, "to": "@bob", "text": n.to_string()});
+            sink.send(Message::text(frame.to_string())).await.unwrap();
+        }
+        while node.held.waiting() < limits::SENDS_IN_FLIGHT_MAX {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+            assert_eq!(node.held.waiting(), limits::SENDS_IN_FLIGHT_MAX);
+        }
+        node.held.pause(false);
+    };
+    let mut unanswered = count;
+    let take = async {
+        while unanswered > 0 {
+            let Message::Text(text) = stream.next().await.unwrap().unwrap() else { continue };
+            let frame: Value = serde_json::from_str(&text).unwrap();
+            assert_ne!(frame["type"], "failed", "{frame}");
+            unanswered -= usize::from(frame["type"] == "sent");
+        }
+    };
+    tokio::join!(give, take);
+}
+
+#[tokio::test]
 async fn a_send_that_fails_says_whether_to_try_again() {
     let node = Node::start();
     let (ann, _) = two(&node).await;

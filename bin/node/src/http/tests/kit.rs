@@ -26,7 +26,7 @@ pub(super) struct Node {
     pub(super) service: Service,
     shutdown: watch::Sender<bool>,
     served: JoinHandle<Result<(), HttpError>>,
-    _service: super::service::Held,
+    pub(super) held: super::service::Held,
 }
 
 /// An answer, read to its end.
@@ -78,7 +78,7 @@ impl Node {
             client: client(rustls::RootCertStore::empty()),
             shutdown,
             served,
-            _service: held,
+            held,
         }
     }
 

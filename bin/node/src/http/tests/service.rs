@@ -20,6 +20,8 @@ const TERM: u64 = 1;
 
 /// What lives as long as the service.
 pub(super) struct Held {
+    requests: mpsc::Sender<Request>,
+    paused: watch::Sender<bool>,
     fold: Arc<Fold>,
     folding: Option<thread::JoinHandle<()>>,
     _dir: TempDir,
@@ -36,11 +38,13 @@ pub(super) fn start() -> (Service, Held) {
     let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
     let (_, view) = watch::channel(leading());
     let (_, draining) = watch::channel(false);
-    tokio::spawn(lead(log, inbox, Arc::clone(&fold), Arc::clone(&clock)));
+    let (paused, go) = watch::channel(false);
+    let parts = (Arc::clone(&fold), Arc::clone(&clock));
+    tokio::spawn(lead(log, inbox, go, parts));
     let folding = (Arc::clone(&fold), reader.clone());
     let folding = thread::spawn(move || folding.0.run(&folding.1).unwrap());
     let service = Service::of(Parts {
-        requests,
+        requests: requests.clone(),
         fold: Arc::clone(&fold),
         reader,
         view,
@@ -49,7 +53,19 @@ pub(super) fn start() -> (Service, Held) {
         cluster_name: "team".to_owned(),
         draining,
     });
-    (service, Held { fold, folding: Some(folding), _dir: dir })
+    (service, Held { requests, paused, fold, folding: Some(folding), _dir: dir })
+}
+
+impl Held {
+    /// The leader takes nothing until it is told to go on.
+    pub(super) fn pause(&self, paused: bool) {
+        self.paused.send_replace(paused);
+    }
+
+    /// How many requests wait for the leader.
+    pub(super) fn waiting(&self) -> usize {
+        self.requests.max_capacity() - self.requests.capacity()
+    }
 }
 
 impl Drop for Held {
@@ -103,12 +119,12 @@ fn leading() -> View {
 async fn lead(
     mut log: Log,
     mut inbox: mpsc::Receiver<Request>,
-    fold: Arc<Fold>,
-    clock: Arc<Clock>,
+    mut paused: watch::Receiver<bool>,
+    (fold, clock): (Arc<Fold>, Arc<Clock>),
 ) {
     let mut last = 1;
     fold.commit(last);
-    while let Some(request) = inbox.recv().await {
+    while let Some(request) = next(&mut inbox, &mut paused).await {
         match request {
             Request::Propose { body, answer, refused } => {
                 last += 1;
@@ -129,4 +145,18 @@ async fn lead(
 fn put(log: &mut Log, entry: Entry) {
     log.stage(entry.index, Op::Append(vec![entry]));
     log.write().unwrap();
+}
+
+async fn next(
+    inbox: &mut mpsc::Receiver<Request>,
+    paused: &mut watch::Receiver<bool>,
+) -> Option<Request> {
+    loop {
+        paused.wait_for(|paused| !paused).await.ok()?;
+        tokio::select! {
+            biased;
+            Ok(()) = paused.changed() => {}
+            request = inbox.recv() => return request,
+        }
+    }
 }
