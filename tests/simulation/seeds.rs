@@ -3,7 +3,7 @@
 use tests::sim::{Batch, Options, Totals};
 
 /// Fresh seeds of this test.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 300;
 
 /// What must have happened somewhere, or the seeds prove less than they seem to.
 const SOMETIMES: &[&str] = &[
@@ -32,6 +32,10 @@ const SOMETIMES: &[&str] = &[
     "reset a lane",
     "pause a node",
     "slow a disk",
+    "fail a disk",
+    "a failed disk ended a process",
+    "fill a disk",
+    "stop a node in order",
 ];
 
 #[test]

@@ -19,7 +19,7 @@ use super::{
     faults::SLOW_SYNC_US,
     ledger::Did,
     network::Packet,
-    node::{HeldSend, Process, Proposal},
+    node::{DiskFault, Failure, HeldSend, Process, Proposal},
     shadow::{Image, Mark},
     trace::hash_bytes,
     workload::{ClientEvent, Demand, Key, Reply},
@@ -37,7 +37,11 @@ impl World {
         }
         let now = self.queue.now();
         let mut rng = self.rng.fork();
-        let lost = self.node_mut(id).boot(now, &mut rng)?;
+        let lost = match self.node_mut(id).boot(now, &mut rng) {
+            Ok(lost) => lost,
+            Err(Failure::Disk(error)) => return self.disk_failed(id, &error),
+            Err(Failure::Law(violation)) => return Err(violation),
+        };
         self.note("start", id, self.nodes[&id].life, u64::from(lost > 0));
         if lost > 0 {
             self.trace.count("a crash took unsynced writes");
@@ -51,6 +55,9 @@ impl World {
         let node = self.node_mut(id);
         node.process = None;
         node.paused_until = Micros(0);
+        let machine_too = machine_too || node.disk_fault == Some(DiskFault::PowerCut);
+        node.disk_fault = None;
+        node.disk.clear_faults();
         if machine_too {
             node.disk.crash();
         } else {
@@ -58,6 +65,16 @@ impl World {
         }
         self.network.node_down(id, &mut self.queue);
         self.note("stop", id, u64::from(machine_too), 0);
+    }
+
+    /// A call to a disk has failed: the process ends, and nothing is tried again.
+    fn disk_failed(&mut self, id: NodeId, error: &wal::Error) -> Checked {
+        if self.nodes[&id].disk_fault.is_none() {
+            return violated(format!("node {id} and its disk: {error:?}"));
+        }
+        self.trace.count("a failed disk ended a process");
+        self.crash(id);
+        Ok(())
     }
 
     /// A node's deadline has come.
@@ -104,9 +121,10 @@ impl World {
     pub(super) fn close(&mut self, id: NodeId) -> Checked {
         self.note("close", id, 0, 0);
         let node = self.node_mut(id);
-        if let Some(process) = node.process.take() {
-            let closed = process.log.close();
-            closed.map_err(|error| Violation(format!("node {id} cannot close: {error:?}")))?;
+        if let Some(process) = node.process.take()
+            && let Err(error) = process.log.close()
+        {
+            return self.disk_failed(id, &error);
         }
         node.shadow.settle_all();
         self.network.node_closes(id, &mut self.queue);
@@ -132,11 +150,10 @@ impl World {
             return Ok(());
         };
         process.is_syncing = false;
-        let ticket = process
-            .log
-            .sync()
-            .map_err(|error| Violation(format!("node {id} cannot sync: {error:?}")))?;
-        let ticket = Ticket(ticket);
+        let ticket = match process.log.sync() {
+            Ok(ticket) => Ticket(ticket),
+            Err(error) => return self.disk_failed(id, &error),
+        };
         if ticket <= process.durable {
             return violated(format!("node {id}: a sync made nothing durable after {ticket:?}"));
         }
@@ -177,10 +194,10 @@ impl World {
         };
         process.is_folding = false;
         let (first, last) = (process.folded + 1, process.commit);
-        let entries = process
-            .reader
-            .read(first, last, FOLD_BYTES)
-            .map_err(|error| Violation(format!("node {id} cannot read {first}: {error:?}")))?;
+        let entries = match process.reader.read(first, last, FOLD_BYTES) {
+            Ok(entries) => entries,
+            Err(error) => return self.disk_failed(id, &error),
+        };
         if first <= last && entries.is_empty() {
             return violated(format!("node {id} committed {last} and cannot read {first}"));
         }
@@ -205,6 +222,9 @@ impl World {
             let mut effects = Effects::new();
             process.replica.handle(now, input, &mut effects);
             for effect in effects {
+                if !self.nodes[&id].is_up() {
+                    return Ok(());
+                }
                 if let Some(next) = self.carry_out(id, effect)? {
                     inputs.push_back(next);
                 }
@@ -254,10 +274,10 @@ impl World {
             Effect::Reply { id: proposal, outcome } => self.reply(id, proposal, outcome)?,
             Effect::Fetch { fetch, first, last, bytes_max } => {
                 let bytes_max = usize::try_from(bytes_max).expect("32 bits fit");
-                let entries =
-                    self.up(id).reader.read(first.0, last.0, bytes_max).map_err(|error| {
-                        Violation(format!("node {id} cannot fetch {first}: {error:?}"))
-                    })?;
+                let entries = match self.up(id).reader.read(first.0, last.0, bytes_max) {
+                    Ok(entries) => entries,
+                    Err(error) => return self.disk_failed(id, &error).map(|()| None),
+                };
                 self.trace.count("a leader fetched old entries");
                 return Ok(Some(Input::Fetched { fetch, entries }));
             }
@@ -318,9 +338,9 @@ impl World {
         process.staged = 0;
         process.is_syncing = true;
         let prepared = process.log.prepare_spares();
-        prepared
-            .and_then(|()| process.log.write())
-            .map_err(|error| Violation(format!("node {id} cannot write: {error:?}")))?;
+        if let Err(error) = prepared.and_then(|()| process.log.write()) {
+            return self.disk_failed(id, &error);
+        }
         self.queue.after(sync_us, Event::Synced { node: id, life });
         Ok(())
     }

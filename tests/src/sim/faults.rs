@@ -8,6 +8,7 @@ use super::{
     checkers::{Checked, Violation},
     mix::{Fault, Mix},
     network::Pair,
+    node::DiskFault,
     world::{Event, World},
 };
 
@@ -39,6 +40,7 @@ impl World {
             Fault::ResetLane => self.reset_lane(),
             Fault::Pause => self.pause(),
             Fault::SlowDisk => self.slow_disk(),
+            Fault::FailDisk => self.fail_disk(),
             Fault::FullDisk => self.full_disk()?,
             Fault::Leave => self.leave()?,
         };
@@ -101,6 +103,9 @@ impl World {
         self.is_healed = true;
         self.act += 1;
         self.set_mix(Mix::CALM);
+        for node in self.nodes.values_mut() {
+            node.disk.clear_faults();
+        }
         let partitions: Vec<u64> = self.partitions.keys().copied().collect();
         for partition in partitions {
             self.end_partition(partition);
@@ -137,7 +142,7 @@ impl World {
         true
     }
 
-    fn crash(&mut self, node: NodeId) {
+    pub(super) fn crash(&mut self, node: NodeId) {
         self.stop(node);
         let down_us = self.rng.within(1_000, self.mix.restart_us.max(1_001));
         self.queue.after(down_us, Event::Restart { node });
@@ -211,6 +216,26 @@ impl World {
         true
     }
 
+    /// One of the next calls to a disk fails, under a running node or one that recovers: a sync, a
+    /// write, or all calls from there on, until the machine is started again.
+    fn fail_disk(&mut self) -> bool {
+        let nodes: Vec<NodeId> = self.nodes.keys().copied().collect();
+        let node = *self.rng.pick(&nodes);
+        let (way, after) = (self.rng.below(3), self.rng.below(12));
+        let node = self.node_mut(node);
+        if node.disk_fault.is_some() {
+            return false;
+        }
+        match way {
+            0 => node.disk.fail_sync_after(after / 4),
+            1 => node.disk.fail_write_after(after / 4),
+            _ => node.disk.cut_power_after(after),
+        }
+        let is_power = way > 1;
+        node.disk_fault = Some(if is_power { DiskFault::PowerCut } else { DiskFault::Error });
+        true
+    }
+
     fn slow_disk(&mut self) -> bool {
         let nodes: Vec<NodeId> = self.nodes.keys().copied().collect();
         let node = *self.rng.pick(&nodes);
@@ -277,6 +302,7 @@ impl Fault {
             Self::ResetLane => "reset a lane",
             Self::Pause => "pause a node",
             Self::SlowDisk => "slow a disk",
+            Self::FailDisk => "fail a disk",
             Self::FullDisk => "fill a disk",
             Self::Leave => "stop a node in order",
         }

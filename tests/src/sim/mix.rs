@@ -61,6 +61,7 @@ pub(crate) struct Weights {
     pub(crate) reset_lane: u64,
     pub(crate) pause: u64,
     pub(crate) slow_disk: u64,
+    pub(crate) fail_disk: u64,
     pub(crate) full_disk: u64,
     pub(crate) leave: u64,
 }
@@ -135,6 +136,7 @@ pub(crate) enum Fault {
     ResetLane,
     Pause,
     SlowDisk,
+    FailDisk,
     FullDisk,
     Leave,
 }
@@ -152,6 +154,7 @@ impl Weights {
         reset_lane: 0,
         pause: 0,
         slow_disk: 0,
+        fail_disk: 0,
         full_disk: 0,
         leave: 0,
     };
@@ -171,6 +174,7 @@ impl Weights {
             reset_lane: weight(),
             pause: weight(),
             slow_disk: weight(),
+            fail_disk: weight(),
             full_disk: weight(),
             leave: weight(),
         }
@@ -190,6 +194,7 @@ impl Weights {
             (Fault::ResetLane, self.reset_lane),
             (Fault::Pause, self.pause),
             (Fault::SlowDisk, self.slow_disk),
+            (Fault::FailDisk, self.fail_disk),
             (Fault::FullDisk, self.full_disk),
             (Fault::Leave, self.leave),
         ];

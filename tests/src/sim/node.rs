@@ -39,6 +39,8 @@ pub(crate) struct Node {
     pub(super) process: Option<Process>,
     /// It gets no inputs before this.
     pub(super) paused_until: Micros,
+    /// A call to its disk was made to fail: an error is no surprise, and ends the process.
+    pub(super) disk_fault: Option<DiskFault>,
     /// Its syncs take longer before this.
     pub(super) slow_until: Micros,
     /// The highest term that any released message rests on: a restart may not find a lower one.
@@ -76,6 +78,24 @@ pub(crate) struct Process {
     pub(super) held: VecDeque<HeldSend>,
     pub(super) wake_at: Option<Micros>,
     pub(super) calls: Calls,
+}
+
+/// How a disk was made to fail.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum DiskFault {
+    /// One call fails.
+    Error,
+    /// All calls fail until the machine is started again.
+    PowerCut,
+}
+
+/// Why a node does not start.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Its log cannot be opened.
+    Disk(wal::Error),
+    /// What it found breaks a law.
+    Law(Violation),
 }
 
 /// A send that waits for its ticket.
@@ -132,6 +152,7 @@ impl Node {
                 life: 0,
                 process: None,
                 paused_until: Micros(0),
+                disk_fault: None,
                 slow_until: Micros(0),
                 promised_term: 0,
                 setup: setup.clone(),
@@ -184,22 +205,20 @@ impl Node {
 
     /// Start the process: recover the log, check what it found, and begin a new life. Returns how
     /// many operations the crash before it took.
-    pub(super) fn boot(&mut self, at: Micros, rng: &mut Rng) -> Result<usize, Violation> {
+    pub(super) fn boot(&mut self, at: Micros, rng: &mut Rng) -> Result<usize, Failure> {
         assert!(self.process.is_none(), "node {} is up", self.id);
         self.life += 1;
         self.clocks.boot(at, rng);
-        let store = *self.store.get_or_insert_with(|| StoreId(rng.next_u128()));
-        let me = VoterId { node: self.id, store };
-        let failed =
-            |error: wal::Error| Violation(format!("node {me} cannot open its log: {error:?}"));
         let io = self.disk.io();
-        if !Log::exists(&io).map_err(failed)? {
-            let identity = Identity { cluster: CLUSTER, node: me.node.0, store: store.0 };
-            Log::create(&io, identity, &self.setup.options).map_err(failed)?;
+        if !Log::exists(&io)? {
+            let identity = Identity { cluster: CLUSTER, node: self.id.0, store: rng.next_u128() };
+            Log::create(&io, identity, &self.setup.options)?;
         }
-        let (log, recovery) = Log::open(io, self.setup.options.clone()).map_err(failed)?;
+        let (log, recovery) = Log::open(io, self.setup.options.clone())?;
+        let me = VoterId { node: self.id, store: StoreId(recovery.identity.store) };
         let reader = log.reader();
         let lost = self.compare(&reader, &recovery)?;
+        self.store = Some(me.store);
         let boot = self.boot_record(me, &recovery, rng)?;
         let now = self.clocks.now(at);
         let mut replica = Replica::new(now, boot);
@@ -226,31 +245,32 @@ impl Node {
     }
 
     /// The recovered log must be what the shadow allows, and must keep every promise.
-    fn compare(&mut self, reader: &Reader, recovery: &Recovery) -> Result<usize, Violation> {
+    fn compare(&mut self, reader: &Reader, recovery: &Recovery) -> Result<usize, Failure> {
         let node = self.id;
         let (first, last) = reader.bounds();
-        let entries = reader
-            .read(first, last, usize::MAX)
-            .map_err(|error| Violation(format!("node {node} cannot read its log: {error:?}")))?;
-        let entries: Vec<Mark> = entries
+        let entries: Vec<Mark> = reader
+            .read(first, last, usize::MAX)?
             .iter()
             .map(|entry| Mark { term: entry.term, checksum: entry.checksum })
             .collect();
         let image = Image { entries, hard_state: recovery.hard_state };
         if image.last() != recovery.last.0 || recovery.first_index != 1 {
-            return Err(Violation(format!(
-                "node {node} recovered {recovery:?} and reads {first}..={last}"
-            )));
+            return law(format!("node {node} recovered {recovery:?} and reads {first}..={last}"));
         }
         if recovery.hard_state.term < self.promised_term {
-            return Err(Violation(format!(
+            return law(format!(
                 "the term of node {node} goes back from {} to {} across a restart",
                 self.promised_term, recovery.hard_state.term
-            )));
+            ));
+        }
+        let found = recovery.identity;
+        let is_known = self.store.is_none_or(|store| store.0 == found.store);
+        if (found.cluster, found.node) != (CLUSTER, node.0) || !is_known {
+            return law(format!("node {node} finds the log of {found:?}"));
         }
         self.shadow
             .restart(image)
-            .map_err(|Violation(reason)| Violation(format!("node {node}: {reason}")))
+            .or_else(|Violation(reason)| law(format!("node {node}: {reason}")))
     }
 
     fn boot_record(
@@ -293,6 +313,22 @@ impl Node {
             limits: self.setup.limits,
         })
     }
+}
+
+impl From<wal::Error> for Failure {
+    fn from(error: wal::Error) -> Self {
+        Self::Disk(error)
+    }
+}
+
+impl From<Violation> for Failure {
+    fn from(violation: Violation) -> Self {
+        Self::Law(violation)
+    }
+}
+
+fn law<T>(reason: String) -> Result<T, Failure> {
+    Err(Failure::Law(Violation(reason)))
 }
 
 impl Calls {

@@ -30,7 +30,7 @@ const OPERATIONS_MIN: u64 = 200;
 /// ... and ends in any case.
 const STORM_US_MAX: u64 = 120_000_000;
 /// What the cluster has to elect a leader, finish all work and agree, once healed.
-const RECOVERY_US_MAX: u64 = 30_000_000;
+const RECOVERY_US_MAX: u64 = 10_000_000;
 /// Operations that are begun after the healing, at least.
 const RECOVERY_OPERATIONS: u64 = 20;
 /// More events than this in one seed are a loop that makes no progress.
