@@ -1,7 +1,10 @@
-//! SIGTERM: leadership moves, what is in flight is answered, nothing is lost.
+//! Signals. SIGTERM: leadership moves, what is in flight is answered, nothing is lost. SIGHUP: renewed
+//! certificates are taken up, unusable ones are not.
+
+use std::{fs, process::Command};
 
 use tests::{
-    cluster::Cluster,
+    cluster::{Cluster, eventually},
     conversation::{Speaker, check_promises, whole_history},
 };
 
@@ -28,4 +31,30 @@ async fn a_stopped_leader_hands_over_and_no_send_fails() {
     assert!(spoken.unknown.is_empty(), "every send was answered: {:?}", spoken.unknown);
     cluster.converged(&owner).await;
     check_promises(&whole_history(&owner, &general).await, &[spoken]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hangup_takes_renewed_certificates_up_and_leaves_bad_ones() {
+    let cluster = Cluster::start(PROGRAMS, 1).await;
+    let dir = cluster.node_dir(1);
+    let log_says = |words: &str| fs::read_to_string(dir.join("node.log")).unwrap().contains(words);
+
+    let good = fs::read(dir.join("node.pem")).unwrap();
+    fs::write(dir.join("node.pem"), "no certificate").unwrap();
+    cluster.hang_up(1);
+    eventually("the bad certificate is told", async || log_says("the certificates in use stay"))
+        .await;
+    cluster.ready(1).await;
+
+    fs::write(dir.join("node.pem"), good).unwrap();
+    let renewed = Command::new(PROGRAMS.node)
+        .args(["certs", "renew", "--node", "1", "--dir"])
+        .arg(cluster.dir())
+        .output()
+        .unwrap();
+    assert!(renewed.status.success(), "{}", String::from_utf8_lossy(&renewed.stderr));
+    cluster.hang_up(1);
+    eventually("the renewed certificate is told", async || log_says("certificates read again"))
+        .await;
+    cluster.ready(1).await;
 }

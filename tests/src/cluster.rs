@@ -174,6 +174,15 @@ impl Cluster {
         ended.and_then(|status| status.code())
     }
 
+    /// SIGHUP.
+    ///
+    /// # Panics
+    /// When the node does not run.
+    pub fn hang_up(&self, id: u64) {
+        let child = self.nodes[place(id)].child.as_ref().expect("the node runs");
+        kill_process(Pid::from_child(child), Signal::HUP).expect("it can be signalled");
+    }
+
     /// Wait until `/readyz` says yes.
     pub async fn ready(&self, id: u64) {
         let url = format!("{}/readyz", self.url(id));
