@@ -122,17 +122,15 @@ impl Core {
     }
 
     pub(crate) fn heartbeat_if_due(&mut self, now: Now, effects: &mut Effects) {
-        let Some(lead) = &mut self.lead else { return };
+        let Some(lead) = &self.lead else { return };
         if now.monotonic < lead.heartbeat_at {
             return;
-        }
-        for progress in lead.peers.values_mut() {
-            progress.retry(now.monotonic, self.timing.append_retry);
         }
         self.start_round(now, effects);
     }
 
-    /// A heartbeat to everyone; reads that wait ride on it.
+    /// A heartbeat to everyone; reads that wait ride on it. What was lost is looked for as well: with
+    /// many reads no other heartbeat comes.
     pub(super) fn start_round(&mut self, now: Now, effects: &mut Effects) {
         let may_read = self.has_committed_own();
         let Some(lead) = &mut self.lead else { return };
@@ -140,6 +138,9 @@ impl Core {
         lead.round += 1;
         if may_read {
             lead.rounds.start(lead.round, self.commit);
+        }
+        for progress in lead.peers.values_mut() {
+            progress.retry(now.monotonic, self.timing.append_retry);
         }
         let peers: Vec<NodeId> = lead.peers.keys().copied().collect();
         for node in peers {

@@ -1,7 +1,7 @@
 //! Ordered effects, by equality: what is written before what is said, and what waits for what.
 
 use bytes::Bytes;
-use election::{Index, NodeId, StoreId, Term, Ticket, VoterId};
+use election::{Index, Micros, NodeId, StoreId, Term, Ticket, VoterId};
 use wal::{Entry, EntryKind, Op};
 
 use super::{
@@ -312,4 +312,35 @@ fn two_proposals_at_one_place_are_both_answered() {
     let effects = one.hear(2, append(2, at(0, 0), 1, vec![entry(2, 1)]));
     let outcome = Outcome::Committed(Index(1));
     assert!(effects.contains(&Effect::Reply { id: ProposalId(2), outcome }), "{effects:?}");
+}
+
+#[test]
+fn a_lost_append_is_sent_again_while_reads_go_on() {
+    let mut leader = One::lead(1, Vec::new());
+    leader.sync();
+    leader.hear(2, appended(2, 1));
+    leader.propose(1, b"lost");
+    let mut sent_again = false;
+    for id in 0..40 {
+        leader.now = leader.now.plus(Micros::from_millis(10));
+        let mut effects = leader.input(Input::Read { id: ReadId(id) });
+        if leader.replica.deadline() <= leader.now {
+            effects.extend(leader.input(Input::Wake));
+        }
+        for effect in effects {
+            match effect {
+                Effect::Send { to, message: Message::Heartbeat { round, .. }, .. }
+                    if to == voter(2) =>
+                {
+                    leader.hear(2, heartbeat_answer(2, round, EPOCH));
+                }
+                Effect::Send { to, message: Message::Append { .. }, .. } => {
+                    sent_again |= to == voter(2);
+                }
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(leader.replica.status().role, Role::Leader);
+    assert!(sent_again, "four tenths of a second without an acknowledgement");
 }
