@@ -15,6 +15,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod clock;
+mod error;
 pub(crate) mod line;
 pub(crate) mod report;
 
@@ -33,13 +34,13 @@ use tokio::{
     time::{Instant, MissedTickBehavior},
 };
 
+pub use self::error::CoreError;
 use self::{
     apply::{Fold, Submitted, deliver},
     clock::Clock,
     line::Line,
     report::{Report, Reports},
 };
-use crate::error::NodeError;
 
 /// Requests of this node's gateways that wait for the driver.
 pub(crate) const REQUESTS_MAX: usize = 4_096;
@@ -166,7 +167,7 @@ impl Driver {
     ///
     /// # Errors
     /// The log failed, or the core halted: in both cases nothing more may leave this process.
-    pub(crate) async fn run(mut self) -> Result<(), NodeError> {
+    pub(crate) async fn run(mut self) -> Result<(), CoreError> {
         self.handle(Input::Wake);
         self.perform()?;
         let mut report = tokio::time::interval(REPORT_INTERVAL);
@@ -177,7 +178,7 @@ impl Driver {
                 biased;
                 () = tokio::time::sleep_until(wake) => {}
                 changed = self.parts.durability.changed() => {
-                    changed.map_err(|_closed| NodeError::Ended("log"))?;
+                    changed.map_err(|_closed| CoreError::Ended("log"))?;
                     self.on_durable()?;
                 }
                 Some(event) = self.parts.peer_events.recv() => self.on_peer(event),
@@ -201,7 +202,7 @@ impl Driver {
     }
 
     /// Handle what has come in meanwhile, without waiting. Says whether to stop.
-    fn drain(&mut self) -> Result<bool, NodeError> {
+    fn drain(&mut self) -> Result<bool, CoreError> {
         for _ in 0..INPUTS_PER_TURN_MAX {
             if self.parts.durability.has_changed().unwrap_or(false) {
                 self.on_durable()?;
@@ -228,11 +229,11 @@ impl Driver {
         self.parts.replica.handle(now, input, &mut self.effects);
     }
 
-    fn on_durable(&mut self) -> Result<(), NodeError> {
+    fn on_durable(&mut self) -> Result<(), CoreError> {
         let durability = self.parts.durability.borrow_and_update().clone();
         let upto = match durability {
             Durability::Upto(ticket) => Ticket(ticket),
-            Durability::Failed(reason) => return Err(NodeError::LogFailed(reason)),
+            Durability::Failed(reason) => return Err(CoreError::LogFailed(reason)),
         };
         self.durable = self.durable.max(upto);
         self.handle(Input::Durable(self.durable));
@@ -286,7 +287,7 @@ impl Driver {
     }
 
     /// Do what the core decided, in order.
-    fn perform(&mut self) -> Result<(), NodeError> {
+    fn perform(&mut self) -> Result<(), CoreError> {
         self.parts.line.advance();
         while !self.effects.is_empty() {
             for effect in std::mem::take(&mut self.effects) {
@@ -299,12 +300,12 @@ impl Driver {
         }
         self.publish();
         match self.halted.take() {
-            Some(halt) => Err(NodeError::Halted(describe(&halt))),
+            Some(halt) => Err(CoreError::Halted(halt)),
             None => Ok(()),
         }
     }
 
-    fn perform_one(&mut self, effect: Effect) -> Result<(), NodeError> {
+    fn perform_one(&mut self, effect: Effect) -> Result<(), CoreError> {
         match effect {
             Effect::Persist { ticket, op } => self.parts.line.submit(ticket, op),
             Effect::Send { to, lane, message, after } => {
@@ -394,21 +395,5 @@ impl Driver {
             self.parts.transport.send(member, Lane::Control, Packet::Report(bytes.clone()));
         }
         self.parts.reports.own(report);
-    }
-}
-
-/// Why the core halted, and what to do.
-fn describe(halt: &Halt) -> String {
-    match halt {
-        Halt::BoundElsewhere { by, bound } => format!(
-            "node {by} knows this node with another disk ({bound}): this one was started before \
-             elsewhere, or was wiped. Nothing was changed; admit it anew with \
-             `chatctl cluster replace N`"
-        ),
-        Halt::Removed => "this node was removed from the cluster".to_owned(),
-        Halt::Diverged { at } => format!(
-            "a leader's log contradicts the entry committed at {at}: keep the data directory for \
-             inspection and do not start this node again"
-        ),
     }
 }

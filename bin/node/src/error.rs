@@ -7,7 +7,7 @@ use std::{io, net::SocketAddr, path::PathBuf};
 
 use replication::quic;
 
-use crate::{config::ConfigError, http::HttpError};
+use crate::{config::ConfigError, driver::CoreError, http::HttpError};
 
 /// Why the program ends.
 #[derive(Debug, thiserror::Error)]
@@ -100,17 +100,6 @@ pub enum NodeError {
     /// The client API does not start, or failed.
     #[error("the client API")]
     Http(#[from] HttpError),
-    /// A committed entry that this version cannot apply. Skipping it would make two histories.
-    #[error(
-        "entry {index} of the log is no command that this version understands ({reason}): run the \
-         version that the other nodes run"
-    )]
-    UnreadableCommand {
-        /// Where.
-        index: u64,
-        /// Why not.
-        reason: String,
-    },
     /// A configuration entry that this version cannot read.
     #[error(
         "entry {index} of the log is no configuration that this version understands ({reason}): run \
@@ -122,19 +111,12 @@ pub enum NodeError {
         /// Why not.
         reason: String,
     },
-    /// A write or fsync of the log failed: what reached the disk is unknown, so nothing more may be
-    /// said. A restart finds out.
-    #[error("the log failed ({0}): check the disk, then start the node again")]
-    LogFailed(String),
-    /// The consensus core refuses to go on.
-    #[error("{0}")]
-    Halted(String),
+    /// The core cannot go on.
+    #[error(transparent)]
+    Core(#[from] CoreError),
     /// The node had to stop.
     #[error("the node stopped: {0}")]
     Stopped(String),
-    /// A part of the node ended without a word.
-    #[error("the {0} ended unexpectedly")]
-    Ended(&'static str),
 }
 
 impl NodeError {
@@ -163,16 +145,15 @@ impl NodeError {
             | Self::Http(_)
             | Self::Log(wal::Error::Locked { .. } | wal::Error::Options { .. }) => 2,
             Self::NotReady(_) => 3,
-            Self::Damaged { .. } | Self::Log(wal::Error::Damaged { .. }) => 4,
+            Self::Damaged { .. }
+            | Self::Log(wal::Error::Damaged { .. })
+            | Self::Core(CoreError::Log(wal::Error::Damaged { .. })) => 4,
             Self::Io { .. }
             | Self::System { .. }
             | Self::Log(_)
-            | Self::UnreadableCommand { .. }
             | Self::UnreadableConfig { .. }
-            | Self::LogFailed(_)
-            | Self::Halted(_)
-            | Self::Stopped(_)
-            | Self::Ended(_) => 1,
+            | Self::Core(_)
+            | Self::Stopped(_) => 1,
         }
     }
 }

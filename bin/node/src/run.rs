@@ -25,8 +25,8 @@ use self::reload::Reload;
 use crate::{
     config::{Config, TlsClient},
     driver::{
-        Driver, Durability, PEER_EVENTS_MAX, Parts, REQUESTS_MAX, Request, View, apply::Fold,
-        clock::Clock, line::Line, report::Reports,
+        CoreError, Driver, Durability, PEER_EVENTS_MAX, Parts, REQUESTS_MAX, Request, View,
+        apply::Fold, clock::Clock, line::Line, report::Reports,
     },
     error::NodeError,
     http,
@@ -61,7 +61,10 @@ async fn serve(config: Config) -> Result<(), NodeError> {
     loop {
         tokio::select! {
             // The core is gone: what is in flight must not be answered.
-            result = node.ended.recv() => return result.unwrap_or(Err(NodeError::Ended("core"))),
+            result = node.ended.recv() => {
+                let ended = result.unwrap_or(Err(CoreError::Ended("core")));
+                return ended.map_err(NodeError::from);
+            }
             asked = signals.next() => match asked {
                 Asked::Stop => break,
                 Asked::Reload => node.reload.run(),
@@ -89,7 +92,7 @@ struct Node {
     gateway: JoinHandle<Result<(), http::HttpError>>,
     threads: Vec<thread::JoinHandle<()>>,
     /// What the threads of the core end with.
-    ended: mpsc::Receiver<Result<(), NodeError>>,
+    ended: mpsc::Receiver<Result<(), CoreError>>,
 }
 
 impl Node {
@@ -128,10 +131,11 @@ impl Node {
             clock: Arc::clone(&clock),
         });
         let (ended_in, ended) = mpsc::channel(2);
+        let runtime = driver_runtime()?;
         let folding = (Arc::clone(&fold), reader.clone());
         let threads = vec![
             spawn("fold", ended_in.clone(), move || folding.0.run(&folding.1))?,
-            spawn("driver", ended_in, move || run_driver(driver))?,
+            spawn("driver", ended_in, move || runtime.block_on(driver.run()))?,
         ];
         let service = Service::of(service::Parts {
             requests: requests.clone(),
@@ -183,10 +187,10 @@ impl Node {
         tokio::task::spawn_blocking(move || {
             self.threads
                 .into_iter()
-                .try_for_each(|thread| thread.join().map_err(|_panic| NodeError::Ended("core")))
+                .try_for_each(|thread| thread.join().map_err(|_panic| CoreError::Ended("core")))
         })
         .await
-        .map_err(|_panic| NodeError::Ended("core"))??;
+        .map_err(|_panic| CoreError::Ended("core"))??;
         tracing::info!("stopped");
         Ok(())
     }
@@ -221,19 +225,19 @@ fn spawn_writer(log: wal::Log) -> Result<(wal::Writer, watch::Receiver<Durabilit
     Ok((wal::Writer::spawn(log, Box::new(tell))?, receiver))
 }
 
-fn run_driver(driver: Driver) -> Result<(), NodeError> {
+/// The driver's own loop: nothing else runs on its thread.
+fn driver_runtime() -> Result<tokio::runtime::Runtime, NodeError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
-        .map_err(|source| NodeError::System { action: "start a thread", source })?
-        .block_on(driver.run())
+        .map_err(|source| NodeError::System { action: "start a thread", source })
 }
 
 /// A thread of the core: it says how it ended, and takes the process down when it panics.
 fn spawn(
     name: &str,
-    ended: mpsc::Sender<Result<(), NodeError>>,
-    work: impl FnOnce() -> Result<(), NodeError> + Send + 'static,
+    ended: mpsc::Sender<Result<(), CoreError>>,
+    work: impl FnOnce() -> Result<(), CoreError> + Send + 'static,
 ) -> Result<thread::JoinHandle<()>, NodeError> {
     struct AbortOnPanic;
     impl Drop for AbortOnPanic {

@@ -16,8 +16,7 @@ use replication::split_stamp;
 use tokio::sync::{broadcast, oneshot, watch};
 use wal::{Entry, EntryKind, Reader};
 
-use super::clock::Clock;
-use crate::error::NodeError;
+use super::{CoreError, clock::Clock};
 
 /// Outcomes remembered for proposals whose index becomes known after the fold has passed it.
 const RECENT_OUTCOMES_MAX: usize = 16_384;
@@ -178,7 +177,7 @@ impl Fold {
     ///
     /// # Errors
     /// The log could not be read, or holds a command that this version does not understand.
-    pub(crate) fn run(&self, reader: &Reader) -> Result<(), NodeError> {
+    pub(crate) fn run(&self, reader: &Reader) -> Result<(), CoreError> {
         while let Some((applied, commit)) = self.next_work() {
             let entries = reader.read(applied + 1, commit, READ_BYTES_MAX)?;
             assert!(!entries.is_empty(), "a committed entry is in the log");
@@ -205,7 +204,7 @@ impl Fold {
         }
     }
 
-    fn apply(&self, entries: &[Entry]) -> Result<(), NodeError> {
+    fn apply(&self, entries: &[Entry]) -> Result<(), CoreError> {
         let commands = entries.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
         let mut done = Vec::with_capacity(entries.len());
         let hash = {
@@ -283,7 +282,7 @@ pub(crate) fn deliver<T>(sender: oneshot::Sender<T>, value: T) {
 }
 
 /// The command in an entry, with the leader's stamp; none when the entry is no command.
-fn decode(entry: &Entry) -> Result<Option<(u64, chat::Command)>, NodeError> {
+fn decode(entry: &Entry) -> Result<Option<(u64, chat::Command)>, CoreError> {
     match entry.kind {
         EntryKind::NoOp | EntryKind::Config => Ok(None),
         EntryKind::Command => command_of(entry).map(Some),
@@ -294,8 +293,8 @@ fn decode(entry: &Entry) -> Result<Option<(u64, chat::Command)>, NodeError> {
 ///
 /// # Errors
 /// The payload is not a command that this version understands.
-pub(crate) fn command_of(entry: &Entry) -> Result<(u64, chat::Command), NodeError> {
-    let unreadable = |reason: String| NodeError::UnreadableCommand { index: entry.index, reason };
+pub(crate) fn command_of(entry: &Entry) -> Result<(u64, chat::Command), CoreError> {
+    let unreadable = |reason: String| CoreError::UnreadableCommand { index: entry.index, reason };
     let (stamp_us, body) =
         split_stamp(&entry.payload).ok_or_else(|| unreadable("no time stamp".to_owned()))?;
     let command = chat::Command::decode(&body).map_err(|error| unreadable(error.to_string()))?;

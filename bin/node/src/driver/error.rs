@@ -1,0 +1,48 @@
+//! What ends the core of a node. Nothing may be answered after any of these.
+
+use replication::Halt;
+
+/// Why the core of the node cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum CoreError {
+    /// The log could not be read.
+    #[error("the log")]
+    Log(#[from] wal::Error),
+    /// A write or fsync of the log failed: what reached the disk is unknown, so nothing more may be
+    /// said. A restart finds out.
+    #[error("the log failed ({0}): check the disk, then start the node again")]
+    LogFailed(String),
+    /// A committed entry that this version cannot apply. Skipping it would make two histories.
+    #[error(
+        "entry {index} of the log is no command that this version understands ({reason}): run the \
+         version that the other nodes run"
+    )]
+    UnreadableCommand {
+        /// Where.
+        index: u64,
+        /// Why not.
+        reason: String,
+    },
+    /// Consensus refuses to go on.
+    #[error("{}", describe(.0))]
+    Halted(Halt),
+    /// A part ended without a word.
+    #[error("the {0} ended unexpectedly")]
+    Ended(&'static str),
+}
+
+/// Why the core halted, and what to do.
+fn describe(halt: &Halt) -> String {
+    match halt {
+        Halt::BoundElsewhere { by, bound } => format!(
+            "node {by} knows this node with another disk ({bound}): this one was started before \
+             elsewhere, or was wiped. Nothing was changed; admit it anew with \
+             `chatctl cluster replace N`"
+        ),
+        Halt::Removed => "this node was removed from the cluster".to_owned(),
+        Halt::Diverged { at } => format!(
+            "a leader's log contradicts the entry committed at {at}: keep the data directory for \
+             inspection and do not start this node again"
+        ),
+    }
+}
