@@ -75,9 +75,10 @@ impl Core {
             return;
         }
         let outcome = self.accept(now, body, effects);
-        let after = if outcome.is_ok() { self.tickets.issued } else { self.tickets.hard_state };
         let message = Message::Forwarded { id: name, outcome };
-        self.send(from.node, message, after, effects);
+        // Nothing else will ever stand at that place in this term, so it waits for the term alone: the
+        // entry may be committed before this disk has it.
+        self.send(from.node, message, self.tickets.hard_state, effects);
     }
 
     /// The leader said where it stands.

@@ -158,7 +158,7 @@ fn a_forward_is_answered_with_its_place() {
     let effects = one.hear(3, Message::Forward { id: 9, body: body.clone() });
     assert!(matches!(effects[0], Effect::Persist { ticket: Ticket(3), .. }));
     let answer = Message::Forwarded { id: 9, outcome: Ok(at(2, 2)) };
-    assert_eq!(effects[1], send(3, answer, 3));
+    assert_eq!(effects[1], send(3, answer, 1));
     assert_eq!(one.hear(3, Message::Forward { id: 9, body }), [], "a copy is no second proposal");
 }
 
