@@ -78,8 +78,9 @@ impl World {
     }
 
     /// A node's deadline has come.
-    pub(super) fn wake(&mut self, id: NodeId, life: u64) -> Checked {
-        let Some(process) = self.process(id, life) else {
+    pub(super) fn wake(&mut self, id: NodeId, life: u64, number: u64) -> Checked {
+        let current = |process: &&mut Process| process.wakes == number;
+        let Some(process) = self.process(id, life).filter(current) else {
             return Ok(());
         };
         process.wake_at = None;
@@ -360,6 +361,7 @@ impl World {
     }
 
     fn transmit(&mut self, id: NodeId, to: VoterId, lane: Lane, message: Message) -> Checked {
+        self.trace.detail(&message);
         let from = self.nodes[&id].identity().expect("it was started");
         if let Some(term) = promised_term(&message) {
             let node = self.node_mut(id);
@@ -504,10 +506,13 @@ impl World {
         process.is_folding |= folds;
         let deadline = process.replica.deadline();
         let wake_at = (deadline.0 < u64::MAX).then(|| clocks.when(deadline).max(now));
-        let wakes = wake_at.filter(|&at| process.wake_at.is_none_or(|set| at < set || set < now));
+        // A later deadline waits until the earlier wake has found nothing to do.
+        let wakes = wake_at.filter(|&at| process.wake_at.is_none_or(|set| at < set));
         if wakes.is_some() {
             process.wake_at = wakes;
+            process.wakes += 1;
         }
+        let number = process.wakes;
         for key in due.into_values().flatten() {
             self.answer(key, Reply::Read { folded });
         }
@@ -515,7 +520,7 @@ impl World {
             self.queue.after(fold_us, Event::Fold { node: id, life });
         }
         if let Some(at) = wakes {
-            self.queue.at(at, Event::Wake { node: id, life });
+            self.queue.at(at, Event::Wake { node: id, life, number });
         }
     }
 

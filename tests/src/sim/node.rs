@@ -76,7 +76,9 @@ pub(crate) struct Process {
     pub(super) is_syncing: bool,
     /// Sends that wait for their ticket.
     pub(super) held: VecDeque<HeldSend>,
+    /// The one wake that counts: when, and which of all that were set.
     pub(super) wake_at: Option<Micros>,
+    pub(super) wakes: u64,
     pub(super) calls: Calls,
 }
 
@@ -239,6 +241,7 @@ impl Node {
             is_syncing: false,
             held: VecDeque::new(),
             wake_at: None,
+            wakes: 0,
             calls: Calls::default(),
         });
         Ok(lost)

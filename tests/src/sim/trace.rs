@@ -3,7 +3,10 @@
 //!
 //! The hash takes in numbers only, so that it is the same with and without text output.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+};
 
 use election::Micros;
 
@@ -58,6 +61,14 @@ impl Trace {
             self.tail.pop_front();
         }
         self.tail.push_back((at, event));
+    }
+
+    /// Show more of an event, for a reader; the hash does not know of it.
+    #[expect(clippy::print_stdout, reason = "`--trace` shows every event as it happens")]
+    pub(crate) fn detail(&self, what: &dyn fmt::Debug) {
+        if self.print {
+            println!("{:>18}{what:?}", "");
+        }
     }
 
     /// Something that should happen sometimes has happened.

@@ -44,6 +44,7 @@ pub(crate) enum Event {
     Wake {
         node: NodeId,
         life: u64,
+        number: u64,
     },
     /// A sync is done.
     Synced {
@@ -207,7 +208,7 @@ impl World {
         }
         match event {
             Event::Net(event) => self.network_event(event),
-            Event::Wake { node, life } => self.wake(node, life),
+            Event::Wake { node, life, number } => self.wake(node, life, number),
             Event::Synced { node, life } => self.synced(node, life),
             Event::Fold { node, life } => self.fold(node, life),
             Event::Restart { node } => self.start(node),
