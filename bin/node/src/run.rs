@@ -168,7 +168,7 @@ impl Node {
     }
 
     /// Hand over, answer what is in flight, close the log.
-    async fn stop(self) -> Result<(), NodeError> {
+    async fn stop(mut self) -> Result<(), NodeError> {
         self.draining.send_replace(true);
         let handed_over = timeout(self.drain, hand_over(&self.requests, self.view)).await;
         if handed_over.is_err() {
@@ -191,6 +191,9 @@ impl Node {
         })
         .await
         .map_err(|_panic| CoreError::Ended("core"))??;
+        while let Ok(ended) = self.ended.try_recv() {
+            ended?;
+        }
         tracing::info!("stopped");
         Ok(())
     }
