@@ -367,7 +367,7 @@ fn draw_timing(rng: &mut Rng) -> Timing {
         election_timeout: Micros(election_us),
         slot: Micros(election_us / 4),
         jitter: Micros(rng.within(election_us / 5, election_us)),
-        quorum_silence: Micros(election_us * 2),
+        quorum_silence: Micros(election_us * rng.within(2, 6)),
         append_retry: Micros(rng.within(election_us / 2, election_us * 2)),
         answer: Micros(election_us * 3),
         disk_stall: Micros(election_us * rng.within(3, 20)),

@@ -296,7 +296,7 @@ impl Workload {
             };
             return write(request, Body::Act { account, session, action });
         }
-        let action = match self.rng.below(20) {
+        let action = match self.rng.below(24) {
             0..=9 => self.send(client, Target::channel(LOBBY), request),
             10..=12 => {
                 let peer = self.rng.below(CLIENTS);
