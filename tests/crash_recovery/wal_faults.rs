@@ -75,6 +75,29 @@ fn what_was_found_after_a_kill_survives_a_crash() {
     }
 }
 
+/// The names too: a process killed while it made the log may have synced none of them.
+#[test]
+fn a_log_whose_making_was_killed_survives_a_crash() {
+    let whole = SimDisk::new(0);
+    drop(open(&whole, &small()).unwrap());
+    for n in 0..whole.calls() {
+        for seed in 0..8 {
+            let disk = SimDisk::new(seed);
+            disk.cut_power_after(n);
+            drop(open(&disk, &small()));
+            disk.kill();
+            let (mut log, _) = open(&disk, &small()).unwrap();
+            log.stage(1, entry(1, 100));
+            log.write().unwrap();
+            assert_eq!(log.sync().unwrap(), 1);
+            drop(log);
+            disk.crash();
+            let (_log, recovery) = open(&disk, &small()).unwrap();
+            assert_eq!(recovery.last, (1, 1), "killed at call {n}, seed {seed}");
+        }
+    }
+}
+
 #[test]
 fn a_truncation_and_what_replaces_it_take_effect_together() {
     for seed in 0..200 {

@@ -162,6 +162,8 @@ impl Log {
     pub fn open(io: Arc<dyn Io>, options: Options) -> Result<(Self, Recovery), Error> {
         options.check()?;
         let lock = take_lock(&*io)?;
+        // A process that died while making the log may not have synced the names (research F2, F3, F7).
+        io.sync_dir().map_err(Error::io("sync", &io.path("")))?;
         let (mut manifest_file, mut manifest) = ManifestFile::open(&*io)?;
         let (vote_file, vote) = VoteFile::open(&*io)?;
         if vote.identity != manifest.identity {
