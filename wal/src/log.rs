@@ -68,8 +68,8 @@ pub struct Log {
     /// Scratch: what goes into the batch being written, and where each frame of it lies.
     taken: Vec<Pending>,
     offsets: Vec<u64>,
-    /// Held as long as the log is open.
-    _lock: Box<dyn Lock>,
+    /// Held as long as the log is open or a spare is being made for it.
+    lock: Arc<dyn Lock>,
 }
 
 #[derive(Debug)]
@@ -98,6 +98,8 @@ pub(crate) struct SpareJob {
     identity: Identity,
     listed: Listed,
     cancel: Arc<AtomicBool>,
+    /// The job may outlive the log. Whoever opens it then gives out the same number.
+    lock: Arc<dyn Lock>,
 }
 
 /// A job's result.
@@ -113,6 +115,7 @@ impl SpareJob {
         if !matches!(made, Ok(Some(_))) {
             segment::unmake(&*self.io, self.listed.id);
         }
+        drop(self.lock);
         Spare { listed: self.listed, made }
     }
 }
@@ -216,7 +219,7 @@ impl Log {
             encoder: Encoder::default(),
             taken: Vec::new(),
             offsets: Vec::new(),
-            _lock: lock,
+            lock: lock.into(),
         };
         Ok((log, recovery))
     }
@@ -328,6 +331,7 @@ impl Log {
             identity: self.manifest.identity,
             listed,
             cancel: Arc::clone(&self.cancel),
+            lock: Arc::clone(&self.lock),
         }
     }
 

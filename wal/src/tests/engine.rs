@@ -182,3 +182,17 @@ fn an_unclean_end_is_told_from_a_clean_one() {
     assert_eq!(recovery.tail, TailVerdict::CleanEnd, "the last run did not stop in order");
     assert_eq!(recovery.epoch, 4);
 }
+
+/// Its number is free as long as no manifest lists it: the next process may be given the same.
+#[test]
+fn a_log_is_locked_until_its_last_spare_is_made() {
+    let dir = tempdir().unwrap();
+    let options = Options { spare_segments: 2, ..small() };
+    let (mut log, _) = fresh(dir.path(), &options);
+    let job = log.spare_job().unwrap();
+    drop(log);
+    let refused = Log::open(io(dir.path()), options.clone());
+    assert!(matches!(refused, Err(Error::Locked { .. })), "{refused:?}");
+    drop(job.run());
+    reopen(dir.path(), &options);
+}
