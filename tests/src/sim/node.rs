@@ -256,7 +256,8 @@ impl Node {
             .iter()
             .map(|entry| Mark { term: entry.term, checksum: entry.checksum })
             .collect();
-        let image = Image { entries, hard_state: recovery.hard_state };
+        let bindings = recovery.bindings.clone();
+        let image = Image { entries, hard_state: recovery.hard_state, bindings };
         if image.last() != recovery.last.0 || recovery.first_index != 1 {
             return law(format!("node {node} recovered {recovery:?} and reads {first}..={last}"));
         }

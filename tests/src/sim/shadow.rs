@@ -3,7 +3,7 @@
 //! The shadow never reads the disk. It knows what was asked for, what was reported durable, and so
 //! what a restart may find: everything durable, then any prefix of the rest, and nothing else.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use election::Ticket;
 use wal::{HardState, Op};
@@ -23,6 +23,8 @@ pub(crate) struct Image {
     /// Entry `i` stands at `i - 1`.
     pub(crate) entries: Vec<Mark>,
     pub(crate) hard_state: HardState,
+    /// Which node is which disk; the first word counts.
+    pub(crate) bindings: BTreeMap<u64, u128>,
 }
 
 /// The shadow of one node's log.
@@ -42,6 +44,7 @@ enum Change {
     Append(Mark),
     TruncateAfter(u64),
     HardState(HardState),
+    Bind(u64, u128),
 }
 
 impl Image {
@@ -63,6 +66,9 @@ impl Image {
                 self.entries.truncate(usize::try_from(*last).expect("an index fits memory"));
             }
             Change::HardState(state) => self.hard_state = *state,
+            Change::Bind(node, store) => {
+                self.bindings.entry(*node).or_insert(*store);
+            }
         }
     }
 }
@@ -90,7 +96,7 @@ impl Shadow {
                 check_step(self.asked.hard_state, *state)?;
                 self.change(ticket, Change::HardState(*state));
             }
-            Op::Bind { .. } => {}
+            Op::Bind { node, store } => self.change(ticket, Change::Bind(*node, *store)),
         }
         Ok(())
     }
@@ -139,6 +145,7 @@ impl Shadow {
     fn may_find(&self, image: &Image, kept: usize, found: &Image) -> bool {
         let asked_later = |(_, change): &(Ticket, Change)| matches!(change, Change::HardState(state) if *state == found.hard_state);
         image.entries == found.entries
+            && image.bindings == found.bindings
             && (image.hard_state == found.hard_state
                 || self.pending.iter().skip(kept).any(asked_later))
     }
