@@ -7,6 +7,7 @@
 pub mod disk;
 
 mod batch;
+mod calls;
 mod checkers;
 mod clock;
 mod driver;

@@ -100,7 +100,7 @@ impl Checkers {
         let first = *self.entries.entry((index, mark.term)).or_insert(here);
         if first != here {
             return violated(format!(
-                "log matching: node {node} has {here:?} at index {index} of term {}, others {first:?}",
+                "log matching: node {node} has {here:?} at {index} of term {}, others {first:?}",
                 mark.term
             ));
         }
@@ -146,7 +146,7 @@ impl Checkers {
         Ok(news)
     }
 
-    /// A node has folded everything up to `index`, with this running hash. True when it is the first.
+    /// A node has folded everything up to `index`, with this hash. True when it is the first.
     pub(crate) fn folded(
         &mut self,
         node: NodeId,

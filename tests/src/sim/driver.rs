@@ -1,33 +1,25 @@
 //! The driver of a simulated node: inputs in, effects out, by the contract that `Replica` states.
 //!
 //! Operations go to the log in ticket order and are synced in groups; a send leaves when its ticket
-//! is durable and not before; the fold reads what is committed back from the log.
+//! is durable and not before.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use chat::Command;
 use election::{Micros, NodeId, Ticket, VoterId};
-use replication::{
-    Effect, Effects, Input, Lane, LinkEvent, Message, Outcome, ProposalId, ReadId, Role, codec,
-    split_stamp,
-};
-use wal::{Entry, EntryKind, Op};
+use replication::{Effect, Effects, Input, Lane, LinkEvent, Message, Role, codec};
+use wal::Op;
 
 use super::{
     checkers::{Checked, Violation, violated},
     faults::SLOW_SYNC_US,
-    ledger::Did,
     network::Packet,
-    node::{DiskFault, Failure, HeldSend, Process, Proposal},
+    node::{DiskFault, Failure, HeldSend, Process},
     shadow::{Image, Mark},
     trace::hash_bytes,
-    workload::{ClientEvent, Demand, Key, Reply},
+    workload::Reply,
     world::{Event, World},
 };
-
-/// A fold reads about this much at once.
-const FOLD_BYTES: usize = 16 * 1024;
 
 impl World {
     /// A node starts, or starts again.
@@ -68,7 +60,7 @@ impl World {
     }
 
     /// A call to a disk has failed: the process ends, and nothing is tried again.
-    fn disk_failed(&mut self, id: NodeId, error: &wal::Error) -> Checked {
+    pub(super) fn disk_failed(&mut self, id: NodeId, error: &wal::Error) -> Checked {
         if self.nodes[&id].disk_fault.is_none() {
             return violated(format!("node {id} and its disk: {error:?}"));
         }
@@ -165,53 +157,8 @@ impl World {
         self.input(id, Input::Durable(ticket))
     }
 
-    /// A request comes to a node.
-    pub(super) fn ask(&mut self, id: NodeId, key: Key, demand: Demand) -> Checked {
-        let Some(process) = self.node_mut(id).process.as_mut() else {
-            self.answer(key, Reply::Again);
-            return Ok(());
-        };
-        let number = process.calls.number();
-        let input = match demand {
-            Demand::Write(body) => {
-                let id = ProposalId(number);
-                process.calls.proposals.insert(id, Proposal { key, body: body.clone() });
-                Input::Propose { id, body }
-            }
-            Demand::Read => {
-                let id = ReadId(number);
-                process.calls.reads.insert(id, key);
-                Input::Read { id }
-            }
-        };
-        self.note("ask", id, number, u64::try_from(key.client).expect("a handful"));
-        self.input(id, input)
-    }
-
-    /// Fold some of what is committed.
-    pub(super) fn fold(&mut self, id: NodeId, life: u64) -> Checked {
-        let Some(process) = self.process(id, life) else {
-            return Ok(());
-        };
-        process.is_folding = false;
-        let (first, last) = (process.folded + 1, process.commit);
-        let entries = match process.reader.read(first, last, FOLD_BYTES) {
-            Ok(entries) => entries,
-            Err(error) => return self.disk_failed(id, &error),
-        };
-        if first <= last && entries.is_empty() {
-            return violated(format!("node {id} committed {last} and cannot read {first}"));
-        }
-        for entry in entries {
-            self.fold_entry(id, &entry)?;
-        }
-        self.note("fold", id, self.nodes[&id].folded().unwrap_or(0), 0);
-        self.settle(id);
-        Ok(())
-    }
-
     /// Give a replica an input, and do what it wants done.
-    fn input(&mut self, id: NodeId, input: Input) -> Checked {
+    pub(super) fn input(&mut self, id: NodeId, input: Input) -> Checked {
         let at = self.queue.now();
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
@@ -408,90 +355,8 @@ impl World {
         Ok(())
     }
 
-    /// A proposal has its outcome.
-    fn reply(&mut self, id: NodeId, proposal: ProposalId, outcome: Outcome) -> Checked {
-        let calls = &mut self.up(id).calls;
-        let call =
-            calls.proposals.remove(&proposal).ok_or_else(|| answered_twice(id, proposal.0))?;
-        match outcome {
-            Outcome::Committed(index) => {
-                let folded = self.up(id).folded;
-                if index.0 <= folded {
-                    // The lanes share no order: the entry came before the word of its place.
-                    self.trace.count("a write was folded before its place was known");
-                    return self.answer_write(id, index.0, call);
-                }
-                self.up(id).calls.committed.entry(index.0).or_default().push(call);
-            }
-            Outcome::NotAccepted(_) => {
-                self.trace.count("a write was turned away");
-                self.answer(call.key, Reply::Again);
-            }
-            Outcome::Unknown => {
-                self.trace.count("a write had an unknown outcome");
-                self.answer(call.key, Reply::Again);
-            }
-        }
-        Ok(())
-    }
-
-    fn fold_entry(&mut self, id: NodeId, entry: &Entry) -> Checked {
-        let index = entry.index;
-        let mark = Mark { term: entry.term, checksum: entry.checksum };
-        if self.nodes[&id].shadow.asked.at(index) != Some(mark) || !entry.is_intact() {
-            return violated(format!(
-                "node {id} reads {mark:?} at {index}, and wrote something else"
-            ));
-        }
-        let process = self.up(id);
-        if index != process.folded + 1 {
-            return violated(format!("node {id} reads {index} after {}", process.folded));
-        }
-        process.folded = index;
-        let applied = match entry.kind {
-            EntryKind::Command => {
-                let (stamp, body) = split_stamp(&entry.payload)
-                    .ok_or_else(|| Violation(format!("the command at {index} has no stamp")))?;
-                let command = Command::decode(&body)
-                    .map_err(|error| Violation(format!("the command at {index}: {error}")))?;
-                let applied = process.state.apply(index, stamp, &command);
-                process.calls.outcomes.insert(index, (body, applied.outcome));
-                Some((command, applied.outcome))
-            }
-            EntryKind::NoOp | EntryKind::Config => {
-                process.state.skip(index);
-                None
-            }
-        };
-        let hash = process.state.hash();
-        let calls = process.calls.committed.remove(&index).unwrap_or_default();
-        let is_first = self.checkers.folded(id, index, hash)?;
-        if let (true, Some((command, outcome))) = (is_first, applied) {
-            match self.workload.ledger.folded(index, &command, outcome)? {
-                Did::Effect => self.trace.count("a request took effect"),
-                Did::Repeated => self.trace.count("a retry was answered by the first outcome"),
-                Did::Refused(rejection) => self.trace.count(rejection.code()),
-            }
-        }
-        calls.into_iter().try_for_each(|call| self.answer_write(id, index, call))
-    }
-
-    /// Answer a write that stands at a folded index.
-    fn answer_write(&mut self, id: NodeId, index: u64, call: Proposal) -> Checked {
-        let Proposal { key, body } = call;
-        match self.up(id).calls.outcomes.get(&index) {
-            Some(&(ref found, outcome)) if *found == body => {
-                self.answer(key, Reply::Outcome { index, outcome });
-                Ok(())
-            }
-            Some(_) | None => violated(format!(
-                "node {id} says that {key:?} stands at {index}, which is another's"
-            )),
-        }
-    }
-
     /// Answer the reads that are due, and see to the next fold and the next wake.
-    fn settle(&mut self, id: NodeId) {
+    pub(super) fn settle(&mut self, id: NodeId) {
         let now = self.queue.now();
         let fold_us = self.rng.within(self.mix.apply_us / 4, self.mix.apply_us);
         let node = self.node_mut(id);
@@ -524,22 +389,12 @@ impl World {
         }
     }
 
-    /// An answer sets out for its client; it may be lost on the way.
-    fn answer(&mut self, key: Key, reply: Reply) {
-        if !self.is_healed && self.rng.chance(30) {
-            self.trace.count("an answer was lost");
-            return;
-        }
-        let travel_us = self.rng.within(50, 2_000);
-        self.queue.after(travel_us, Event::Client(ClientEvent::Answer { key, reply }));
-    }
-
-    fn process(&mut self, id: NodeId, life: u64) -> Option<&mut Process> {
+    pub(super) fn process(&mut self, id: NodeId, life: u64) -> Option<&mut Process> {
         let node = self.node_mut(id);
         if node.life == life { node.process.as_mut() } else { None }
     }
 
-    fn up(&mut self, id: NodeId) -> &mut Process {
+    pub(super) fn up(&mut self, id: NodeId) -> &mut Process {
         self.node_mut(id).process.as_mut().expect("only a running process has effects")
     }
 }
@@ -567,6 +422,6 @@ fn promised_term(message: &Message) -> Option<u64> {
     }
 }
 
-fn answered_twice(id: NodeId, number: u64) -> Violation {
+pub(super) fn answered_twice(id: NodeId, number: u64) -> Violation {
     Violation(format!("node {id} answers call {number} twice"))
 }

@@ -97,7 +97,7 @@ impl Ledger {
             };
             if first > index || !is_same(effect, answer) {
                 return violated(format!(
-                    "{request:?} did {effect:?} at {first} and is acknowledged as {answer:?} at {index}"
+                    "{request:?} did {effect:?} at {first} and is told {answer:?} at {index}"
                 ));
             }
         }
@@ -156,7 +156,7 @@ impl Ledger {
         let newest = self.newest.entry(client).or_insert(0);
         if number <= *newest {
             return violated(format!(
-                "sender order: message {number} of client {client} follows message {newest} at {index}"
+                "sender order: message {number} of client {client} follows {newest} at {index}"
             ));
         }
         *newest = number;

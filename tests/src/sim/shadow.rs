@@ -143,18 +143,18 @@ impl Shadow {
 
     /// Is `found` what `image` says, but for a hard state that was asked for after it?
     fn may_find(&self, image: &Image, kept: usize, found: &Image) -> bool {
-        let asked_later = |(_, change): &(Ticket, Change)| matches!(change, Change::HardState(state) if *state == found.hard_state);
+        let is_found = |change: &Change| matches!(change, Change::HardState(state) if *state == found.hard_state);
         image.entries == found.entries
             && image.bindings == found.bindings
             && (image.hard_state == found.hard_state
-                || self.pending.iter().skip(kept).any(asked_later))
+                || self.pending.iter().skip(kept).any(|(_, change)| is_found(change)))
     }
 
     fn mismatch(&self, recovered: &Image) -> Violation {
         let Image { hard_state: durable, .. } = self.durable;
         Violation(format!(
-            "recovery found {} entries and {:?}; durable were {} entries and {durable:?}, asked for \
-             {} and {:?}",
+            "recovery found {} entries and {:?}; durable were {} and {durable:?}, asked for {} and \
+             {:?}",
             recovered.last(),
             recovered.hard_state,
             self.durable.last(),

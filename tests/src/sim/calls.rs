@@ -1,0 +1,161 @@
+//! What clients of a node ask for: proposals and reads into the replica, committed entries through
+//! the fold, and answers back.
+//!
+//! A write is answered when its own entry is folded here, and by nothing else.
+
+use chat::Command;
+use election::NodeId;
+use replication::{Input, Outcome, ProposalId, ReadId, split_stamp};
+use wal::{Entry, EntryKind};
+
+use super::{
+    checkers::{Checked, Violation, violated},
+    driver::answered_twice,
+    ledger::Did,
+    node::Proposal,
+    shadow::Mark,
+    workload::{ClientEvent, Demand, Key, Reply},
+    world::{Event, World},
+};
+
+/// A fold reads about this much at once.
+const FOLD_BYTES: usize = 16 * 1024;
+
+impl World {
+    /// A request comes to a node.
+    pub(super) fn ask(&mut self, id: NodeId, key: Key, demand: Demand) -> Checked {
+        let Some(process) = self.node_mut(id).process.as_mut() else {
+            self.answer(key, Reply::Again);
+            return Ok(());
+        };
+        let number = process.calls.number();
+        let input = match demand {
+            Demand::Write(body) => {
+                let id = ProposalId(number);
+                process.calls.proposals.insert(id, Proposal { key, body: body.clone() });
+                Input::Propose { id, body }
+            }
+            Demand::Read => {
+                let id = ReadId(number);
+                process.calls.reads.insert(id, key);
+                Input::Read { id }
+            }
+        };
+        self.note("ask", id, number, u64::try_from(key.client).expect("a handful"));
+        self.input(id, input)
+    }
+
+    /// Fold some of what is committed.
+    pub(super) fn fold(&mut self, id: NodeId, life: u64) -> Checked {
+        let Some(process) = self.process(id, life) else {
+            return Ok(());
+        };
+        process.is_folding = false;
+        let (first, last) = (process.folded + 1, process.commit);
+        let entries = match process.reader.read(first, last, FOLD_BYTES) {
+            Ok(entries) => entries,
+            Err(error) => return self.disk_failed(id, &error),
+        };
+        if first <= last && entries.is_empty() {
+            return violated(format!("node {id} committed {last} and cannot read {first}"));
+        }
+        for entry in entries {
+            self.fold_entry(id, &entry)?;
+        }
+        self.note("fold", id, self.nodes[&id].folded().unwrap_or(0), 0);
+        self.settle(id);
+        Ok(())
+    }
+
+    /// A proposal has its outcome.
+    pub(super) fn reply(&mut self, id: NodeId, proposal: ProposalId, outcome: Outcome) -> Checked {
+        let calls = &mut self.up(id).calls;
+        let call =
+            calls.proposals.remove(&proposal).ok_or_else(|| answered_twice(id, proposal.0))?;
+        match outcome {
+            Outcome::Committed(index) => {
+                let folded = self.up(id).folded;
+                if index.0 <= folded {
+                    // The lanes share no order: the entry came before the word of its place.
+                    self.trace.count("a write was folded before its place was known");
+                    return self.answer_write(id, index.0, call);
+                }
+                self.up(id).calls.committed.entry(index.0).or_default().push(call);
+            }
+            Outcome::NotAccepted(_) => {
+                self.trace.count("a write was turned away");
+                self.answer(call.key, Reply::Again);
+            }
+            Outcome::Unknown => {
+                self.trace.count("a write had an unknown outcome");
+                self.answer(call.key, Reply::Again);
+            }
+        }
+        Ok(())
+    }
+
+    fn fold_entry(&mut self, id: NodeId, entry: &Entry) -> Checked {
+        let index = entry.index;
+        let mark = Mark { term: entry.term, checksum: entry.checksum };
+        if self.nodes[&id].shadow.asked.at(index) != Some(mark) || !entry.is_intact() {
+            return violated(format!(
+                "node {id} reads {mark:?} at {index}, and wrote something else"
+            ));
+        }
+        let process = self.up(id);
+        if index != process.folded + 1 {
+            return violated(format!("node {id} reads {index} after {}", process.folded));
+        }
+        process.folded = index;
+        let applied = match entry.kind {
+            EntryKind::Command => {
+                let (stamp, body) = split_stamp(&entry.payload)
+                    .ok_or_else(|| Violation(format!("the command at {index} has no stamp")))?;
+                let command = Command::decode(&body)
+                    .map_err(|error| Violation(format!("the command at {index}: {error}")))?;
+                let applied = process.state.apply(index, stamp, &command);
+                process.calls.outcomes.insert(index, (body, applied.outcome));
+                Some((command, applied.outcome))
+            }
+            EntryKind::NoOp | EntryKind::Config => {
+                process.state.skip(index);
+                None
+            }
+        };
+        let hash = process.state.hash();
+        let calls = process.calls.committed.remove(&index).unwrap_or_default();
+        let is_first = self.checkers.folded(id, index, hash)?;
+        if let (true, Some((command, outcome))) = (is_first, applied) {
+            match self.workload.ledger.folded(index, &command, outcome)? {
+                Did::Effect => self.trace.count("a request took effect"),
+                Did::Repeated => self.trace.count("a retry was answered by the first outcome"),
+                Did::Refused(rejection) => self.trace.count(rejection.code()),
+            }
+        }
+        calls.into_iter().try_for_each(|call| self.answer_write(id, index, call))
+    }
+
+    /// Answer a write that stands at a folded index.
+    fn answer_write(&mut self, id: NodeId, index: u64, call: Proposal) -> Checked {
+        let Proposal { key, body } = call;
+        match self.up(id).calls.outcomes.get(&index) {
+            Some(&(ref found, outcome)) if *found == body => {
+                self.answer(key, Reply::Outcome { index, outcome });
+                Ok(())
+            }
+            Some(_) | None => violated(format!(
+                "node {id} says that {key:?} stands at {index}, which is another's"
+            )),
+        }
+    }
+
+    /// An answer sets out for its client; it may be lost on the way.
+    pub(super) fn answer(&mut self, key: Key, reply: Reply) {
+        if !self.is_healed && self.rng.chance(30) {
+            self.trace.count("an answer was lost");
+            return;
+        }
+        let travel_us = self.rng.within(50, 2_000);
+        self.queue.after(travel_us, Event::Client(ClientEvent::Answer { key, reply }));
+    }
+}
