@@ -50,7 +50,7 @@ pub enum Outcome {
 /// Why a proposal was refused before it got an index.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Refusal {
-    /// No leader is known.
+    /// No leader is known, or it has not heard the clocks of a majority yet.
     NoLeader,
     /// Too many bytes wait for commit.
     Busy,

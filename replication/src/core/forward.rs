@@ -110,8 +110,9 @@ impl Core {
         if waiting > self.limits.uncommitted_bytes_max {
             return Err(Refusal::Busy);
         }
+        let stamp = self.stamp(now).ok_or(Refusal::NoLeader)?;
         let mut payload = BytesMut::with_capacity(size_bytes);
-        payload.put_u64_le(self.stamp(now));
+        payload.put_u64_le(stamp);
         payload.put_slice(&body);
         Ok(self.append_own(now, EntryKind::Command, payload.freeze(), effects))
     }

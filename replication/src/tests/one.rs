@@ -90,19 +90,34 @@ impl One {
         Self::boot(bound_boot(3, term, entries))
     }
 
-    /// Of three, leading `term` + 1 with the vote of 2; its no-op written, not durable.
+    /// Of three, leading `term` + 1 with the vote of 2; its no-op written, not durable; the clock of
+    /// 2 heard.
     pub(super) fn lead(term: u64, entries: Vec<Entry>) -> Self {
         Self::lead_with(bound_boot(3, term, entries))
     }
 
     pub(super) fn lead_with(boot: Boot) -> Self {
+        let mut one = Self::elected(boot);
+        let term = one.replica.status().term.0;
+        let effects = one.hear(2, heartbeat_answer(term, 1, EPOCH));
+        assert_eq!(effects, []);
+        one
+    }
+
+    /// Leading with the votes of the first others, and nothing heard yet.
+    pub(super) fn elected(boot: Boot) -> Self {
         let term = boot.hard_state.term.next();
+        let electors = 2..=boot.genesis.voters.len() as u64 / 2 + 1;
         let mut one = Self::boot(boot);
         one.now = one.replica.deadline();
         one.input(Input::Wake);
-        one.hear(2, Message::PreVoteAnswer { term, granted: true });
+        for node in electors.clone() {
+            one.hear(node, Message::PreVoteAnswer { term, granted: true });
+        }
         one.sync();
-        one.hear(2, Message::VoteAnswer { term, granted: true });
+        for node in electors {
+            one.hear(node, Message::VoteAnswer { term, granted: true });
+        }
         assert_eq!(one.replica.status().role, Role::Leader);
         one
     }

@@ -440,7 +440,7 @@ fn a_malformed_append_is_ignored() {
 
 #[test]
 fn log_time_is_the_median_of_the_voters_clocks() {
-    let mut one = One::lead(1, Vec::new());
+    let mut one = One::elected(bound_boot(3, 1, Vec::new()));
     let stamp = |effects: &[Effect]| match &effects[0] {
         Effect::Persist { op: Op::Append(entries), .. } => {
             split_stamp(&entries[0].payload).unwrap().0
@@ -448,15 +448,34 @@ fn log_time_is_the_median_of_the_voters_clocks() {
         other => panic!("{other:?}"),
     };
     let hour = millis(3_600_000);
+    let refused = Outcome::NotAccepted(Refusal::NoLeader);
     assert_eq!(
-        stamp(&one.propose(1, b"x")),
-        EPOCH.0,
-        "its own clock, as long as it knows no other"
+        one.propose(1, b"x"),
+        [Effect::Reply { id: ProposalId(1), outcome: refused }],
+        "its own clock alone is no clock: log time cannot be taken back"
     );
     one.hear(2, heartbeat_answer(2, 1, EPOCH.plus(hour)));
     assert_eq!(stamp(&one.propose(2, b"x")), EPOCH.0, "of two the lower");
     one.hear(3, heartbeat_answer(2, 1, EPOCH.plus(Micros(5))));
     assert_eq!(stamp(&one.propose(3, b"x")), EPOCH.0 + 5, "one wrong clock moves it by nothing");
+}
+
+#[test]
+fn two_wrong_clocks_of_five_move_log_time_by_nothing() {
+    let mut one = One::elected(bound_boot(5, 1, Vec::new()));
+    let stamp = |one: &mut One, id| match &one.propose(id, b"x")[..] {
+        [Effect::Persist { op: Op::Append(entries), .. }, ..] => {
+            Some(split_stamp(&entries[0].payload).unwrap().0 - EPOCH.0)
+        }
+        _ => None,
+    };
+    let mut stamps = Vec::new();
+    // The two wrong ones answer first.
+    for (node, ahead) in [(2, 3_600_000), (3, 7_200_000), (4, 5), (5, 9)] {
+        one.hear(node, heartbeat_answer(2, 1, EPOCH.plus(millis(ahead))));
+        stamps.push(stamp(&mut one, node));
+    }
+    assert_eq!(stamps, [None, Some(0), Some(5_000), Some(9_000)]);
 }
 
 #[test]
