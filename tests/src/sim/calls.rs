@@ -10,6 +10,7 @@ use wal::{Entry, EntryKind};
 
 use super::{
     checkers::{Checked, Violation, violated},
+    clock::wall_max_us,
     driver::answered_twice,
     ledger::Did,
     node::Proposal,
@@ -122,9 +123,15 @@ impl World {
                 None
             }
         };
-        let hash = process.state.hash();
+        let (hash, time_us) = (process.state.hash(), process.state.time_us());
         let calls = process.calls.committed.remove(&index).unwrap_or_default();
         let is_first = self.checkers.folded(id, index, hash)?;
+        let latest_us = wall_max_us(self.queue.now());
+        if time_us > latest_us {
+            return violated(format!(
+                "log time {time_us} us is ahead of every right clock at {index}"
+            ));
+        }
         if let (true, Some((command, outcome))) = (is_first, applied) {
             match self.workload.ledger.folded(index, &command, outcome)? {
                 Did::Effect => self.trace.count("a request took effect"),

@@ -79,15 +79,23 @@ impl<E> PartialEq for Scheduled<E> {
 
 impl<E> Eq for Scheduled<E> {}
 
+/// How far a right wall clock may be ahead: drawn once, and what its rate adds in a seed.
+const WALL_AHEAD_US_MAX: u64 = 6_000_000;
+
+/// The latest that a right wall clock may show.
+pub(crate) const fn wall_max_us(at: Micros) -> u64 {
+    WALL_EPOCH_US + at.0 + WALL_AHEAD_US_MAX
+}
+
 /// The clocks of one node. The monotonic one runs a little fast or slow and starts anywhere at
-/// each boot; the wall clock is off by some seconds.
+/// each boot; the wall clock is off by some seconds, or quite wrong.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clocks {
     /// Microseconds shown per second of virtual time.
     rate: u64,
     booted_at: Micros,
     monotonic_at_boot: Micros,
-    wall_offset_us: u64,
+    wall_start_us: u64,
 }
 
 impl Clocks {
@@ -96,8 +104,16 @@ impl Clocks {
             rate: rng.within(990_000, 1_010_000),
             booted_at: Micros(0),
             monotonic_at_boot: Micros(0),
-            wall_offset_us: rng.below(4_000_000),
+            wall_start_us: WALL_EPOCH_US + rng.below(4_000_000),
         }
+    }
+
+    /// Set the wall clock wrong, by minutes to days.
+    pub(crate) fn set_wrong(&mut self, rng: &mut Rng) {
+        let off_us = rng.magnitude(60_000_000, 200_000_000_000);
+        let is_ahead = rng.chance(700);
+        let start_us = self.wall_start_us;
+        self.wall_start_us = if is_ahead { start_us + off_us } else { start_us - off_us };
     }
 
     /// The node boots: its monotonic clock starts anew.
@@ -111,7 +127,7 @@ impl Clocks {
         let elapsed = at.since(self.booted_at).0 * self.rate / 1_000_000;
         Now {
             monotonic: self.monotonic_at_boot.plus(Micros(elapsed)),
-            wall: Micros(WALL_EPOCH_US + self.wall_offset_us + at.0 * self.rate / 1_000_000),
+            wall: Micros(self.wall_start_us + at.0 * self.rate / 1_000_000),
         }
     }
 

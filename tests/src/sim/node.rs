@@ -161,7 +161,15 @@ impl Node {
             };
             (id, node)
         };
-        ids.iter().map(node).collect()
+        let mut nodes: BTreeMap<NodeId, Self> = ids.iter().map(node).collect();
+        // A minority may have any time at all: the median of the voters' clocks is right.
+        if rng.chance(300) {
+            let wrong = rng.slot(ids.len() / 2) + 1;
+            for node in nodes.values_mut().take(wrong) {
+                node.clocks.set_wrong(rng);
+            }
+        }
+        nodes
     }
 
     pub(super) const fn is_up(&self) -> bool {

@@ -242,7 +242,18 @@ impl Workload {
             return Ok(());
         };
         match (reply, &operation.kind) {
-            (Reply::Again, _) | (Reply::Outcome { outcome: Err(Rejection::OutOfOrder), .. }, _) => {
+            (Reply::Again, _) => {
+                self.try_again(key, queue);
+                Ok(())
+            }
+            // Log time may lag behind while a wrong clock is among the few that are heard.
+            (
+                Reply::Outcome {
+                    outcome: Err(Rejection::OutOfOrder | Rejection::RequestIdAhead),
+                    ..
+                },
+                _,
+            ) => {
                 self.try_again(key, queue);
                 Ok(())
             }
