@@ -31,9 +31,11 @@ impl World {
         };
         let number = process.calls.number();
         let input = match demand {
-            Demand::Write(body) => {
+            Demand::Write { request, body } => {
                 let id = ProposalId(number);
-                process.calls.proposals.insert(id, Proposal { key, body: body.clone() });
+                let proposal = Proposal { key, request, body: body.clone() };
+                process.calls.proposals.insert(id, proposal);
+                self.workload.ledger.proposed(request);
                 Input::Propose { id, body }
             }
             Demand::Read => {
@@ -85,6 +87,7 @@ impl World {
             }
             Outcome::NotAccepted(_) => {
                 self.trace.count("a write was turned away");
+                self.workload.ledger.turned_away(call.request)?;
                 self.answer(call.key, Reply::Again);
             }
             Outcome::Unknown => {
@@ -133,6 +136,7 @@ impl World {
             ));
         }
         if let (true, Some((command, outcome))) = (is_first, applied) {
+            self.workload.ledger.committed(command.request())?;
             match self.workload.ledger.folded(index, &command, outcome)? {
                 Did::Effect => self.trace.count("a request took effect"),
                 Did::Repeated => self.trace.count("a retry was answered by the first outcome"),
@@ -144,7 +148,7 @@ impl World {
 
     /// Answer a write that stands at a folded index.
     fn answer_write(&mut self, id: NodeId, index: u64, call: Proposal) -> Checked {
-        let Proposal { key, body } = call;
+        let Proposal { key, body, .. } = call;
         match self.up(id).calls.outcomes.get(&index) {
             Some(&(ref found, outcome)) if *found == body => {
                 self.answer(key, Reply::Outcome { index, outcome });

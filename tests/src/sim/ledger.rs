@@ -16,6 +16,8 @@ pub(crate) struct Ledger {
     refused: BTreeMap<RequestId, Rejection>,
     /// What clients were told.
     acknowledged: BTreeMap<RequestId, Result<Answer, Rejection>>,
+    /// Per request: entries that its proposals may have made by now, and entries that there are.
+    entries: BTreeMap<RequestId, (u64, u64)>,
     /// The sends of each client, by number.
     chains: BTreeMap<RequestId, (usize, u64)>,
     /// The newest send of each client that took effect.
@@ -39,6 +41,24 @@ impl Ledger {
     /// `request` is the send number `number` of `client`.
     pub(crate) fn chained(&mut self, request: RequestId, client: usize, number: u64) {
         self.chains.insert(request, (client, number));
+    }
+
+    /// A node proposes a request: that may make one entry of it, and one only.
+    pub(crate) fn proposed(&mut self, request: RequestId) {
+        self.entries.entry(request).or_default().0 += 1;
+    }
+
+    /// A proposal was answered "not in the log, nor ever will be".
+    pub(crate) fn turned_away(&mut self, request: RequestId) -> Checked {
+        let (proposed, _) = self.entries.entry(request).or_default();
+        *proposed -= 1;
+        self.check_entries(request)
+    }
+
+    /// An entry of a request is in the committed log.
+    pub(crate) fn committed(&mut self, request: RequestId) -> Checked {
+        self.entries.entry(request).or_default().1 += 1;
+        self.check_entries(request)
     }
 
     /// The entry at `index` is folded for the first time anywhere.
@@ -127,6 +147,15 @@ impl Ledger {
             | Answer::Marked { .. }
             | Answer::SettingChanged => None,
         })
+    }
+
+    fn check_entries(&self, request: RequestId) -> Checked {
+        match self.entries.get(&request) {
+            Some(&(proposed, found)) if found > proposed => violated(format!(
+                "{request:?} has {found} entries; all but {proposed} proposals were turned away"
+            )),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// A refusal is an outcome as good as any other, if it is one that is remembered.

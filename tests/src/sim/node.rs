@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use chat::{Genesis, State};
+use chat::{Genesis, RequestId, State};
 use election::{EntryId, HardState, Index, Micros, NodeId, StoreId, Term, Ticket, VoterId};
 use replication::{
     Boot, ClusterConfig, Lane, Limits, Member, Message, Mode, ProposalId, ReadId, Replica, Role,
@@ -127,6 +127,7 @@ pub(crate) struct Calls {
 #[derive(Debug)]
 pub(crate) struct Proposal {
     pub(super) key: Key,
+    pub(super) request: RequestId,
     pub(super) body: bytes::Bytes,
 }
 

@@ -62,7 +62,7 @@ pub(crate) enum Reply {
 /// What is asked of a node.
 #[derive(Clone, Debug)]
 pub(crate) enum Demand {
-    Write(Bytes),
+    Write { request: RequestId, body: Bytes },
     Read,
 }
 
@@ -192,7 +192,9 @@ impl Workload {
             return None;
         }
         Some(match &operation.kind {
-            Kind::Write { bytes, .. } => Demand::Write(bytes.clone()),
+            Kind::Write { request, bytes } => {
+                Demand::Write { request: *request, body: bytes.clone() }
+            }
             Kind::Read => Demand::Read,
         })
     }

@@ -54,6 +54,19 @@ fn a_refusal_is_for_good_unless_it_was_out_of_order() {
 }
 
 #[test]
+fn a_proposal_makes_one_entry_and_none_when_turned_away() {
+    let mut ledger = Ledger::default();
+    ledger.proposed(request(1));
+    ledger.proposed(request(1));
+    ledger.committed(request(1)).unwrap();
+    ledger.turned_away(request(1)).unwrap();
+    ledger.committed(request(1)).unwrap_err();
+    ledger.proposed(request(2));
+    ledger.committed(request(2)).unwrap();
+    ledger.turned_away(request(2)).unwrap_err();
+}
+
+#[test]
 fn a_gap_in_seq_is_a_violation() {
     let mut ledger = Ledger::default();
     ledger.folded(5, &send(1), sent(5, 1, false)).unwrap();
