@@ -212,6 +212,16 @@ impl Service {
         }
     }
 
+    /// The running hash of the state behind the entry at `index`, once that is applied; none when
+    /// it is no longer remembered.
+    ///
+    /// # Errors
+    /// The entry is not applied here before `deadline`.
+    pub async fn hash_at(&self, index: u64, deadline: Instant) -> Result<Option<u64>, ReadError> {
+        self.applied(index, deadline).await?;
+        Ok(self.inner.fold.hash_at(index))
+    }
+
     /// Look at the state, under a read lock: be short.
     pub fn query<T>(&self, look: impl FnOnce(&chat::State) -> T) -> T {
         look(&self.inner.fold.state())

@@ -18,7 +18,8 @@ use wal::{Entry, EntryKind, Reader};
 
 use super::{CoreError, clock::Clock};
 
-/// Outcomes remembered for proposals whose index becomes known after the fold has passed it.
+/// Entries whose outcome is remembered for proposals whose index becomes known after the fold has
+/// passed it, and whose hash for the comparison of nodes.
 const RECENT_OUTCOMES_MAX: usize = 16_384;
 /// Bytes of entries read from the log for one turn of the fold.
 const READ_BYTES_MAX: usize = 1 << 20;
@@ -72,11 +73,20 @@ struct Progress {
     commit: u64,
     applied: u64,
     stop: bool,
-    /// Outcomes of the newest applied entries; the last stands for `applied`, none is no command.
-    recent: VecDeque<Option<chat::Outcome>>,
+    /// The newest applied entries; the last stands for `applied`.
+    recent: VecDeque<Past>,
     events: RecentEvents,
     answers: BTreeMap<u64, Vec<oneshot::Sender<Submitted>>>,
     /// The running hash of the state at `applied`.
+    hash: u64,
+}
+
+/// What is remembered of an applied entry.
+#[derive(Clone, Copy, Debug)]
+struct Past {
+    /// None is no command.
+    outcome: Option<chat::Outcome>,
+    /// The running hash of the state behind it.
     hash: u64,
 }
 
@@ -95,6 +105,7 @@ struct RecentEvents {
 struct Applied {
     bytes: usize,
     outcome: Option<chat::Outcome>,
+    hash: u64,
     live: Option<Arc<Live>>,
 }
 
@@ -130,7 +141,7 @@ impl Fold {
         let mut progress = self.progress();
         if index > progress.applied {
             progress.answers.entry(index).or_default().push(answer);
-        } else if let Some(outcome) = progress.recent(index) {
+        } else if let Some(outcome) = progress.recent(index).and_then(|past| past.outcome) {
             deliver(answer, Submitted { index, outcome });
         }
     }
@@ -150,6 +161,12 @@ impl Fold {
     pub(crate) fn applied_and_hash(&self) -> (u64, u64) {
         let progress = self.progress();
         (progress.applied, progress.hash)
+    }
+
+    /// The running hash of the state behind the entry at `index`: none when it is not applied yet,
+    /// or no longer remembered.
+    pub(crate) fn hash_at(&self, index: u64) -> Option<u64> {
+        self.progress().recent(index).map(|past| past.hash)
     }
 
     /// Look at the state.
@@ -207,21 +224,20 @@ impl Fold {
     fn apply(&self, entries: &[Entry]) -> Result<(), CoreError> {
         let commands = entries.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
         let mut done = Vec::with_capacity(entries.len());
-        let hash = {
+        {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
             for (entry, command) in entries.iter().zip(commands) {
                 done.push(apply_one(&mut state, entry, command));
             }
             self.clock.saw_log_time(state.time_us());
-            state.hash()
-        };
-        self.publish(done, hash);
+        }
+        self.publish(done);
         Ok(())
     }
 
-    fn publish(&self, done: Vec<Applied>, hash: u64) {
+    fn publish(&self, done: Vec<Applied>) {
         let mut progress = self.progress();
-        for Applied { bytes, outcome, live } in done {
+        for Applied { bytes, outcome, hash, live } in done {
             let index = progress.applied + 1;
             progress.applied = index;
             for answer in progress.answers.remove(&index).unwrap_or_default() {
@@ -232,14 +248,14 @@ impl Fold {
             if progress.recent.len() == RECENT_OUTCOMES_MAX {
                 progress.recent.pop_front();
             }
-            progress.recent.push_back(outcome);
+            progress.recent.push_back(Past { outcome, hash });
+            progress.hash = hash;
             if let Some(live) = live {
                 progress.events.keep(bytes, &live);
                 // Without subscribers there is nobody to tell.
                 drop(self.live.send(live));
             }
         }
-        progress.hash = hash;
         self.applied.send_replace(progress.applied);
     }
 
@@ -249,10 +265,10 @@ impl Fold {
 }
 
 impl Progress {
-    fn recent(&self, index: u64) -> Option<chat::Outcome> {
+    fn recent(&self, index: u64) -> Option<Past> {
         let back = usize::try_from(self.applied.checked_sub(index)?).ok()?;
         let place = self.recent.len().checked_sub(back + 1)?;
-        *self.recent.get(place)?
+        self.recent.get(place).copied()
     }
 }
 
@@ -309,12 +325,12 @@ fn apply_one(
     let (index, bytes) = (entry.index, entry.payload.len());
     let Some((stamp_us, command)) = command else {
         state.skip(index);
-        return Applied { bytes, outcome: None, live: None };
+        return Applied { bytes, outcome: None, hash: state.hash(), live: None };
     };
     let applied = state.apply(index, stamp_us, &command);
     let time_us = state.time_us();
     let live = applied
         .event
         .map(|event| Arc::new(Live { index, time_us, event, command: Arc::new(command) }));
-    Applied { bytes, outcome: Some(applied.outcome), live }
+    Applied { bytes, outcome: Some(applied.outcome), hash: state.hash(), live }
 }

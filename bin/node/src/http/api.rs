@@ -24,6 +24,7 @@ pub(super) fn routes() -> Router<Api> {
         .route("/healthz", get(cluster::health))
         .route("/readyz", get(cluster::ready))
         .route("/v1/cluster", get(cluster::status))
+        .route("/v1/cluster/hash", get(cluster::hash))
         .route("/v1/register", post(account::register))
         .route("/v1/login", post(account::login))
         .route("/v1/logout", post(account::logout))

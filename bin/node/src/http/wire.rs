@@ -97,6 +97,20 @@ pub(super) struct HistoryQuery {
     _consistency: Option<String>,
 }
 
+/// The query of a state's hash.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HashQuery {
+    pub(super) index: u64,
+}
+
+/// `GET /v1/cluster/hash`.
+#[derive(Serialize)]
+pub(super) struct StateHash {
+    pub(super) index: u64,
+    pub(super) hash: String,
+}
+
 /// An id as clients write it: decimal text.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(try_from = "IdText")]

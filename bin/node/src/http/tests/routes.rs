@@ -250,3 +250,25 @@ async fn health_and_readiness_are_open_and_the_cluster_needs_a_token() {
     let cluster = node.get("/v1/cluster", &ann).await;
     assert_eq!(cluster.json["leader"], 1, "{}", cluster.json);
 }
+
+#[tokio::test]
+async fn the_hash_of_the_state_is_told_at_an_index() {
+    let node = Node::start();
+    let ann = node.register("ann").await;
+    let applied = node.service.applied_now();
+    let told = node.get(&format!("/v1/cluster/hash?index={applied}"), &ann).await;
+    assert_eq!(told.json["index"], applied, "{}", told.json);
+    node.post("/v1/channels", &ann, json!({"name": "general"})).await;
+    let later = node.get(&format!("/v1/cluster/hash?index={}", applied + 1), &ann).await;
+    assert_ne!(later.json["hash"], told.json["hash"]);
+    let again = node.get(&format!("/v1/cluster/hash?index={applied}"), &ann).await;
+    assert_eq!(again.json, told.json, "the past does not change");
+    let gone = node.get("/v1/cluster/hash?index=0", &ann).await;
+    assert_eq!(
+        (gone.status, &gone.json["error"]["code"]),
+        (StatusCode::NOT_FOUND, &json!("hash_gone"))
+    );
+    let path = format!("/v1/cluster/hash?index={applied}");
+    let closed = node.call(Method::GET, &path, None, None).await;
+    assert_eq!(closed.status, StatusCode::UNAUTHORIZED);
+}
