@@ -174,6 +174,15 @@ impl Cluster {
         ended.and_then(|status| status.code())
     }
 
+    /// The process of a running node.
+    ///
+    /// # Panics
+    /// When the node does not run.
+    #[must_use]
+    pub fn pid(&self, id: u64) -> u32 {
+        self.nodes[place(id)].child.as_ref().expect("the node runs").id()
+    }
+
     /// SIGHUP.
     ///
     /// # Panics
