@@ -125,6 +125,14 @@ pub struct Timing {
     pub request_ms: u64,
     /// SIGTERM: handing over and draining take at most so long.
     pub drain_ms: u64,
+    /// A client's TLS handshake ends within this time.
+    pub handshake_ms: u64,
+    /// A connection owes a request's head, and an idle one its next request, within this time.
+    pub head_ms: u64,
+    /// A request's body is there within this time.
+    pub body_ms: u64,
+    /// The first frame of a WebSocket is there within this time.
+    pub hello_ms: u64,
 }
 
 /// `[storage]`
@@ -200,11 +208,15 @@ pub struct Bounded {
 }
 
 /// Every number in `node.toml` that has a default.
-pub const BOUNDED: [&Bounded; 11] = [
+pub const BOUNDED: [&Bounded; 15] = [
     &HEARTBEAT_MS,
     &ELECTION_MS,
     &REQUEST_MS,
     &DRAIN_MS,
+    &HANDSHAKE_MS,
+    &HEAD_MS,
+    &BODY_MS,
+    &HELLO_MS,
     &SEGMENT_BYTES,
     &RESERVE_BYTES,
     &SCRUB_BYTES_PER_S,
@@ -218,6 +230,10 @@ const HEARTBEAT_MS: Bounded = bounded("timing.heartbeat_ms", 50, 5, 5_000, "mill
 const ELECTION_MS: Bounded = bounded("timing.election_ms", 150, 10, 60_000, "milliseconds");
 const REQUEST_MS: Bounded = bounded("timing.request_ms", 10_000, 100, 600_000, "milliseconds");
 const DRAIN_MS: Bounded = bounded("timing.drain_ms", 5_000, 100, 600_000, "milliseconds");
+const HANDSHAKE_MS: Bounded = bounded("timing.handshake_ms", 5_000, 100, 600_000, "milliseconds");
+const HEAD_MS: Bounded = bounded("timing.head_ms", 30_000, 100, 600_000, "milliseconds");
+const BODY_MS: Bounded = bounded("timing.body_ms", 10_000, 100, 600_000, "milliseconds");
+const HELLO_MS: Bounded = bounded("timing.hello_ms", 5_000, 100, 600_000, "milliseconds");
 const SEGMENT_BYTES: Bounded =
     bounded("storage.segment_bytes", 64 << 20, 1 << 20, 1 << 30, "bytes");
 const RESERVE_BYTES: Bounded = bounded("storage.reserve_bytes", 256 << 20, 0, 1 << 40, "bytes");

@@ -80,6 +80,32 @@ pub struct Options {
     pub request_timeout: Duration,
     /// At shutdown, requests already begun have this long to end.
     pub drain_timeout: Duration,
+    /// How long clients are waited for.
+    pub patience: Patience,
+}
+
+/// How long a client is waited for that owes the node its next words.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// A TLS handshake.
+    pub handshake: Duration,
+    /// The head of a request, from the moment the connection is free for it.
+    pub head: Duration,
+    /// The body of a request.
+    pub body: Duration,
+    /// The first frame of a WebSocket.
+    pub hello: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            handshake: limits::HANDSHAKE_TIMEOUT,
+            head: limits::HEAD_READ_TIMEOUT,
+            body: limits::BODY_READ_TIMEOUT,
+            hello: limits::HELLO_TIMEOUT,
+        }
+    }
 }
 
 impl Options {
@@ -94,6 +120,7 @@ impl Options {
             password_hashes_max: limits::HASHES_AT_ONCE,
             request_timeout: limits::REQUEST_TIMEOUT,
             drain_timeout: limits::DRAIN_TIMEOUT,
+            patience: Patience::default(),
         }
     }
 }
@@ -137,6 +164,7 @@ struct Api {
     rates: quota::Rates,
     age: age::Age,
     request_timeout: Duration,
+    patience: Patience,
     shutdown: watch::Receiver<bool>,
     /// Nothing is ever sent: it is held by whatever has to end before the node may.
     _alive: mpsc::Sender<Infallible>,
@@ -156,6 +184,7 @@ impl Api {
             rates: quota::Rates::new(options.requests_per_s_max),
             age: age::Age::default(),
             request_timeout: options.request_timeout,
+            patience: options.patience,
             shutdown,
             _alive: alive,
         }

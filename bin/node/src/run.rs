@@ -309,13 +309,21 @@ fn http_options(config: &Config) -> http::Options {
         TlsClient::Files { cert, key } => http::Tls::Files { cert: cert.clone(), key: key.clone() },
     };
     let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let millis = Duration::from_millis;
+    let timing = &config.timing;
     http::Options {
         connections_max: count(config.limits.connections),
         in_flight_bytes_max: count(config.limits.in_flight_bytes),
         requests_per_s_max: config.limits.requests_per_s,
         password_hashes_max: count(config.limits.password_hashes),
-        request_timeout: Duration::from_millis(config.timing.request_ms),
-        drain_timeout: Duration::from_millis(config.timing.drain_ms),
+        request_timeout: millis(timing.request_ms),
+        drain_timeout: millis(timing.drain_ms),
+        patience: http::Patience {
+            handshake: millis(timing.handshake_ms),
+            head: millis(timing.head_ms),
+            body: millis(timing.body_ms),
+            hello: millis(timing.hello_ms),
+        },
         ..http::Options::new(config.listen.client, tls)
     }
 }

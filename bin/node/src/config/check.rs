@@ -206,6 +206,10 @@ fn timing(source: &Source<'_>, raw: &RawTiming) -> Result<Timing, ConfigError> {
         election_ms: number(source, "timing.election_ms", raw.election_ms.as_ref())?,
         request_ms: number(source, "timing.request_ms", raw.request_ms.as_ref())?,
         drain_ms: number(source, "timing.drain_ms", raw.drain_ms.as_ref())?,
+        handshake_ms: number(source, "timing.handshake_ms", raw.handshake_ms.as_ref())?,
+        head_ms: number(source, "timing.head_ms", raw.head_ms.as_ref())?,
+        body_ms: number(source, "timing.body_ms", raw.body_ms.as_ref())?,
+        hello_ms: number(source, "timing.hello_ms", raw.hello_ms.as_ref())?,
     };
     let least = timing.heartbeat_ms * 2;
     if timing.election_ms < least {

@@ -83,6 +83,10 @@ pub(super) struct RawTiming {
     pub(super) election_ms: Option<At<u64>>,
     pub(super) request_ms: Option<At<u64>>,
     pub(super) drain_ms: Option<At<u64>>,
+    pub(super) handshake_ms: Option<At<u64>>,
+    pub(super) head_ms: Option<At<u64>>,
+    pub(super) body_ms: Option<At<u64>>,
+    pub(super) hello_ms: Option<At<u64>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -73,7 +73,8 @@ fn unknown_keys_are_named_with_their_line() {
     assert_eq!(
         message(&text),
         "node.toml:15: timing.heartbeet_ms: unknown key `heartbeet_ms`; allowed: `heartbeat_ms`, \
-         `election_ms`, `request_ms`, `drain_ms`"
+         `election_ms`, `request_ms`, `drain_ms`, `handshake_ms`, `head_ms`, `body_ms`, \
+         `hello_ms`"
     );
     let text = format!("{MINIMAL}[timings]\n");
     assert!(message(&text).starts_with("node.toml:14: timings: unknown key `timings`; allowed: "));

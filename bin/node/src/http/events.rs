@@ -121,7 +121,7 @@ async fn begin<'a>(
 }
 
 async fn greet(api: &Api, stream: &mut SplitStream<WebSocket>) -> Result<Greeting, End> {
-    let hello = timeout(limits::HELLO_TIMEOUT, async {
+    let hello = timeout(api.patience.hello, async {
         loop {
             match stream.next().await {
                 Some(Ok(Message::Text(text))) => return Ok(parse::<Hello>(text.as_bytes())?),

@@ -22,11 +22,11 @@ pub const HEADERS_MAX: usize = 64;
 pub const HTTP2_STREAMS_MAX: u32 = 256;
 
 /// From the first byte a connection owes its head, and an idle one its next request, within this
-/// time.
+/// time. Overridden by `timing.head_ms`.
 pub const HEAD_READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// A client has this long to send a request's body.
+/// A client has this long to send a request's body. Overridden by `timing.body_ms`.
 pub const BODY_READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// A client has this long for its TLS handshake.
+/// A client has this long for its TLS handshake. Overridden by `timing.handshake_ms`.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A request is given up (503 when nothing was done, 504 when that is not known) after this long.
 /// Overridden by `timing.request_ms`.
@@ -59,7 +59,7 @@ pub const FRAMES_PER_WRITE_MAX: usize = 128;
 pub const SENDS_IN_FLIGHT_MAX: usize = 1024;
 /// Events read from the log at a time while a WebSocket catches up.
 pub const REPLAY_PAGE: usize = 128;
-/// A client has this long to say who it is.
+/// A client has this long to say who it is. Overridden by `timing.hello_ms`.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 /// A ping goes to the client this often.
 pub const PING_INTERVAL: Duration = Duration::from_secs(5);

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use super::{
-    Options,
+    Options, Patience,
     error::HttpError,
     limits,
     tls::{Reload, Tls},
@@ -70,6 +70,7 @@ impl Listener {
     ) -> Result<(), HttpError> {
         let address = self.address;
         let drain = self.options.drain_timeout;
+        let patience = self.options.patience;
         let handle = Handle::new();
         let stop = handle.clone();
         let stopper = tokio::spawn(async move {
@@ -83,13 +84,13 @@ impl Listener {
         let tls = self.reload.config();
         let served = async {
             let mut server = axum_server::from_tcp(self.socket)?.handle(handle);
-            bound(&mut server);
+            bound(&mut server, patience);
             let service = router.into_make_service();
             match tls {
                 None => server.acceptor(places).serve(service).await,
                 Some(config) => {
                     let acceptor = RustlsAcceptor::new(config)
-                        .handshake_timeout(limits::HANDSHAKE_TIMEOUT)
+                        .handshake_timeout(patience.handshake)
                         .acceptor(places);
                     server.acceptor(acceptor).serve(service).await
                 }
@@ -101,18 +102,18 @@ impl Listener {
     }
 }
 
-fn bound(server: &mut axum_server::Server<SocketAddr>) {
+fn bound(server: &mut axum_server::Server<SocketAddr>, patience: Patience) {
     let builder = server.http_builder();
     builder
         .http1()
-        .header_read_timeout(limits::HEAD_READ_TIMEOUT)
+        .header_read_timeout(patience.head)
         .max_headers(limits::HEADERS_MAX)
         .max_buf_size(limits::HEAD_BYTES_MAX);
     builder
         .http2()
         .max_concurrent_streams(limits::HTTP2_STREAMS_MAX)
         .max_header_list_size(HTTP2_HEAD_BYTES_MAX)
-        .keep_alive_interval(limits::HEAD_READ_TIMEOUT);
+        .keep_alive_interval(patience.head);
 }
 
 const HTTP2_HEAD_BYTES_MAX: u32 = 32 * 1024;

@@ -12,7 +12,7 @@ use chat::{Rejection, RequestId};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
-use super::{Api, error::Refusal, limits};
+use super::{Api, error::Refusal};
 use crate::service::Service;
 
 /// The key under which a write takes effect at most once.
@@ -41,7 +41,7 @@ impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &Api) -> Result<Self, Refusal> {
-        let bytes = timeout(limits::BODY_READ_TIMEOUT, Bytes::from_request(request, state))
+        let bytes = timeout(state.patience.body, Bytes::from_request(request, state))
             .await
             .map_err(|_elapsed| Refusal::malformed("the body did not come in time"))?
             .map_err(|rejection| refuse_bytes(&rejection))?;
