@@ -77,12 +77,14 @@ pub struct ClusterNode {
 }
 
 /// `[listen]`
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Listen {
     /// For peers (QUIC, UDP).
     pub peer: SocketAddr,
     /// For clients (HTTP, TCP).
     pub client: SocketAddr,
+    /// Host names under which clients reach this node, besides those of the client URLs.
+    pub names: Vec<String>,
 }
 
 /// `[tls]`
@@ -257,6 +259,8 @@ pub const FILE_BYTES_MAX: u64 = 1 << 20;
 pub const NODE_ID_MAX: u64 = 65_535;
 /// The most `[[cluster.nodes]]`.
 pub const CLUSTER_NODES_MAX: usize = replication::MEMBERS_MAX;
+/// Names in `listen.names`.
+pub const LISTEN_NAMES_MAX: usize = 16;
 /// The longest cluster name.
 pub const CLUSTER_NAME_BYTES_MAX: usize = 32;
 

@@ -1,9 +1,10 @@
 //! The client API of a node: HTTP and JSON under `/v1`, live events and pipelined sends on a
-//! WebSocket.
+//! WebSocket, and the web page that uses them.
 //!
 //! ```text
-//! client -> listener (TLS, places) -> routes -> api::*   -> Service::submit | barrier | query
-//!                                           -> events    -> Service::subscribe, submit
+//! client -> listener (TLS, places) -> origin -> routes -> api::* -> Service::submit, barrier, query
+//!                                                      -> events -> Service::subscribe, submit
+//!                                                      -> page
 //! ```
 //!
 //! What always holds:
@@ -17,10 +18,13 @@
 mod age;
 mod api;
 mod auth;
+mod cookie;
 mod error;
 mod events;
 pub mod limits;
 mod listener;
+mod origin;
+mod page;
 mod password;
 mod quota;
 mod request;
@@ -30,7 +34,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-use std::{convert::Infallible, net::SocketAddr, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -68,6 +72,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// TLS, or plain HTTP on loopback.
     pub tls: Tls,
+    /// Host names under which clients reach this node, besides those of the cluster's client URLs.
+    pub names: Vec<String>,
     /// Connections open at once.
     pub connections_max: usize,
     /// Bytes of requests accepted and not yet answered.
@@ -114,6 +120,7 @@ impl Options {
         Self {
             listen,
             tls,
+            names: Vec::new(),
             connections_max: limits::CONNECTIONS_MAX,
             in_flight_bytes_max: limits::IN_FLIGHT_BYTES_MAX,
             requests_per_s_max: 0,
@@ -163,6 +170,7 @@ struct Api {
     room: quota::Room,
     rates: quota::Rates,
     age: age::Age,
+    names: Arc<origin::Names>,
     request_timeout: Duration,
     patience: Patience,
     shutdown: watch::Receiver<bool>,
@@ -183,6 +191,7 @@ impl Api {
             room: quota::Room::new(options.in_flight_bytes_max),
             rates: quota::Rates::new(options.requests_per_s_max),
             age: age::Age::default(),
+            names: Arc::new(origin::Names::new(options)),
             request_timeout: options.request_timeout,
             patience: options.patience,
             shutdown,
@@ -222,6 +231,7 @@ fn router(api: Api) -> Router {
         .method_not_allowed_fallback(async || Refusal::method_not_allowed())
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
         .layer(from_fn_with_state(api.clone(), frame))
+        .layer(from_fn_with_state(api.clone(), origin::guard))
         .with_state(api)
 }
 
@@ -254,7 +264,7 @@ async fn frame(State(api): State<Api>, mut request: Request, next: Next) -> Resp
     if let Ok(time) = HeaderValue::from_str(&wire::rfc3339(api.service.clock_us())) {
         headers.insert(TIME, time);
     }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

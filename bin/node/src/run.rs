@@ -312,6 +312,11 @@ fn http_options(config: &Config) -> http::Options {
     let millis = Duration::from_millis;
     let timing = &config.timing;
     http::Options {
+        names: [&config.own().client.at.host]
+            .into_iter()
+            .chain(&config.listen.names)
+            .cloned()
+            .collect(),
         connections_max: count(config.limits.connections),
         in_flight_bytes_max: count(config.limits.in_flight_bytes),
         requests_per_s_max: config.limits.requests_per_s,

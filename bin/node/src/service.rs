@@ -264,6 +264,15 @@ impl Service {
         self.inner.reports.picture(&self.inner.cluster_name, &view)
     }
 
+    /// The public addresses of the cluster's nodes.
+    #[must_use]
+    pub fn clients(&self) -> Vec<String> {
+        let view = self.inner.view.borrow();
+        let config = &view.config;
+        let members = config.voters.iter().chain(&config.learners).chain(&config.known);
+        members.map(|member| member.client.clone()).collect()
+    }
+
     /// Does the node know a leader, and is its state as new as that leader's term?
     #[must_use]
     pub fn is_ready(&self) -> bool {

@@ -11,8 +11,8 @@ use election::NodeId;
 
 use super::{
     BOUNDED, Bounded, CLUSTER_NAME_ALLOWED, CLUSTER_NODES_MAX, ClientUrl, Cluster, ClusterNode,
-    Config, HostPort, Limits, Listen, Log, LogFormat, LogLevel, NODE_ID_MAX, Node,
-    SEGMENT_ALIGN_BYTES, Storage, Timing, Tls, TlsClient, is_cluster_name,
+    Config, HostPort, LISTEN_NAMES_MAX, Limits, Listen, Log, LogFormat, LogLevel, NODE_ID_MAX,
+    Node, SEGMENT_ALIGN_BYTES, Storage, Timing, Tls, TlsClient, is_cluster_name,
     raw::{At, RawClusterNode, RawConfig, RawLimits, RawLog, RawStorage, RawTiming, RawTlsClient},
 };
 
@@ -45,6 +45,7 @@ pub(super) fn check(source: &Source<'_>, raw: &RawConfig) -> Result<Config, Conf
         listen: Listen {
             peer: listen(source, "listen.peer", raw.listen.peer.as_ref(), 7410)?,
             client: listen(source, "listen.client", raw.listen.client.as_ref(), 7411)?,
+            names: names(source, raw.listen.names.as_ref())?,
         },
         tls: Tls {
             ca: path(source, "tls.ca", &raw.tls.ca, folder)?,
@@ -177,6 +178,26 @@ fn listen(
             Err(source.at(written, key, problem, allowed))
         }
     }
+}
+
+fn names(
+    source: &Source<'_>,
+    written: Option<&At<Vec<String>>>,
+) -> Result<Vec<String>, ConfigError> {
+    let Some(written) = written else { return Ok(Vec::new()) };
+    let key = "listen.names";
+    let allowed = format!("0 to {LISTEN_NAMES_MAX} host names, without scheme and port");
+    if written.get_ref().len() > LISTEN_NAMES_MAX {
+        let problem = format!("{} names are listed", written.get_ref().len());
+        return Err(source.at(written, key, problem, &allowed));
+    }
+    let name = |text: &String| {
+        let parsed = HostPort::parse_or_port(text, 1).filter(|_| !text.contains(':'));
+        parsed
+            .map(|at| at.host)
+            .ok_or_else(|| source.at(written, key, format!("{text:?} is no host name"), &allowed))
+    };
+    written.get_ref().iter().map(name).collect()
 }
 
 fn tls_client(

@@ -51,6 +51,7 @@ pub(super) struct RawClusterNode {
 pub(super) struct RawListen {
     pub(super) peer: Option<At<String>>,
     pub(super) client: Option<At<String>>,
+    pub(super) names: Option<At<Vec<String>>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -285,3 +285,20 @@ fn parse(text: &str) -> Result<Config, ConfigError> {
 fn message(text: &str) -> String {
     parse(text).unwrap_err().to_string()
 }
+
+#[test]
+fn names_are_host_names() {
+    let text = |names: &str| format!("{MINIMAL}[listen]\nnames = {names}\n");
+    let config = parse(&text(r#"["Chat.Example.org", "chat"]"#)).unwrap();
+    assert_eq!(config.listen.names, ["chat.example.org", "chat"]);
+    let list = |count: usize| format!("{:?}", vec!["chat"; count]);
+    assert_eq!(parse(&text(&list(16))).unwrap().listen.names.len(), 16);
+    for wrong in [list(17), r#"[""]"#.into(), r#"["a:1"]"#.into(), r#"["https://a"]"#.into()] {
+        let wrong = message(&text(&wrong));
+        assert!(wrong.starts_with("node.toml:15: listen.names: "), "{wrong}");
+        assert!(
+            wrong.ends_with("; allowed: 0 to 16 host names, without scheme and port"),
+            "{wrong}"
+        );
+    }
+}

@@ -15,12 +15,13 @@ use axum::{
 };
 use chat::{Accepted, AccountId, Action, Body, Command, Posted, Rejection};
 
-use super::{Api, auth::Caller, error::Refusal, events, request::Key, wire};
+use super::{Api, auth::Caller, error::Refusal, events, page, request::Key, wire};
 
 /// Every path that the node answers.
 pub(super) fn routes() -> Router<Api> {
     Router::new()
-        .route("/", get(cluster::page))
+        .route("/", get(page::index))
+        .route("/assets/{name}", get(page::asset))
         .route("/healthz", get(cluster::health))
         .route("/readyz", get(cluster::ready))
         .route("/v1/cluster", get(cluster::status))

@@ -6,6 +6,7 @@ use chat::{AccountId, Action, Answer, Command, Rejection, SessionId, limits};
 use super::{
     super::{
         auth::{Caller, Reader, fresh_token, hash_of},
+        cookie::{Sender, SetCookie},
         error::Refusal,
         request::{Body, Key, Params, Segment},
         wire,
@@ -17,8 +18,9 @@ use super::{
 pub(super) async fn register(
     State(api): State<Api>,
     key: Key,
+    sender: Sender,
     Body(asked): Body<wire::Register>,
-) -> Result<(StatusCode, Json<wire::Opened>), Refusal> {
+) -> Result<(StatusCode, SetCookie, Json<wire::Opened>), Refusal> {
     let name = limits::name(&asked.name)?;
     limits::password(&asked.password)?;
     let password_hash = api.passwords.hash(asked.password, key.0.salt()).await?;
@@ -30,16 +32,18 @@ pub(super) async fn register(
         return Err(wrong_answer(&accepted));
     };
     let user = wire::User { name, role: role.as_str() };
+    let cookie = sender.remember(&token, expires_us.saturating_sub(api.service.clock_us()));
     let expires = wire::rfc3339(expires_us);
-    Ok((StatusCode::CREATED, Json(wire::Opened { user, token, expires, unread: None })))
+    Ok((StatusCode::CREATED, cookie, Json(wire::Opened { user, token, expires, unread: None })))
 }
 
 /// `POST /v1/login`.
 pub(super) async fn login(
     State(api): State<Api>,
     key: Key,
+    sender: Sender,
     Body(asked): Body<wire::Login>,
-) -> Result<Json<wire::Opened>, Refusal> {
+) -> Result<(SetCookie, Json<wire::Opened>), Refusal> {
     api.barrier().await?;
     let known = limits::name(&asked.name).ok().and_then(|name| {
         api.service.query(|state| {
@@ -59,8 +63,9 @@ pub(super) async fn login(
         return Err(wrong_answer(&accepted));
     };
     let (user, unread) = whois(&api, account)?;
+    let cookie = sender.remember(&token, expires_us.saturating_sub(api.service.clock_us()));
     let expires = wire::rfc3339(expires_us);
-    Ok(Json(wire::Opened { user, token, expires, unread: Some(unread) }))
+    Ok((cookie, Json(wire::Opened { user, token, expires, unread: Some(unread) })))
 }
 
 /// `POST /v1/logout`.
@@ -68,8 +73,10 @@ pub(super) async fn logout(
     State(api): State<Api>,
     caller: Caller,
     key: Key,
-) -> Result<StatusCode, Refusal> {
-    end(&api, &caller, key, caller.session).await
+    sender: Sender,
+) -> Result<(SetCookie, StatusCode), Refusal> {
+    let status = end(&api, &caller, key, caller.session).await?;
+    Ok((sender.forget(), status))
 }
 
 /// `GET /v1/me`.

@@ -48,8 +48,3 @@ pub(super) async fn hash(
     })?;
     Ok(Json(wire::StateHash { index, hash: format!("{hash:016x}") }))
 }
-
-/// `GET /`.
-pub(super) async fn page() -> &'static str {
-    "This is a Holdfast node. Chat with it: chatctl --endpoint <this address> register NAME\n"
-}

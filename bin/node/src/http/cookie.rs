@@ -1,0 +1,68 @@
+//! The cookie that lets a page be loaded again without a new sign-in. It holds the session's token,
+//! where no script can read it, and opens one thing alone: a token of ten minutes
+//! (`POST /v1/token`), which the page keeps in memory and shows to any node.
+//!
+//! What always holds:
+//! - Only this node's own page is given the cookie, and only its requests are believed by it: no
+//!   other site can make a browser use it.
+//! - No other route looks at it.
+
+use std::convert::Infallible;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderValue, header, request::Parts},
+    response::{IntoResponseParts, ResponseParts},
+};
+
+use super::{Api, origin};
+
+/// `__Host-`: the browser itself holds it to this host, to `/` and to TLS (or loopback).
+const NAME: &str = "__Host-holdfast";
+
+/// The page of this node that sent a request, or whatever else did.
+pub(super) struct Sender {
+    is_page: bool,
+}
+
+/// What becomes of the browser's cookie.
+pub(super) struct SetCookie(Option<HeaderValue>);
+
+impl Sender {
+    /// The page's browser is to remember the session, until it ends.
+    pub(super) fn remember(&self, token: &str, lifetime_us: u64) -> SetCookie {
+        let lifetime_s = lifetime_us / chat::limits::SECOND_US;
+        self.set(&format!("{NAME}={token}; {ATTRIBUTES}; Max-Age={lifetime_s}"))
+    }
+
+    /// The session has ended.
+    pub(super) fn forget(&self) -> SetCookie {
+        self.set(&format!("{NAME}=; {ATTRIBUTES}; Max-Age=0"))
+    }
+
+    fn set(&self, cookie: &str) -> SetCookie {
+        SetCookie(self.is_page.then(|| HeaderValue::from_str(cookie).ok()).flatten())
+    }
+}
+
+const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Strict";
+
+impl FromRequestParts<Api> for Sender {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _api: &Api) -> Result<Self, Infallible> {
+        let authority = origin::authority(&parts.headers, &parts.uri);
+        Ok(Self { is_page: origin::is_own_page(&parts.headers, authority) })
+    }
+}
+
+impl IntoResponseParts for SetCookie {
+    type Error = Infallible;
+
+    fn into_response_parts(self, mut response: ResponseParts) -> Result<ResponseParts, Infallible> {
+        if let Some(cookie) = self.0 {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        Ok(response)
+    }
+}
