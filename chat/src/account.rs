@@ -1,6 +1,8 @@
 //! Accounts: a name, a role, a password's hash, sessions, and the requests that are remembered.
 //!
-//! An account is never removed, so its place in the order of registration names it in 32 bits.
+//! An account is never removed, so its place in the order of registration names it in 32 bits. Of a
+//! deleted one there is left its name, which nobody else can take, its role, and for a day the
+//! requests that are remembered.
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -76,6 +78,21 @@ pub(crate) struct Account {
     pub(crate) requests: Requests,
     /// Its place in the order of registration.
     pub(crate) ordinal: u32,
+    /// The messages of others that it deleted for itself, at most
+    /// [`HIDDEN_MAX`](crate::limits::HIDDEN_MAX).
+    pub(crate) hidden: BTreeSet<(ConversationId, u64)>,
+    /// Where it sent messages, whether it is still there or not.
+    pub(crate) wrote: BTreeMap<ConversationId, Wrote>,
+    pub(crate) deleted: bool,
+}
+
+/// What an account sent to a conversation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Wrote {
+    /// `seq` of the first message.
+    pub(crate) first: u64,
+    /// How many there are, deleted ones included.
+    pub(crate) count: u64,
 }
 
 /// All accounts, by id, by name and by ordinal.
@@ -84,6 +101,8 @@ pub(crate) struct Accounts {
     by_id: BTreeMap<AccountId, Account>,
     by_name: BTreeMap<String, AccountId>,
     by_ordinal: Vec<AccountId>,
+    /// Owners that are not deleted.
+    owners: u64,
 }
 
 impl Accounts {
@@ -122,9 +141,36 @@ impl Accounts {
         ordinal_after(self.by_ordinal.len())
     }
 
+    /// Is this the only owner?
+    pub(crate) fn is_last_owner(&self, id: AccountId) -> bool {
+        self.owners == 1 && self.get(id).is_some_and(|account| account.role == Role::Owner)
+    }
+
+    /// Leave nothing of an account but its name, its role and its requests. Gives what it was.
+    pub(crate) fn delete(&mut self, id: AccountId) -> Option<Account> {
+        let account = self.by_id.get_mut(&id)?;
+        assert!(!account.deleted, "an account is deleted once");
+        self.owners -= u64::from(account.role == Role::Owner);
+        let left = Account {
+            name: account.name.clone(),
+            role: account.role,
+            password_hash: String::new(),
+            password_generation: account.password_generation.wrapping_add(1),
+            sessions: BTreeMap::new(),
+            conversations: BTreeSet::new(),
+            requests: core::mem::take(&mut account.requests),
+            ordinal: account.ordinal,
+            hidden: BTreeSet::new(),
+            wrote: BTreeMap::new(),
+            deleted: true,
+        };
+        Some(core::mem::replace(account, left))
+    }
+
     pub(crate) fn insert(&mut self, id: AccountId, account: Account) {
         assert!(self.next_ordinal() == Some(account.ordinal), "accounts are numbered in order");
         self.by_ordinal.push(id);
+        self.owners += u64::from(account.role == Role::Owner);
         let same_name = self.by_name.insert(account.name.clone(), id);
         assert!(same_name.is_none(), "a name is given once");
         let same_id = self.by_id.insert(id, account);

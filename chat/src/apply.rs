@@ -5,6 +5,7 @@
 //! its rules have been passed, so a refusal leaves nothing behind but its memory.
 
 mod access;
+mod account;
 mod channel;
 mod message;
 mod sweep;
@@ -62,12 +63,31 @@ impl State {
         action: &Action,
     ) -> Applied {
         // The session is no part of it: who had to log in again retries under the same id.
-        let body_hash = hash::continued(hash::START, &(hash::Tag::Act, action));
+        let body_hash = action.hash();
         let Some(actor) = self.accounts.get(account) else {
             return Applied::refused(Rejection::SessionEnded);
         };
         match actor.requests.admit(request, body_hash, entry.time_us) {
-            Admission::Repeated(result) => return Applied::repeated(result),
+            Admission::Repeated(result) => {
+                let result = match action {
+                    Action::OpenToken { token_hash } => {
+                        self.reopen_access(entry, (account, session), result, *token_hash)
+                    }
+                    Action::Logout { .. }
+                    | Action::CreateChannel { .. }
+                    | Action::Join { .. }
+                    | Action::Leave { .. }
+                    | Action::Invite { .. }
+                    | Action::Send { .. }
+                    | Action::Mark { .. }
+                    | Action::SetRegistration { .. }
+                    | Action::Edit { .. }
+                    | Action::Delete { .. }
+                    | Action::SetPassword { .. }
+                    | Action::DeleteAccount { .. } => result,
+                };
+                return Applied::repeated(result);
+            }
             Admission::Refused(rejection) => return Applied::refused(rejection),
             Admission::Fresh => {}
         }
@@ -75,7 +95,7 @@ impl State {
             // Not remembered: it says nothing about the request.
             return Applied::refused(Rejection::SessionEnded);
         }
-        let done = self.act(entry, account, action);
+        let done = self.act(entry, (account, session), action);
         if done != Err(Rejection::OutOfOrder) {
             let result = done.map(|(answer, _)| answer);
             self.account_known_mut(account).requests.remember(request, body_hash, result);
@@ -83,7 +103,12 @@ impl State {
         Applied::fresh(done)
     }
 
-    fn act(&mut self, entry: Entry, account: AccountId, action: &Action) -> Done {
+    fn act(
+        &mut self,
+        entry: Entry,
+        (account, session): (AccountId, SessionId),
+        action: &Action,
+    ) -> Done {
         match action {
             Action::Logout { session } => self.log_out(entry, account, *session),
             Action::CreateChannel { name, private, topic } => {
@@ -100,6 +125,45 @@ impl State {
             Action::SetRegistration { registration } => {
                 self.set_registration(account, *registration)
             }
+            Action::Edit { message, text } => self.edit(entry, account, *message, text),
+            Action::Delete { message } => self.delete(entry, account, *message),
+            Action::SetPassword { password_generation, password_hash } => {
+                self.set_password((account, session), *password_generation, password_hash)
+            }
+            Action::DeleteAccount { password_generation, erase_messages } => {
+                self.delete_account(entry, account, *password_generation, *erase_messages)
+            }
+            Action::OpenToken { token_hash } => {
+                self.open_access(entry, (account, session), *token_hash)
+            }
+        }
+    }
+}
+
+impl Action {
+    /// What a retry must have in common with the first attempt: all of it, but for what is fresh
+    /// each time.
+    fn hash(&self) -> u64 {
+        let of = |action: &Self| hash::continued(hash::START, &(hash::Tag::Act, action));
+        match self {
+            Self::SetPassword { password_hash, .. } => of(&Self::SetPassword {
+                password_generation: 0,
+                password_hash: password_hash.clone(),
+            }),
+            Self::DeleteAccount { erase_messages, .. } => {
+                of(&Self::DeleteAccount { password_generation: 0, erase_messages: *erase_messages })
+            }
+            Self::OpenToken { .. } => of(&Self::OpenToken { token_hash: [0; 32] }),
+            Self::Logout { .. }
+            | Self::CreateChannel { .. }
+            | Self::Join { .. }
+            | Self::Leave { .. }
+            | Self::Invite { .. }
+            | Self::Send { .. }
+            | Self::Mark { .. }
+            | Self::SetRegistration { .. }
+            | Self::Edit { .. }
+            | Self::Delete { .. } => of(self),
         }
     }
 }

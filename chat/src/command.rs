@@ -140,6 +140,39 @@ pub enum Action {
         /// Who may.
         registration: Registration,
     },
+    /// Change the text of one's own message, any number of times.
+    Edit {
+        /// Which one.
+        message: MessageId,
+        /// The new text.
+        text: String,
+    },
+    /// Delete a message: one's own for everyone and for good, another's for oneself alone. No error
+    /// when it is deleted.
+    Delete {
+        /// Which one.
+        message: MessageId,
+    },
+    /// Change the password, and end every other session. The proposing node has verified the old
+    /// password.
+    SetPassword {
+        /// Which of the account's passwords was verified. A retry may bring another.
+        password_generation: u32,
+        /// The new one as an argon2 PHC string, salted as in [`Register`].
+        password_hash: String,
+    },
+    /// Delete the account for good. The proposing node has verified the password.
+    DeleteAccount {
+        /// Which of the account's passwords was verified. A retry may bring another.
+        password_generation: u32,
+        /// Delete what it sent as well.
+        erase_messages: bool,
+    },
+    /// Let one more token open the session for a short while. It may do what the session may.
+    OpenToken {
+        /// SHA-256 of the token. A retry brings a fresh one.
+        token_hash: TokenHash,
+    },
 }
 
 /// A conversation as a member names it.

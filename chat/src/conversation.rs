@@ -1,12 +1,13 @@
 //! Conversations: who is in them, how far each has read, and the messages.
 //!
 //! What always holds of a member: `read_upto` never falls and never passes the last message, and
-//! unread = messages after `read_upto` - own ones among them.
+//! unread = messages after `read_upto` - deleted ones among them - own ones that are not deleted -
+//! those of others that are not deleted but hidden by the member.
 
 use alloc::{collections::BTreeMap, string::String};
 
 use crate::{
-    id::AccountId,
+    id::{AccountId, MessageId},
     message::{Post, Posts},
 };
 
@@ -43,7 +44,7 @@ pub(crate) struct Member {
     pub(crate) joined: u64,
     /// The highest `seq` marked as read; of what was there before, all.
     pub(crate) read_upto: u64,
-    /// Own messages after `read_upto`.
+    /// Own messages after `read_upto` that are not deleted.
     own_after: u64,
 }
 
@@ -63,13 +64,30 @@ impl Conversation {
     }
 
     /// Add a message of a member. Gives its `seq`.
-    pub(crate) fn post(&mut self, account: AccountId, post: Post) -> u64 {
-        let seq = self.posts.push(post);
+    pub(crate) fn post(
+        &mut self,
+        account: AccountId,
+        post: Post,
+        reply_to: Option<MessageId>,
+    ) -> u64 {
+        let seq = self.posts.push(post, reply_to);
         let Some(member) = self.members.get_mut(&account) else {
             unreachable!("only members post");
         };
         member.own_after += 1;
         seq
+    }
+
+    /// Delete a message that the member `account` wrote. Says whether that changed anything.
+    pub(crate) fn delete_own(&mut self, account: AccountId, seq: u64) -> bool {
+        let changed = self.posts.delete(seq);
+        if let Some(member) = self.members.get_mut(&account)
+            && changed
+            && seq > member.read_upto
+        {
+            member.own_after -= 1;
+        }
+        changed
     }
 
     /// Move a member's read mark up to `upto`, or to the last message if that is lower. Gives the
@@ -96,9 +114,15 @@ impl Conversation {
         Some((after, after > before))
     }
 
-    /// How many messages by others has the member not read?
-    pub(crate) fn unread(&self, member: &Member) -> u64 {
-        self.posts.last_seq() - member.read_upto - member.own_after
+    /// How many messages by others has the member not read, of those that it can read? `hidden` are
+    /// the ones after its mark that it has hidden.
+    pub(crate) fn unread(&self, member: &Member, hidden: impl Iterator<Item = u64>) -> u64 {
+        let hidden = hidden.filter(|&seq| !self.posts.is_gone(seq)).count();
+        self.posts.last_seq()
+            - member.read_upto
+            - member.own_after
+            - self.posts.gone_after(member.read_upto)
+            - u64::try_from(hidden).unwrap_or(u64::MAX)
     }
 
     /// The entry by which conversations are ordered, latest first: the last message, or else the

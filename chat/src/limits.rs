@@ -41,6 +41,10 @@ pub const CONVERSATIONS_PER_ACCOUNT_MAX: usize = 16_384;
 pub const SESSIONS_MAX: usize = 256;
 /// Tokens that open one session: the newest ones of a log-in repeated under one request id.
 pub const TOKENS_PER_SESSION_MAX: usize = 8;
+/// Access tokens of one session: the newest ones.
+pub const ACCESS_TOKENS_MAX: usize = 8;
+/// Messages of others that an account may delete for itself.
+pub const HIDDEN_MAX: usize = 16_384;
 /// Remembered requests of an account.
 pub const REQUESTS_MAX: usize = 65_536;
 /// Requests of one account that one entry may drop from memory because they are too old.
@@ -54,6 +58,8 @@ pub const NAMES_SCANNED_MAX: usize = 10_000;
 
 /// A session ends this long after the log-in that opened it, used or not.
 pub const SESSION_LIFETIME_US: u64 = 30 * DAY_US;
+/// An access token ends this long after it was asked for, or with its session if that is earlier.
+pub const ACCESS_TOKEN_LIFETIME_US: u64 = 600 * SECOND_US;
 /// An outcome is remembered until its request id is this old.
 pub const REQUEST_REMEMBERED_US: u64 = DAY_US;
 /// A request id may be this far ahead of log time.

@@ -102,6 +102,40 @@ pub enum Answer {
     },
     /// The setting has the wanted value.
     SettingChanged,
+    /// The message has the wanted text.
+    Edited {
+        /// Where.
+        conversation: ConversationId,
+        /// Its place there.
+        seq: u64,
+        /// Its name.
+        id: MessageId,
+    },
+    /// The asker can read the message no longer.
+    Deleted {
+        /// Where.
+        conversation: ConversationId,
+        /// Its place there.
+        seq: u64,
+        /// Its name.
+        id: MessageId,
+        /// Others still can.
+        only_for_me: bool,
+    },
+    /// The password is changed, and the session of the command is the only one.
+    PasswordSet,
+    /// The account is deleted.
+    AccountDeleted {
+        /// Which one.
+        account: AccountId,
+    },
+    /// The command's token opens the session for a while, for a retry too.
+    TokenOpened {
+        /// The session.
+        session: SessionId,
+        /// When the token ends, in microseconds of log time.
+        expires_us: u64,
+    },
 }
 
 /// What subscribers hear of an entry. Its `index` is their cursor.
@@ -145,6 +179,35 @@ pub enum Event {
         /// The channel.
         conversation: ConversationId,
     },
+    /// A message has another text.
+    Edited {
+        /// The entry, which holds the text.
+        index: u64,
+        /// Where.
+        conversation: ConversationId,
+        /// The message's place there.
+        seq: u64,
+    },
+    /// A message is deleted.
+    Deleted {
+        /// The entry.
+        index: u64,
+        /// Where.
+        conversation: ConversationId,
+        /// The message's place there.
+        seq: u64,
+        /// For this account alone, and so for its own devices only; otherwise for everyone.
+        only_for: Option<AccountId>,
+    },
+    /// An account is deleted: it has left every channel, and what it sent is by a deleted user.
+    AccountDeleted {
+        /// The entry.
+        index: u64,
+        /// Which one.
+        account: AccountId,
+        /// What it sent is deleted as well.
+        erased: bool,
+    },
 }
 
 /// How membership changed.
@@ -164,7 +227,10 @@ impl Event {
             Self::Message { index, .. }
             | Self::Read { index, .. }
             | Self::Member { index, .. }
-            | Self::Channel { index, .. } => index,
+            | Self::Channel { index, .. }
+            | Self::Edited { index, .. }
+            | Self::Deleted { index, .. }
+            | Self::AccountDeleted { index, .. } => index,
         }
     }
 }

@@ -8,5 +8,5 @@ pub(crate) mod inbox;
 
 pub use access::SessionView;
 pub use directory::{AccountPage, AccountView, ChannelPage, ChannelView};
-pub use history::{History, MessageView, Posted, Window};
+pub use history::{Content, DELETED_USER, History, MessageView, Posted, Window};
 pub use inbox::{InboxItem, InboxPage};

@@ -87,6 +87,16 @@ pub enum Rejection {
     LimitInvalid,
     /// Not a pattern.
     GlobInvalid,
+    /// Only who wrote a message may change it.
+    NotAuthor,
+    /// The message is deleted.
+    MessageDeleted,
+    /// The account is deleted.
+    AccountDeleted,
+    /// There would be no owner.
+    LastOwner,
+    /// No more messages of others can be deleted for oneself.
+    TooManyHidden,
 }
 
 /// The class of a refusal; the HTTP status follows from it.
@@ -146,6 +156,11 @@ impl Rejection {
             Self::ReplyUnknown => "reply_unknown",
             Self::LimitInvalid => "limit_invalid",
             Self::GlobInvalid => "glob_invalid",
+            Self::NotAuthor => "not_author",
+            Self::MessageDeleted => "message_deleted",
+            Self::AccountDeleted => "account_deleted",
+            Self::LastOwner => "last_owner",
+            Self::TooManyHidden => "too_many_hidden",
         }
     }
 
@@ -159,10 +174,13 @@ impl Rejection {
             | Self::RegistrationClosed
             | Self::InviteRequired
             | Self::InviteUnknown
-            | Self::NotAMember => Kind::Forbidden,
-            Self::NoSuchUser | Self::NoSuchChannel | Self::NoSuchMessage | Self::NoSuchSession => {
-                Kind::NotFound
-            }
+            | Self::NotAMember
+            | Self::NotAuthor => Kind::Forbidden,
+            Self::NoSuchUser
+            | Self::NoSuchChannel
+            | Self::NoSuchMessage
+            | Self::NoSuchSession
+            | Self::AccountDeleted => Kind::NotFound,
             Self::RequestIdAhead
             | Self::RequestIdExpired
             | Self::RequestIdConflict
@@ -173,7 +191,10 @@ impl Rejection {
             | Self::TooManySessions
             | Self::TooManyChannels
             | Self::ChannelFull
-            | Self::TooManyConversations => Kind::Conflict,
+            | Self::TooManyConversations
+            | Self::MessageDeleted
+            | Self::LastOwner
+            | Self::TooManyHidden => Kind::Conflict,
             Self::NameInvalid
             | Self::PasswordInvalid
             | Self::TopicInvalid
@@ -206,17 +227,8 @@ impl Rejection {
             Self::BadCredentials => "the name or the password is wrong".into(),
             Self::SessionEnded => "the session has ended".into(),
             Self::NotAllowed => "this is for the owner and admins only".into(),
-            Self::NameInvalid => format!(
-                "a name is 1 to {} of a-z, 0-9, '.', '_' and '-', and starts with a letter or digit",
-                limits::NAME_BYTES_MAX
-            )
-            .into(),
-            Self::PasswordInvalid => format!(
-                "a password has {} to {} characters",
-                limits::PASSWORD_CHARS_MIN,
-                limits::PASSWORD_CHARS_MAX
-            )
-            .into(),
+            Self::NameInvalid => rule_of_names(),
+            Self::PasswordInvalid => rule_of_passwords(),
             Self::NameTaken => "the name is taken".into(),
             Self::RegistrationClosed => "registration is closed".into(),
             Self::InviteRequired => "registration needs an invite".into(),
@@ -255,6 +267,13 @@ impl Rejection {
                 limits::GLOB_BYTES_MAX
             )
             .into(),
+            Self::NotAuthor => "only who wrote a message may change it".into(),
+            Self::MessageDeleted => "the message is deleted".into(),
+            Self::AccountDeleted => "the account is deleted".into(),
+            Self::LastOwner => "the last owner cannot be deleted".into(),
+            Self::TooManyHidden => {
+                at_most(limits::HIDDEN_MAX, "messages of others can be deleted for oneself")
+            }
         };
         text.into_owned()
     }
@@ -294,8 +313,30 @@ impl Rejection {
             Self::ReplyUnknown => "answer a message of the same conversation",
             Self::LimitInvalid => "ask for fewer, and for the next page after that",
             Self::GlobInvalid => "use '*', '?' and '[a-z]'",
+            Self::NotAuthor => "send a message of your own",
+            Self::MessageDeleted => "send a new message",
+            Self::AccountDeleted => "look at the list of users",
+            Self::LastOwner => "make another account an owner first",
+            Self::TooManyHidden => "ask the author to delete the message",
         }
     }
+}
+
+fn rule_of_names() -> Cow<'static, str> {
+    format!(
+        "a name is 1 to {} of a-z, 0-9, '.', '_' and '-', and starts with a letter or digit",
+        limits::NAME_BYTES_MAX
+    )
+    .into()
+}
+
+fn rule_of_passwords() -> Cow<'static, str> {
+    format!(
+        "a password has {} to {} characters",
+        limits::PASSWORD_CHARS_MIN,
+        limits::PASSWORD_CHARS_MAX
+    )
+    .into()
 }
 
 fn at_most(count: usize, what: &str) -> Cow<'static, str> {

@@ -182,6 +182,11 @@ impl Requests {
         }
     }
 
+    /// Is the outcome of `id` held?
+    pub(crate) fn remembers(&self, id: RequestId) -> bool {
+        self.remembered.contains_key(&id)
+    }
+
     /// How many outcomes are held.
     pub(crate) fn len(&self) -> usize {
         self.remembered.len()

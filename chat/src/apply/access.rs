@@ -4,7 +4,7 @@
 //! everyone could be filled by anyone. It stays at most once, because a name is given once: an
 //! accepted one is remembered by the account that it made.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     account::{Account, Registration, Role},
@@ -77,9 +77,12 @@ impl State {
                 password_hash: register.password_hash.clone(),
                 password_generation: 0,
                 sessions: BTreeMap::from([(session_id, session)]),
-                conversations: alloc::collections::BTreeSet::new(),
+                conversations: BTreeSet::new(),
                 requests,
                 ordinal,
+                hidden: BTreeSet::new(),
+                wrote: BTreeMap::new(),
+                deleted: false,
             },
         );
         self.tokens.insert(register.token_hash, (id, session_id));
@@ -106,7 +109,7 @@ impl State {
             return Applied::refused(Rejection::BadCredentials);
         };
         // Before anything else, for a retry too: the password verified is no longer the password.
-        if account.password_generation != password_generation {
+        if account.deleted || account.password_generation != password_generation {
             return Applied::refused(Rejection::BadCredentials);
         }
         match account.requests.admit(request, body_hash, entry.time_us) {
@@ -133,10 +136,14 @@ impl State {
             return Err(Rejection::Malformed);
         }
         self.sweep_sessions(account, entry.time_us);
-        let sessions = &mut self.account_known_mut(account).sessions;
-        if sessions.len() >= SESSIONS_MAX {
-            return Err(Rejection::TooManySessions);
+        let sessions = &self.account_known(account).sessions;
+        if sessions.len() >= SESSIONS_MAX
+            && let Some(&first_to_end) = sessions.keys().next()
+        {
+            // Refusing would lock out whoever forgot to log out so often.
+            self.end_session(account, first_to_end);
         }
+        let sessions = &mut self.account_known_mut(account).sessions;
         let id = SessionId(entry.index);
         let session = Session::new(entry.time_us, token);
         let expires_us = session.expires_us();
@@ -181,12 +188,73 @@ impl State {
     pub(super) fn log_out(&mut self, entry: Entry, account: AccountId, id: SessionId) -> Done {
         // What has ended is not there, swept or not.
         self.sweep_sessions(account, entry.time_us);
-        let session = self.account_known_mut(account).sessions.remove(&id);
-        let session = session.ok_or(Rejection::NoSuchSession)?;
-        for token in &session.tokens {
+        if self.end_session(account, id) {
+            Ok((Answer::LoggedOut { session: id }, None))
+        } else {
+            Err(Rejection::NoSuchSession)
+        }
+    }
+
+    /// End a session. Says whether there was one.
+    pub(super) fn end_session(&mut self, account: AccountId, id: SessionId) -> bool {
+        let Some(session) = self.account_known_mut(account).sessions.remove(&id) else {
+            return false;
+        };
+        for token in session.all_tokens() {
             self.tokens.remove(token);
         }
-        Ok((Answer::LoggedOut { session: id }, None))
+        true
+    }
+
+    /// Let a token open the acting session for a short while.
+    pub(super) fn open_access(
+        &mut self,
+        entry: Entry,
+        (account, id): (AccountId, SessionId),
+        token: TokenHash,
+    ) -> Done {
+        if self.tokens.contains_key(&token) {
+            return Err(Rejection::Malformed);
+        }
+        let session = self.account_known_mut(account).sessions.get_mut(&id);
+        let session = session.ok_or(Rejection::SessionEnded)?;
+        let expires_us = session.access_expires_us(entry.time_us);
+        let dropped = session.add_access(token, expires_us);
+        self.tokens.insert(token, (account, id));
+        if let Some(dropped) = dropped {
+            self.tokens.remove(&dropped);
+        }
+        Ok((Answer::TokenOpened { session: id, expires_us }, None))
+    }
+
+    /// Let a retry's fresh token do what the first attempt's does, for as long.
+    pub(super) fn reopen_access(
+        &mut self,
+        entry: Entry,
+        acting: (AccountId, SessionId),
+        result: Result<Answer, Rejection>,
+        token: TokenHash,
+    ) -> Result<Answer, Rejection> {
+        let answer = result?;
+        let Answer::TokenOpened { session: id, expires_us } = answer else {
+            // Another body with the same hash.
+            return Err(Rejection::RequestIdConflict);
+        };
+        match self.tokens.get(&token) {
+            Some(known) if *known == acting => return Ok(answer),
+            Some(_) => return Err(Rejection::Malformed),
+            None => {}
+        }
+        let session = self.account_known_mut(acting.0).sessions.get_mut(&id);
+        let session = session
+            .filter(|session| id == acting.1 && !session.has_ended(entry.time_us))
+            .ok_or(Rejection::SessionEnded)?;
+        let dropped = session.add_access(token, expires_us);
+        self.tokens.insert(token, acting);
+        if let Some(dropped) = dropped {
+            self.tokens.remove(&dropped);
+        }
+        Ok(answer)
     }
 
     pub(super) fn set_registration(

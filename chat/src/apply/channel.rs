@@ -55,6 +55,7 @@ impl State {
         let id = self.channel_seen(account, name)?;
         self.conversation_of_member(account, id)?;
         let invited = self.accounts.id_of(user).ok_or(Rejection::NoSuchUser)?;
+        self.check_lives(invited)?;
         let event = self.admit_member(entry, invited, id)?;
         Ok((Answer::Invited { conversation: id, account: invited }, event))
     }
@@ -95,6 +96,11 @@ impl State {
             account,
             change: Change::Joined,
         }))
+    }
+
+    /// Is the account not deleted?
+    pub(super) fn check_lives(&self, account: AccountId) -> Result<(), Rejection> {
+        if self.account_known(account).deleted { Err(Rejection::AccountDeleted) } else { Ok(()) }
     }
 
     /// Does one more conversation fit the account?

@@ -1,11 +1,12 @@
-//! Sending and reading.
+//! Sending, editing, deleting and reading.
 
 use crate::{
+    account::Wrote,
     apply::{Done, Entry},
     command::Target,
     conversation::{Conversation, Kind},
     id::{AccountId, ConversationId, MessageId},
-    limits,
+    limits::{self, HIDDEN_MAX},
     message::Post,
     outcome::{Answer, Event},
     query::access::pair,
@@ -40,6 +41,11 @@ impl State {
     ) -> Done {
         limits::text(text)?;
         let found = self.resolve(account, to)?;
+        if let Target::User(name) = to
+            && let Some(other) = self.accounts.id_of(name)
+        {
+            self.check_lives(other)?;
+        }
         if let Some(id) = found {
             self.conversation_of_member(account, id)?;
         }
@@ -55,7 +61,9 @@ impl State {
         };
         let author = self.account_known(account).ordinal;
         let post = Post { index: entry.index, time_us: entry.time_us, author };
-        let seq = self.conversation_known_mut(id).post(account, post);
+        let seq = self.conversation_known_mut(id).post(account, post, reply_to);
+        let wrote = &mut self.account_known_mut(account).wrote;
+        wrote.entry(id).or_insert(Wrote { first: seq, count: 0 }).count += 1;
         let answer = Answer::Sent {
             conversation: id,
             seq,
@@ -83,6 +91,49 @@ impl State {
         self.enter(entry, account, id);
         self.enter(entry, other, id);
         Ok(id)
+    }
+
+    pub(super) fn edit(
+        &mut self,
+        entry: Entry,
+        account: AccountId,
+        message: MessageId,
+        text: &str,
+    ) -> Done {
+        limits::text(text)?;
+        let (id, seq, post) = self.find(account, message).ok_or(Rejection::NoSuchMessage)?;
+        if { post.author } != self.account_known(account).ordinal {
+            return Err(Rejection::NotAuthor);
+        }
+        let posts = &mut self.conversation_known_mut(id).posts;
+        if posts.is_gone(seq) {
+            return Err(Rejection::MessageDeleted);
+        }
+        posts.edit(seq, entry.index);
+        let event = Event::Edited { index: entry.index, conversation: id, seq };
+        Ok((Answer::Edited { conversation: id, seq, id: message }, Some(event)))
+    }
+
+    /// Delete one's own message for everyone, another's for oneself. What is deleted is left so.
+    pub(super) fn delete(&mut self, entry: Entry, account: AccountId, message: MessageId) -> Done {
+        let (id, seq, post) = self.find(account, message).ok_or(Rejection::NoSuchMessage)?;
+        let index = entry.index;
+        let is_own = { post.author } == self.account_known(account).ordinal;
+        let (changed, only_for) = if is_own {
+            (self.conversation_known_mut(id).delete_own(account, seq), None)
+        } else if self.conversation_known(id).posts.is_gone(seq) {
+            (false, None)
+        } else {
+            let hidden = &mut self.account_known_mut(account).hidden;
+            if hidden.len() >= HIDDEN_MAX && !hidden.contains(&(id, seq)) {
+                return Err(Rejection::TooManyHidden);
+            }
+            (hidden.insert((id, seq)), Some(account))
+        };
+        let only_for_me = only_for.is_some();
+        let answer = Answer::Deleted { conversation: id, seq, id: message, only_for_me };
+        let event = Event::Deleted { index, conversation: id, seq, only_for };
+        Ok((answer, changed.then_some(event)))
     }
 
     pub(super) fn mark(

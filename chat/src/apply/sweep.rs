@@ -24,7 +24,7 @@ impl State {
             if !oldest.get().has_ended(time_us) {
                 return;
             }
-            for token in &oldest.remove().tokens {
+            for token in oldest.remove().all_tokens() {
                 self.tokens.remove(token);
             }
         }

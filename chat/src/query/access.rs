@@ -9,6 +9,7 @@ use crate::{
     id::{AccountId, ConversationId, SessionId, TokenHash},
     outcome::Event,
     rejection::Rejection,
+    request::RequestId,
     state::State,
 };
 
@@ -28,7 +29,7 @@ impl State {
     #[must_use]
     pub fn password_hash(&self, name: &str) -> Option<PasswordHash<'_>> {
         let id = self.accounts.id_of(name)?;
-        let account = self.accounts.get(id)?;
+        let account = self.accounts.get(id).filter(|account| !account.deleted)?;
         Some(PasswordHash {
             account: id,
             phc: &account.password_hash,
@@ -37,7 +38,8 @@ impl State {
     }
 
     /// The session that a token opens, by the token's hash. `now_us` is the asking node's clock; log
-    /// time counts if that is later.
+    /// time counts if that is later. The view's end is that of the token, which may be an access
+    /// token.
     #[must_use]
     pub fn session(
         &self,
@@ -46,11 +48,11 @@ impl State {
     ) -> Option<(AccountId, SessionId, SessionView)> {
         let &(account, id) = self.tokens.get(token)?;
         let session = self.accounts.get(account)?.sessions.get(&id)?;
-        if session.has_ended(now_us.max(self.time_us())) {
+        let expires_us = session.token_expires_us(token);
+        if now_us.max(self.time_us()) >= expires_us {
             return None;
         }
-        let view =
-            SessionView { id, opened_us: session.opened_us, expires_us: session.expires_us() };
+        let view = SessionView { id, opened_us: session.opened_us, expires_us };
         Some((account, id, view))
     }
 
@@ -69,6 +71,12 @@ impl State {
                 expires_us: session.expires_us(),
             })
             .collect()
+    }
+
+    /// Is there an outcome that this request of the account will be answered with?
+    #[must_use]
+    pub fn remembers(&self, account: AccountId, request: RequestId) -> bool {
+        self.accounts.get(account).is_some_and(|account| account.requests.remembers(request))
     }
 
     /// Who may register.
@@ -109,7 +117,14 @@ impl State {
     #[must_use]
     pub fn sees(&self, account: AccountId, event: &Event) -> bool {
         match *event {
-            Event::Message { conversation, .. } => self.is_member(account, conversation),
+            Event::Message { conversation, .. } | Event::Edited { conversation, .. } => {
+                self.is_member(account, conversation)
+            }
+            Event::Deleted { conversation, only_for, .. } => {
+                only_for.is_none_or(|only| only == account) && self.is_member(account, conversation)
+            }
+            // Who has an account is known to everyone who has one.
+            Event::AccountDeleted { .. } => self.accounts.get(account).is_some(),
             Event::Read { account: reader, .. } => reader == account,
             Event::Member { conversation, account: who, .. } => {
                 who == account || self.is_member(account, conversation)

@@ -25,6 +25,8 @@ pub struct AccountView {
     pub name: String,
     /// Its role.
     pub role: Role,
+    /// It is deleted: nobody answers to the name, and nobody ever will again.
+    pub deleted: bool,
 }
 
 /// Accounts by name.
@@ -173,7 +175,7 @@ fn page<I: Copy, V>(
 }
 
 fn account_view(id: AccountId, account: &Account) -> AccountView {
-    AccountView { id, name: account.name.clone(), role: account.role }
+    AccountView { id, name: account.name.clone(), role: account.role, deleted: account.deleted }
 }
 
 fn channel_view(

@@ -8,6 +8,7 @@ use crate::{
     conversation::{Conversation, Kind},
     id::{AccountId, ConversationId, MessageId},
     limits,
+    message::Post,
     query::access::pair,
     rejection::Rejection,
     state::State,
@@ -26,17 +27,27 @@ pub enum Window {
     Around(u64),
 }
 
-/// A message's place.
+/// What is called the author of what a deleted account sent. No name, so nobody can take it.
+pub const DELETED_USER: &str = "deleted user";
+
+/// A message's place, as one reader finds it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Posted {
     /// Where.
     pub conversation: ConversationId,
     /// Its place there, from 1.
     pub seq: u64,
-    /// Its name, and the index of the entry with its text.
+    /// Its name: the index of the entry that sent it.
     pub id: MessageId,
     /// Its log time.
     pub time_us: u64,
+    /// Who sent it.
+    pub author: AccountId,
+    /// The message that it answers.
+    pub reply_to: Option<MessageId>,
+    /// The index of the entry with its text: another one than its id once it was edited. None when
+    /// it is deleted, for everyone or for this reader.
+    pub body: Option<u64>,
 }
 
 /// A page of a conversation.
@@ -63,12 +74,21 @@ pub struct MessageView {
     pub conversation: String,
     /// Its place there.
     pub seq: u64,
-    /// Who wrote it.
+    /// What there is to read; none when it is deleted, for everyone or for this reader.
+    pub content: Option<Content>,
+}
+
+/// What there is to read of a message.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Content {
+    /// Who wrote it; [`DELETED_USER`] when that account is deleted.
     pub author: String,
     /// Its log time.
     pub time_us: u64,
     /// Its text.
     pub text: String,
+    /// The text is another one than was sent.
+    pub edited: bool,
     /// The message that it answers.
     pub reply_to: Option<MessageId>,
 }
@@ -107,7 +127,7 @@ impl State {
             }
         };
         let (first, end) = (first.max(1), end.min(last + 1));
-        let items: Vec<_> = (first..end).filter_map(|seq| posted(id, conversation, seq)).collect();
+        let items: Vec<_> = (first..end).filter_map(|seq| self.posted(reader, id, seq)).collect();
         Ok(History {
             first: items.first().map_or(0, |item| item.seq),
             last: items.last().map_or(0, |item| item.seq),
@@ -135,40 +155,57 @@ impl State {
         }
     }
 
-    /// The message which the entry at `index` sent, as `reader` sees it; none when the entry is no
-    /// accepted send, or in a conversation that the reader is not in. `command` is that entry.
+    /// A message of a conversation that `reader` is in.
     ///
-    /// # Panics
-    /// When `command` is another entry than the one that this state applied at `index`.
+    /// # Errors
+    /// [`Rejection::NoSuchMessage`], also for what the reader may not see.
+    pub fn message(&self, reader: AccountId, message: MessageId) -> Result<Posted, Rejection> {
+        let (id, seq, _) = self.find(reader, message).ok_or(Rejection::NoSuchMessage)?;
+        self.posted(reader, id, seq).ok_or(Rejection::NoSuchMessage)
+    }
+
+    /// The place of the message `seq` of a conversation, as `reader` finds it. Whether the reader is
+    /// in that conversation is not asked.
     #[must_use]
-    pub fn message_of(
+    pub fn posted(&self, reader: AccountId, id: ConversationId, seq: u64) -> Option<Posted> {
+        let posts = &self.conversations.get(&id)?.posts;
+        let post = posts.get(seq)?;
+        let is_hidden =
+            self.accounts.get(reader).is_some_and(|reader| reader.hidden.contains(&(id, seq)));
+        let is_gone = is_hidden || posts.is_gone(seq);
+        Some(Posted {
+            conversation: id,
+            seq,
+            id: MessageId(post.index),
+            time_us: post.time_us,
+            author: self.accounts.author(post.author)?,
+            reply_to: posts.reply_to(seq),
+            body: (!is_gone).then(|| posts.edit_of(seq).unwrap_or(post.index)),
+        })
+    }
+
+    /// A message as `reader` sees it; `body` is the entry at the index which its place names, if it
+    /// names one. None when that entry is not the text of this message, or in a direct conversation
+    /// of others.
+    #[must_use]
+    pub fn view(
         &self,
         reader: AccountId,
-        index: u64,
-        command: &Command,
+        at: &Posted,
+        body: Option<&Command>,
     ) -> Option<MessageView> {
-        let Body::Act { account, action: Action::Send { to, text, reply_to, .. }, .. } =
-            command.body()
-        else {
-            return None;
+        let content = match at.body {
+            None => None,
+            Some(index) => Some(Content {
+                author: self.author_name(at.author)?,
+                time_us: at.time_us,
+                text: text_by(at.author, body?)?.to_owned(),
+                edited: index != at.id.0,
+                reply_to: at.reply_to,
+            }),
         };
-        let id = self.resolve(*account, to).ok()??;
-        let conversation = self.conversation_of_member(reader, id).ok()?;
-        let seq = conversation.posts.seq_of(MessageId(index))?;
-        let post = conversation.posts.get(seq)?;
-        assert!(
-            self.accounts.author(post.author) == Some(*account),
-            "entry {index} is of the author that the state knows"
-        );
-        Some(MessageView {
-            id: MessageId(index),
-            conversation: self.label(reader, id)?,
-            seq,
-            author: self.accounts.get(*account)?.name.clone(),
-            time_us: post.time_us,
-            text: text.clone(),
-            reply_to: *reply_to,
-        })
+        let conversation = self.label(reader, at.conversation)?;
+        Some(MessageView { id: at.id, conversation, seq: at.seq, content })
     }
 
     /// What `account` may see of the messages after the entry `cursor`, oldest first, at most
@@ -182,14 +219,13 @@ impl State {
             let conversation = self.conversation_known(id);
             if conversation.posts.last().is_some_and(|post| { post.index } > cursor) {
                 let seq = conversation.posts.first_after(cursor);
-                next.extend(posted(id, conversation, seq).map(|item| (item.id, item)));
+                next.extend(self.posted(account, id, seq).map(|item| (item.id, item)));
             }
         }
         let mut items = Vec::new();
         while items.len() < limit {
             let Some((_, item)) = next.pop_first() else { break };
-            let conversation = self.conversation_known(item.conversation);
-            let following = posted(item.conversation, conversation, item.seq + 1);
+            let following = self.posted(account, item.conversation, item.seq + 1);
             next.extend(following.map(|item| (item.id, item)));
             items.push(item);
         }
@@ -216,6 +252,28 @@ impl State {
         self.accounts.get(account).map(|account| account.name.to_owned())
     }
 
+    /// What the author of a message is called.
+    fn author_name(&self, account: AccountId) -> Option<String> {
+        let account = self.accounts.get(account)?;
+        Some(if account.deleted { DELETED_USER.to_owned() } else { account.name.clone() })
+    }
+
+    /// Where a message is, among the conversations that `reader` is in.
+    pub(crate) fn find(
+        &self,
+        reader: AccountId,
+        message: MessageId,
+    ) -> Option<(ConversationId, u64, Post)> {
+        // A conversation is older than its messages.
+        let conversations = &self.accounts.get(reader)?.conversations;
+        conversations.range(..=ConversationId(message.0)).find_map(|&id| {
+            let posts = &self.conversation_known(id).posts;
+            let last = posts.last()?;
+            let seq = if { last.index } < message.0 { None } else { posts.seq_of(message) }?;
+            Some((id, seq, posts.get(seq)?))
+        })
+    }
+
     /// A conversation that `reader` is in.
     pub(crate) fn conversation_of_member(
         &self,
@@ -239,12 +297,14 @@ impl State {
     }
 }
 
-/// A message's place, if there is one at `seq`.
-pub(crate) fn posted(id: ConversationId, conversation: &Conversation, seq: u64) -> Option<Posted> {
-    conversation.posts.get(seq).map(|post| Posted {
-        conversation: id,
-        seq,
-        id: MessageId(post.index),
-        time_us: post.time_us,
-    })
+/// The text in a command, if it is one that `author` wrote.
+fn text_by(author: AccountId, command: &Command) -> Option<&str> {
+    match command.body() {
+        Body::Act {
+            account,
+            action: Action::Send { text, .. } | Action::Edit { text, .. },
+            ..
+        } if *account == author => Some(text),
+        Body::Act { .. } | Body::Register(_) | Body::Login(_) => None,
+    }
 }

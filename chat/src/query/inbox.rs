@@ -6,7 +6,7 @@ use crate::{
     conversation::{Conversation, Member},
     id::{AccountId, ConversationId},
     limits,
-    query::history::{Posted, posted},
+    query::history::Posted,
     rejection::Rejection,
     state::State,
 };
@@ -18,11 +18,11 @@ pub struct InboxItem {
     pub id: ConversationId,
     /// `#channel` or `@other`.
     pub conversation: String,
-    /// Messages by others after the read mark.
+    /// Messages by others after the read mark that are not deleted.
     pub unread: u64,
     /// The read mark.
     pub read_upto: u64,
-    /// The last message.
+    /// The last message, deleted or not.
     pub last: Option<Posted>,
     /// The entry by which the inbox is ordered.
     pub activity: u64,
@@ -71,9 +71,9 @@ impl State {
         Some(InboxItem {
             id,
             conversation: self.label(account, id)?,
-            unread: conversation.unread(member),
+            unread: self.unread_in(account, id, conversation, member),
             read_upto: member.read_upto,
-            last: posted(id, conversation, conversation.posts.last_seq()),
+            last: self.posted(account, id, conversation.posts.last_seq()),
             activity: conversation.activity(member),
         })
     }
@@ -81,7 +81,21 @@ impl State {
     /// Messages by others that `account` has not read, in all its conversations.
     #[must_use]
     pub fn unread(&self, account: AccountId) -> u64 {
-        self.memberships(account).map(|(_, conversation, member)| conversation.unread(member)).sum()
+        self.memberships(account)
+            .map(|(id, conversation, member)| self.unread_in(account, id, conversation, member))
+            .sum()
+    }
+
+    fn unread_in(
+        &self,
+        account: AccountId,
+        id: ConversationId,
+        conversation: &Conversation,
+        member: &Member,
+    ) -> u64 {
+        let hidden = &self.account_known(account).hidden;
+        let after_mark = hidden.range((id, member.read_upto + 1)..=(id, u64::MAX));
+        conversation.unread(member, after_mark.map(|(_, seq)| *seq))
     }
 
     fn memberships(

@@ -35,6 +35,17 @@ fn samples() -> Vec<(&'static str, Command)> {
         ("send_plain", send("#ops", "x")),
         ("mark", Action::Mark { to: Target::channel("ops"), upto: 9 }),
         ("set_registration", Action::SetRegistration { registration: Registration::Invite }),
+        ("edit", Action::Edit { message: MessageId(70_000), text: name("gr\u{fc}\u{df}e") }),
+        ("delete", Action::Delete { message: MessageId(70_000) }),
+        (
+            "set_password",
+            Action::SetPassword { password_generation: 300, password_hash: PHC.into() },
+        ),
+        (
+            "delete_account",
+            Action::DeleteAccount { password_generation: 300, erase_messages: true },
+        ),
+        ("open_token", Action::OpenToken { token_hash: [4; 32] }),
     ];
     let mut samples = vec![
         (
@@ -141,7 +152,7 @@ proptest! {
 
     #[test]
     fn damaged_commands_are_refused_or_canonical(
-        kind in 0..11_usize,
+        kind in 0..16_usize,
         at in any::<prop::sample::Index>(),
         byte: u8,
     ) {

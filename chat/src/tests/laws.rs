@@ -163,10 +163,10 @@ fn check_conversations(state: &State, log: &[Stamped]) {
             let mut unread = 0;
             for (at, post) in messages.iter().enumerate() {
                 assert_eq!(post.seq, u64::try_from(at).unwrap() + 1, "seq has no gaps");
-                let at_index = usize::try_from(post.id.0).unwrap() - 1;
-                let view = state.message_of(reader, post.id.0, &log[at_index].1).unwrap();
+                let body = post.body.map(|index| &log[usize::try_from(index).unwrap() - 1].1);
+                let view = state.view(reader, post, body).unwrap();
                 assert_eq!((view.seq, view.conversation), (post.seq, item.conversation.clone()));
-                let own = state.name(reader).as_ref() == Some(&view.author);
+                let own = post.author == reader;
                 unread += u64::from(post.seq > item.read_upto && !own);
                 visible.insert(post.id, *post);
             }
@@ -248,7 +248,9 @@ proptest! {
             for reader in everyone(&state) {
                 let heard = state.sees(reader, &event);
                 let sent = matches!(event, crate::Event::Message { .. });
-                let readable = state.message_of(reader, index, command).is_some();
+                let place = state.message(reader, MessageId(index));
+                let readable =
+                    place.is_ok_and(|place| state.view(reader, &place, Some(command)).is_some());
                 prop_assert_eq!(heard && sent, readable, "{}", format!("{event:?} for {reader}"));
             }
         }

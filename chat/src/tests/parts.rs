@@ -25,7 +25,7 @@ fn messages_are_found_across_chunks() {
         for seq in 1..=count {
             // Ids 3, 6, 9 ..
             let post = Post { index: 3 * seq, time_us: 10 * seq, author: 0 };
-            assert_eq!(posts.push(post), seq);
+            assert_eq!(posts.push(post, None), seq);
         }
         assert_eq!(posts.last_seq(), count);
         assert_eq!(posts.get(0), None);
@@ -45,10 +45,10 @@ fn messages_are_found_across_chunks() {
 fn a_shared_chunk_is_not_changed_by_what_comes_after() {
     let mut posts = Posts::new();
     for seq in 1..=600 {
-        posts.push(Post { index: seq, time_us: seq, author: 0 });
+        posts.push(Post { index: seq, time_us: seq, author: 0 }, None);
     }
     let kept = posts.clone();
-    posts.push(Post { index: 601, time_us: 601, author: 0 });
+    posts.push(Post { index: 601, time_us: 601, author: 0 }, None);
     assert_eq!((kept.last_seq(), posts.last_seq()), (600, 601));
 }
 
@@ -74,17 +74,21 @@ fn a_message_is_built_for_members_and_from_its_own_entry_only() {
     world.send("alice", "@bob", "hi").unwrap();
     world.act("alice", send("@bob", ""));
     let state = &world.state;
-    let (sent, refused) = (&world.log[3], &world.log[4]);
-    let view = state.message_of(world.id("bob"), 4, sent).unwrap();
-    assert_eq!((&*view.conversation, &*view.author, &*view.text), ("@alice", "alice", "hi"));
+    let sent = &world.log[3];
+    let (bob, carol) = (world.id("bob"), world.id("carol"));
+    let place = state.message(bob, MessageId(4)).unwrap();
+    let view = state.view(bob, &place, Some(sent)).unwrap();
+    let content = view.content.unwrap();
+    assert_eq!((&*view.conversation, &*content.author, &*content.text), ("@alice", "alice", "hi"));
     assert_eq!(
-        view.time_us,
-        state.history(world.id("bob"), ConversationId(4), Window::Newest, 1).unwrap().items[0]
-            .time_us
+        content.time_us,
+        state.history(bob, ConversationId(4), Window::Newest, 1).unwrap().items[0].time_us
     );
-    assert_eq!(state.message_of(world.id("carol"), 4, sent), None);
-    assert_eq!(state.message_of(world.id("bob"), 5, refused), None);
-    assert_eq!(state.message_of(world.id("bob"), 1, &world.log[0]), None);
+    assert_eq!(state.message(carol, MessageId(4)), Err(Rejection::NoSuchMessage));
+    assert_eq!(state.view(carol, &place, Some(sent)), None);
+    assert_eq!(state.message(bob, MessageId(5)), Err(Rejection::NoSuchMessage));
+    assert_eq!(state.view(bob, &place, Some(&world.log[0])), None);
+    assert_eq!(state.view(bob, &place, None), None);
 }
 
 fn window() -> impl Strategy<Value = Window> {
@@ -241,7 +245,7 @@ proptest! {
             if step < 20 {
                 let author = u32::try_from(step % 2).unwrap();
                 let post = Post { index: last + 2, time_us: last + 2, author };
-                conversation.post(if author == 0 { reader } else { other }, post);
+                conversation.post(if author == 0 { reader } else { other }, post, None);
                 authors.push(author);
             } else {
                 let upto = mark + (step - 20) / 2;
@@ -250,7 +254,7 @@ proptest! {
             }
             let after = authors.iter().skip(usize::try_from(mark).unwrap());
             let expected = after.filter(|author| **author == 1).count();
-            let unread = conversation.unread(&conversation.members[&reader]);
+            let unread = conversation.unread(&conversation.members[&reader], core::iter::empty());
             prop_assert_eq!(unread, u64::try_from(expected).unwrap());
         }
     }

@@ -9,7 +9,8 @@
 use std::{borrow::ToOwned, collections::BTreeMap, format, string::String, vec::Vec};
 
 use crate::{
-    Accepted, Action, Answer, Applied, Change, Event, Registration, Rejection, RequestId, Window,
+    Accepted, Action, Answer, Applied, Change, Event, Posted, Registration, Rejection, RequestId,
+    Window,
     limits::{DAY_US, SECOND_US},
     tests::kit::{OWNER_TOKEN, World, check_file, target},
 };
@@ -162,6 +163,23 @@ impl Play {
                 reply_to: words.number("reply").map(crate::MessageId),
                 after_request: words.keyed.get("after").map(|name| self.ids[*name]),
             },
+            "edit" => {
+                let message = crate::MessageId(words.at(2).parse().unwrap());
+                Action::Edit { message, text: words.plain[3..].join(" ") }
+            }
+            "delete" => Action::Delete { message: crate::MessageId(words.at(2).parse().unwrap()) },
+            "password" => Action::SetPassword {
+                password_generation: words.at(2).parse().unwrap(),
+                password_hash: words.at(3).into(),
+            },
+            "erase" | "goodbye" => Action::DeleteAccount {
+                password_generation: words.at(2).parse().unwrap(),
+                erase_messages: words.at(1) == "erase",
+            },
+            "token" => {
+                let token_hash = [words.at(2).parse().unwrap(); 32];
+                Action::OpenToken { token_hash }
+            }
             "mark" => Action::Mark { to: target(words.at(2)), upto: words.at(3).parse().unwrap() },
             "registration" => Action::SetRegistration {
                 registration: match words.at(2) {
@@ -198,6 +216,12 @@ impl Play {
                 format!("{} left", name(*account))
             }
             Event::Channel { .. } => "channel made".into(),
+            Event::Edited { seq, .. } => format!("message {seq} edited"),
+            Event::Deleted { seq, .. } => format!("message {seq} deleted"),
+            Event::AccountDeleted { account, erased, .. } => {
+                let with = if *erased { " with all that it sent" } else { "" };
+                format!("{} deleted{with}", name(*account))
+            }
         };
         let heard: Vec<_> = state
             .accounts
@@ -219,7 +243,8 @@ impl Play {
             "users" => {
                 let page = state.accounts(words.at(2), after, limit)?;
                 for item in page.items {
-                    out += &format!("{} ({})\n", item.name, item.role.as_str());
+                    let deleted = if item.deleted { ", deleted" } else { "" };
+                    out += &format!("{} ({}{deleted})\n", item.name, item.role.as_str());
                 }
                 out += &page.next.map_or_else(String::new, |next| format!("more after {next}\n"));
             }
@@ -259,7 +284,7 @@ impl Play {
             "missed" => {
                 let cursor = words.at(2).parse().unwrap();
                 for post in state.messages_after(me, cursor, limit) {
-                    out += &self.show(who, post.id.0);
+                    out += &self.show(who, &post);
                 }
             }
             "read" => out += &self.read(who, words, limit)?,
@@ -279,7 +304,7 @@ impl Play {
         let page = self.world.state.history_with(self.world.id(who), &to, window, limit)?;
         let mut out = String::new();
         for post in &page.items {
-            out += &self.show(who, post.id.0);
+            out += &self.show(who, post);
         }
         out += &format!("{}..{}", page.first, page.last);
         out += if page.more_before { ", more before" } else { "" };
@@ -287,14 +312,19 @@ impl Play {
         Ok(out + "\n")
     }
 
-    fn show(&self, who: &str, index: u64) -> String {
-        let command = &self.world.log[usize::try_from(index).unwrap() - 1];
-        let view = self.world.state.message_of(self.world.id(who), index, command).unwrap();
-        let reply = view.reply_to.map_or_else(String::new, |id| format!(" (answers {id})"));
-        format!(
-            "{} {} #{} {}: {}{reply}\n",
-            view.conversation, view.seq, index, view.author, view.text
-        )
+    fn show(&self, who: &str, post: &Posted) -> String {
+        let entry = |index: u64| &self.world.log[usize::try_from(index).unwrap() - 1];
+        let view = self.world.state.view(self.world.id(who), post, post.body.map(entry)).unwrap();
+        let what = view.content.map_or_else(
+            || "deleted".into(),
+            |content| {
+                let reply =
+                    content.reply_to.map_or_else(String::new, |id| format!(" (answers {id})"));
+                let edited = if content.edited { " (edited)" } else { "" };
+                format!("{}: {}{reply}{edited}", content.author, content.text)
+            },
+        );
+        format!("{} {} #{} {what}\n", view.conversation, view.seq, view.id)
     }
 }
 
@@ -317,7 +347,13 @@ fn tell_answer(answer: Answer) -> String {
             format!("sent {id} as {seq} of conversation {conversation}")
         }
         Answer::Marked { conversation, upto } => format!("{conversation} is read up to {upto}"),
-        Answer::SettingChanged => "set".into(),
+        Answer::SettingChanged | Answer::PasswordSet => "set".into(),
+        Answer::Edited { id, .. } => format!("{id} edited"),
+        Answer::Deleted { id, only_for_me, .. } => {
+            format!("{id} deleted{}", if only_for_me { " for oneself" } else { "" })
+        }
+        Answer::AccountDeleted { account } => format!("account {account} deleted"),
+        Answer::TokenOpened { session, .. } => format!("token of session {session}"),
     }
 }
 

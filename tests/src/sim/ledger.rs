@@ -145,7 +145,12 @@ impl Ledger {
             | Answer::Left { .. }
             | Answer::Invited { .. }
             | Answer::Marked { .. }
-            | Answer::SettingChanged => None,
+            | Answer::SettingChanged
+            | Answer::Edited { .. }
+            | Answer::Deleted { .. }
+            | Answer::PasswordSet
+            | Answer::AccountDeleted { .. }
+            | Answer::TokenOpened { .. } => None,
         })
     }
 

@@ -371,7 +371,12 @@ impl Client {
             | Answer::Invited { .. }
             | Answer::Sent { .. }
             | Answer::Marked { .. }
-            | Answer::SettingChanged => {}
+            | Answer::SettingChanged
+            | Answer::Edited { .. }
+            | Answer::Deleted { .. }
+            | Answer::PasswordSet
+            | Answer::AccountDeleted { .. }
+            | Answer::TokenOpened { .. } => {}
         }
     }
 }

@@ -64,12 +64,14 @@ pub(super) async fn messages(
     if places.is_empty() {
         return Ok(Vec::new());
     }
-    let indexes = places.iter().map(|place| place.id.0).collect();
+    let indexes = places.iter().filter_map(|place| place.body).collect();
     let commands: BTreeMap<u64, Command> =
         api.service.commands(indexes).await?.into_iter().collect();
     let found: Option<Vec<_>> = api.service.query(|state| {
-        let view =
-            |place: &Posted| wire::Message::of(state, reader, place, commands.get(&place.id.0)?);
+        let view = |place: &Posted| {
+            let body = place.body.and_then(|index| commands.get(&index));
+            wire::Message::of(state, reader, place, body)
+        };
         places.iter().map(view).collect()
     });
     found.ok_or_else(|| {

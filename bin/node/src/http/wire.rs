@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use chat::{
-    AccountId, AccountView, Action, Body, ChannelView, Command, MessageView, Posted, State,
+    AccountId, AccountView, ChannelView, Command, ConversationId, MessageView, Posted, RequestId,
+    State,
 };
 use serde::{Deserialize, Serialize};
 
@@ -224,7 +225,17 @@ pub(super) struct History {
 
 /// A message, everywhere the same.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Message {
+#[serde(untagged)]
+pub(super) enum Message {
+    /// One that can be read.
+    Shown(Shown),
+    /// One that is deleted, for everyone or for the reader: the two look alike.
+    Deleted(Tombstone),
+}
+
+/// A message that can be read.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Shown {
     pub(super) id: String,
     pub(super) conversation: String,
     pub(super) seq: u64,
@@ -238,46 +249,88 @@ pub(super) struct Message {
     pub(super) request_id: Option<String>,
 }
 
+/// The place of a message that is deleted.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Tombstone {
+    pub(super) id: String,
+    pub(super) conversation: String,
+    pub(super) seq: u64,
+    /// Always true.
+    pub(super) deleted: bool,
+    /// Always null.
+    pub(super) text: (),
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) request_id: Option<String>,
+}
+
 impl Message {
-    /// A message as `reader` sees it: its place from the state, its text from the log.
+    /// A message as `reader` sees it: its place from the state, its text from the entry of the log
+    /// that the place names.
     pub(super) fn of(
         state: &State,
         reader: AccountId,
         at: &Posted,
-        command: &Command,
+        body: Option<&Command>,
     ) -> Option<Self> {
-        let Body::Act { account, action: Action::Send { text, reply_to, .. }, .. } = command.body()
-        else {
-            return None;
+        state.view(reader, at, body).map(Self::from)
+    }
+
+    /// The message as the entry at `index` made it, a send or an edit; deleted if it has been since.
+    pub(super) fn as_of(
+        state: &State,
+        reader: AccountId,
+        (conversation, seq): (ConversationId, u64),
+        (index, command): (u64, &Command),
+    ) -> Option<Self> {
+        let now = state.posted(reader, conversation, seq)?;
+        let at = Posted { body: now.body.map(|_| index), ..now };
+        Self::of(state, reader, &at, Some(command))
+    }
+
+    /// The same, in the answer to the request that sent it.
+    pub(super) fn answering(mut self, request: RequestId) -> Self {
+        let request_id = match &mut self {
+            Self::Shown(Shown { request_id, .. }) | Self::Deleted(Tombstone { request_id, .. }) => {
+                request_id
+            }
         };
-        Some(Self {
-            id: at.id.to_string(),
-            conversation: state.label(reader, at.conversation)?,
-            seq: at.seq,
-            author: state.name(*account)?,
-            time: rfc3339(at.time_us),
-            text: text.clone(),
-            edited: false,
-            reply_to: reply_to.map(|id| id.to_string()),
-            reactions: BTreeMap::new(),
-            request_id: None,
-        })
+        *request_id = Some(request.to_string());
+        self
+    }
+
+    /// Its id.
+    pub(super) fn id(&self) -> &str {
+        match self {
+            Self::Shown(Shown { id, .. }) | Self::Deleted(Tombstone { id, .. }) => id,
+        }
     }
 }
 
 impl From<MessageView> for Message {
     fn from(view: MessageView) -> Self {
-        Self {
-            id: view.id.to_string(),
-            conversation: view.conversation,
-            seq: view.seq,
-            author: view.author,
-            time: rfc3339(view.time_us),
-            text: view.text,
-            edited: false,
-            reply_to: view.reply_to.map(|id| id.to_string()),
-            reactions: BTreeMap::new(),
-            request_id: None,
+        let MessageView { id, conversation, seq, content } = view;
+        let id = id.to_string();
+        match content {
+            None => Self::Deleted(Tombstone {
+                id,
+                conversation,
+                seq,
+                deleted: true,
+                text: (),
+                request_id: None,
+            }),
+            Some(content) => Self::Shown(Shown {
+                id,
+                conversation,
+                seq,
+                author: content.author,
+                time: rfc3339(content.time_us),
+                text: content.text,
+                edited: content.edited,
+                reply_to: content.reply_to.map(|id| id.to_string()),
+                reactions: BTreeMap::new(),
+                request_id: None,
+            }),
         }
     }
 }
@@ -298,7 +351,7 @@ impl From<ChannelView> for Channel {
 
 impl From<AccountView> for UserItem {
     fn from(view: AccountView) -> Self {
-        Self { name: view.name, role: view.role.as_str(), deleted: false }
+        Self { name: view.name, role: view.role.as_str(), deleted: view.deleted }
     }
 }
 

@@ -30,8 +30,7 @@ pub(super) async fn send(
     let command = Command::new(key.0, chat::Body::Act { account, session, action });
     let (accepted, message) = send_command(&api, account, command).await?;
     let status = if accepted.repeated { StatusCode::OK } else { StatusCode::CREATED };
-    let message = wire::Message { request_id: Some(key.0.to_string()), ..message };
-    Ok((status, Json(message)))
+    Ok((status, Json(message.answering(key.0))))
 }
 
 /// The command that a send asks for. Only what no command can hold is refused here: what the fold
@@ -55,15 +54,16 @@ pub(in crate::http) async fn send_command(
     command: Command,
 ) -> Result<(Accepted, wire::Message), Refusal> {
     let accepted = api.submit(command.clone()).await?;
-    let Answer::Sent { conversation, seq, id, time_us } = accepted.answer else {
+    let Answer::Sent { conversation, seq, id, .. } = accepted.answer else {
         return Err(wrong_answer(&accepted));
     };
-    let place = Posted { conversation, seq, id, time_us };
-    let message = if accepted.repeated {
-        // The message as it stands in the log, where the first attempt put it.
+    // A repeated one may stand elsewhere in the log, and be edited or deleted by now.
+    let place = api.service.query(|state| state.posted(author, conversation, seq));
+    let place = place.ok_or(Rejection::NoSuchMessage)?;
+    let message = if accepted.repeated || place.body != Some(id.0) {
         messages(api, author, &[place]).await?.pop()
     } else {
-        api.service.query(|state| wire::Message::of(state, author, &place, &command))
+        api.service.query(|state| wire::Message::of(state, author, &place, Some(&command)))
     };
     Ok((accepted, message.ok_or(Rejection::NoSuchMessage)?))
 }
@@ -144,15 +144,19 @@ pub(super) async fn one(
     Reader(account, _): Reader,
     Segment(id): Segment,
 ) -> Result<Json<wire::Message>, Refusal> {
-    let index = wire::parse_id(&id).ok_or(Rejection::NoSuchMessage)?;
-    if index == 0 || index > api.service.applied_now() {
-        return Err(Rejection::NoSuchMessage.into());
-    }
-    let found = api.service.commands(vec![index]).await?.pop();
-    let message = found.and_then(|(_, command)| {
-        api.service.query(|state| state.message_of(account, index, &command))
-    });
-    Ok(Json(message.ok_or(Rejection::NoSuchMessage)?.into()))
+    let id = MessageId(wire::parse_id(&id).ok_or(Rejection::NoSuchMessage)?);
+    shown(&api, account, id).await
+}
+
+/// A message as it stands now.
+async fn shown(
+    api: &Api,
+    reader: AccountId,
+    id: MessageId,
+) -> Result<Json<wire::Message>, Refusal> {
+    let place = api.service.query(|state| state.message(reader, id))?;
+    let message = messages(api, reader, &[place]).await?.pop();
+    Ok(Json(message.ok_or(Rejection::NoSuchMessage)?))
 }
 
 async fn history(

@@ -1,7 +1,7 @@
 //! What one account sees of the log from a cursor on: first what it missed, then what happens.
 
 use axum::http::StatusCode;
-use chat::{Change, Event, MessageId, Posted, State};
+use chat::{Change, Event, State};
 
 use super::{
     frame::ServerFrame,
@@ -101,7 +101,7 @@ impl Replay<'_> {
             })?;
             page.retain(|place| place.id.0 <= last);
             for message in api::messages(self.api, self.caller.account, &page).await? {
-                let cursor = message.id.clone();
+                let cursor = message.id().to_owned();
                 output.feed(&ServerFrame::Message { cursor, message }).await?;
             }
             output.flush().await?;
@@ -133,9 +133,22 @@ fn frame_of(state: &State, caller: &Caller, live: &Live) -> Option<ServerFrame> 
     let cursor = live.index.to_string();
     match live.event {
         Event::Message { index, conversation, seq } => {
-            let place = Posted { conversation, seq, id: MessageId(index), time_us: live.time_us };
-            let message = Message::of(state, reader, &place, &live.command)?;
+            let made = (index, &*live.command);
+            let message = Message::as_of(state, reader, (conversation, seq), made)?;
             Some(ServerFrame::Message { cursor, message })
+        }
+        Event::Edited { index, conversation, seq } => {
+            let made = (index, &*live.command);
+            let message = Message::as_of(state, reader, (conversation, seq), made)?;
+            Some(ServerFrame::Edited { cursor, message })
+        }
+        Event::Deleted { index, conversation, seq, .. } => {
+            let made = (index, &*live.command);
+            let message = Message::as_of(state, reader, (conversation, seq), made)?;
+            Some(ServerFrame::Deleted { cursor, message })
+        }
+        Event::AccountDeleted { account, erased, .. } => {
+            Some(ServerFrame::Account { cursor, user: state.name(account)?, deleted: true, erased })
         }
         Event::Read { conversation, upto, .. } => {
             let conversation = state.label(reader, conversation)?;

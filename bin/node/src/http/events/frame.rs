@@ -60,6 +60,12 @@ pub(super) enum ServerFrame {
     Ready { cursor: String },
     /// A message was sent to a conversation of the reader.
     Message { cursor: String, message: Message },
+    /// A message has another text.
+    Edited { cursor: String, message: Message },
+    /// A message is deleted, for everyone or for the reader alone.
+    Deleted { cursor: String, message: Message },
+    /// An account is deleted, and what it sent as well if it was erased.
+    Account { cursor: String, user: String, deleted: bool, erased: bool },
     /// The reader read on, on another device.
     Read { cursor: String, conversation: String, upto: u64 },
     /// Someone came into a channel or left it.
