@@ -3,14 +3,25 @@
 //! A flag beats the environment, which beats the file, which beats the default. No secret but the one-time
 //! invite is ever an argument.
 
+mod account;
+mod bench;
+mod cluster;
+mod message;
+mod parse;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use uuid::Uuid;
 
-use crate::{ClientError, Consistency, Endpoint, Target, types::checked_name};
-
-const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
+use self::parse::duration;
+pub(crate) use self::{
+    account::{AccountCommand, NewPasswordArgs, PasswordArgs},
+    bench::{BenchArgs, BenchCommand},
+    cluster::{ChannelCommand, ClusterCommand},
+    message::{ReadArgs, SendArgs},
+    parse::{ChannelName, Name},
+};
+use crate::{Consistency, Endpoint, Target};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -108,6 +119,11 @@ pub(crate) enum Command {
     /// Show the own account
     #[command(after_help = "Example:\n  chatctl whoami -o json")]
     Whoami,
+    /// Change the own password; every other login ends
+    #[command(
+        after_help = "Example:\n  chatctl passwd\n  printf '%s\\n%s\\n' \"$OLD\" \"$NEW\" | chatctl passwd --password-stdin"
+    )]
+    Passwd(NewPasswordArgs),
     /// List accounts, by wildcard
     #[command(after_help = "Example:\n  chatctl users 'al*' --limit 20")]
     Users {
@@ -121,7 +137,7 @@ pub(crate) enum Command {
         after: Option<Name>,
     },
     /// Send a message
-    #[command(after_help = SEND_HELP)]
+    #[command(after_help = message::SEND_HELP)]
     Send(SendArgs),
     /// Read a conversation, or everything unread
     #[command(
@@ -142,12 +158,48 @@ pub(crate) enum Command {
     /// List conversations with unread and mention counts
     #[command(after_help = "Example:\n  chatctl inbox")]
     Inbox,
+    /// Mark a conversation as read
+    #[command(after_help = "Example:\n  chatctl mark @bob\n  chatctl mark '#general' --upto 42")]
+    Mark {
+        /// @user or '#channel'
+        to: Target,
+        /// Only up to this place in the conversation; all of it otherwise
+        #[arg(long, value_name = "SEQ")]
+        upto: Option<u64>,
+    },
+    /// Change the text of an own message
+    #[command(after_help = "Example:\n  chatctl edit 4711 'what I meant to say'")]
+    Edit {
+        /// The message
+        id: u64,
+        /// Its new text
+        text: String,
+    },
+    /// Delete messages: own ones for everyone, received ones for you
+    #[command(after_help = "Example:\n  chatctl delete 4711\n  chatctl delete 4711 4712 4713")]
+    Delete {
+        /// The messages
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<u64>,
+    },
     /// List channels, by wildcard
-    #[command(after_help = "Example:\n  chatctl channels 'team-*'")]
+    #[command(after_help = "Example:\n  chatctl channels 'team-*' --limit 20")]
     Channels {
         /// Wildcard: * is any text, ? any character
         glob: Option<String>,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value = "50", value_parser = clap::value_parser!(u64).range(1..))]
+        limit: u64,
+        /// Continue after this name
+        #[arg(long, value_name = "NAME")]
+        after: Option<ChannelName>,
     },
+    /// See where you are logged in, delete the account
+    #[command(
+        subcommand,
+        after_help = "Example:\n  chatctl account sessions\n  chatctl account delete"
+    )]
+    Account(AccountCommand),
     /// Make, join and leave channels
     #[command(
         subcommand,
@@ -157,125 +209,34 @@ pub(crate) enum Command {
     /// Look at the cluster
     #[command(subcommand, after_help = "Example:\n  chatctl cluster status --watch")]
     Cluster(ClusterCommand),
+    /// Find out why it does not work: names, ports, TLS, clocks, versions, login, quorum
+    #[command(
+        after_help = "Example:\n  chatctl doctor\n  chatctl doctor -o json --endpoint https://chat1.example.org:7411\n\nExit code 0 when nothing fails, 3 when no node is reachable, 1 otherwise."
+    )]
+    Doctor,
+    /// Measure what the cluster does under load
+    #[command(subcommand, after_help = "Example:\n  chatctl bench send --duration 10s")]
+    Bench(BenchCommand),
+    #[command(flatten)]
+    Docs(DocsCommand),
 }
 
-const SEND_HELP: &str = "\
-Examples:
-  chatctl send @bob 'hello'
-  chatctl send '#general' 'quote the # in a shell'
-  git log -1 | chatctl send @bob                        # stdin is the message
-  tail -f app.log | chatctl send '#logs' --lines        # one message per line, in order
-  chatctl send @bob 'again' --request-id 01946e4c-…     # after an unknown outcome";
-
-#[derive(Args, Debug)]
-pub(crate) struct SendArgs {
-    /// @user or '#channel'
-    pub(crate) to: Target,
-    /// The message; stdin without it
-    pub(crate) text: Option<String>,
-    /// Every line of stdin is a message; empty lines are left out
-    #[arg(long, conflicts_with_all = ["text", "request_id", "reply_to"])]
-    pub(crate) lines: bool,
-    /// Retry an earlier send under its id
-    #[arg(long, value_name = "UUID")]
-    pub(crate) request_id: Option<Uuid>,
-    /// Reply to the message with this id
-    #[arg(long, value_name = "ID")]
-    pub(crate) reply_to: Option<u64>,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct ReadArgs {
-    /// @user or '#channel'; without it everything unread
-    pub(crate) to: Option<Target>,
-    /// Only what is unread
-    #[arg(long)]
-    pub(crate) unread: bool,
-    /// At most so many (50 of a conversation; all that is unread)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) limit: Option<u64>,
-    /// Older than this place in the conversation
-    #[arg(long, value_name = "SEQ", requires = "to", conflicts_with = "unread")]
-    pub(crate) before: Option<u64>,
-    /// Newer than this place in the conversation
-    #[arg(long, value_name = "SEQ", requires = "to", conflicts_with_all = ["before", "unread"])]
-    pub(crate) after: Option<u64>,
-    /// Mark as read what was shown
-    #[arg(long)]
-    pub(crate) mark: bool,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct PasswordArgs {
-    /// Read the password from stdin
-    #[arg(long)]
-    pub(crate) password_stdin: bool,
-}
-
+/// What only describes the program: it needs no configuration and no node.
 #[derive(Debug, Subcommand)]
-pub(crate) enum ChannelCommand {
-    /// Make a channel and join it
-    #[command(after_help = "Example:\n  chatctl channel create general --topic 'all of us'")]
-    Create {
-        name: ChannelName,
-        /// Only its members see it
-        #[arg(long)]
-        private: bool,
-        /// What it is about
-        #[arg(long)]
-        topic: Option<String>,
+pub(crate) enum DocsCommand {
+    /// Print what a shell needs to complete commands
+    #[command(
+        after_help = "Example:\n  chatctl completions bash > ~/.local/share/bash-completion/completions/chatctl\n  chatctl completions fish > ~/.config/fish/completions/chatctl.fish"
+    )]
+    Completions { shell: clap_complete::Shell },
+    /// Print the manual page, or write one page per command into a directory
+    #[command(
+        after_help = "Example:\n  chatctl man | man -l -\n  chatctl man ~/.local/share/man/man1"
+    )]
+    Man {
+        /// Where to write the pages
+        dir: Option<PathBuf>,
     },
-    /// Join a channel
-    #[command(after_help = "Example:\n  chatctl channel join general")]
-    Join { name: ChannelName },
-    /// Leave a channel
-    #[command(after_help = "Example:\n  chatctl channel leave general")]
-    Leave { name: ChannelName },
-    /// List the members of a channel
-    #[command(after_help = "Example:\n  chatctl channel members general")]
-    Members { name: ChannelName },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ClusterCommand {
-    /// Show the nodes, the leader and which losses are survived
-    #[command(after_help = "Example:\n  chatctl cluster status\n  chatctl cluster status --watch")]
-    Status {
-        /// Again every second, until Ctrl-C
-        #[arg(long)]
-        watch: bool,
-    },
-}
-
-/// A user name; a leading `@` is allowed.
-#[derive(Clone, Debug)]
-pub(crate) struct Name(pub(crate) String);
-
-impl std::str::FromStr for Name {
-    type Err = ClientError;
-
-    fn from_str(text: &str) -> Result<Self, ClientError> {
-        checked_name(text.strip_prefix('@').unwrap_or(text)).map(Self)
-    }
-}
-
-/// A channel name; a leading `#` is allowed.
-#[derive(Clone, Debug)]
-pub(crate) struct ChannelName(pub(crate) String);
-
-impl std::str::FromStr for ChannelName {
-    type Err = ClientError;
-
-    fn from_str(text: &str) -> Result<Self, ClientError> {
-        checked_name(text.strip_prefix('#').unwrap_or(text)).map(Self)
-    }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let allowed = || format!("{text:?} is not a time from 1ms to 1h, such as 500ms, 10s or 2m");
-    let span: jiff::SignedDuration = text.parse().map_err(|_unclear| allowed())?;
-    let time = Duration::try_from(span).map_err(|_negative| allowed())?;
-    if time.is_zero() || time > TIMEOUT_MAX { Err(allowed()) } else { Ok(time) }
 }
 
 #[cfg(test)]
@@ -291,21 +252,15 @@ mod tests {
 
     #[test]
     fn every_help_shows_an_example() {
-        fn check(command: &clap::Command) {
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains("chatctl "), "{} has no example", command.get_name());
-            command.get_subcommands().for_each(check);
+        fn check(command: &mut clap::Command) {
+            let help = command.render_long_help().to_string();
+            let example = help.split_once("Example").map_or("", |(_, example)| example);
+            assert!(example.contains("chatctl "), "{} has no example", command.get_name());
+            // Only `help` itself is not ours.
+            let ours = command.get_subcommands_mut().filter(|below| below.get_name() != "help");
+            ours.into_iter().for_each(check);
         }
-        check(&Cli::command());
-    }
-
-    #[test]
-    fn times_have_bounds() {
-        assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
-        assert_eq!(duration("1h"), Ok(TIMEOUT_MAX));
-        for wrong in ["", "0s", "-1s", "3601s", "ten"] {
-            assert!(duration(wrong).is_err(), "{wrong:?}");
-        }
+        check(&mut Cli::command());
     }
 
     #[test]

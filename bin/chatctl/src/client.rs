@@ -2,9 +2,13 @@
 //!
 //! A [`Client`] is cheap to clone; clones share connections, the token, the clock and the preferred node.
 
+mod account;
 mod call;
 mod endpoint;
 mod follow;
+mod load;
+mod message;
+mod node;
 mod request_id;
 mod socket;
 mod stream;
@@ -22,7 +26,7 @@ use std::{
 };
 
 use reqwest::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 pub(crate) use self::endpoint::ENDPOINTS_MAX;
@@ -34,13 +38,13 @@ use self::{
 pub use self::{
     endpoint::Endpoint,
     follow::Follow,
+    load::{Ended, Load, LoadEvent},
+    node::{Probe, ProbeAnswer},
     stream::{Stop, StreamSummary},
 };
 use crate::{
     ClientError,
-    types::{
-        Channel, ClusterStatus, Conversation, History, Me, Message, Page, Signed, Target, User,
-    },
+    types::{Channel, ClusterStatus, Conversation, Page, Signed, Target, User},
 };
 
 /// Most items that a node gives in one answer.
@@ -217,14 +221,6 @@ impl Client {
         Ok(())
     }
 
-    /// The own account.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn me(&self) -> Result<Me, ClientError> {
-        self.get(vec!["me"], Vec::new()).await
-    }
-
     /// Accounts by wildcard, by name; `after` is exclusive.
     ///
     /// # Errors
@@ -286,6 +282,16 @@ impl Client {
         Ok(())
     }
 
+    /// Lets a user join a private channel.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn invite(&self, channel: &str, user: &str) -> Result<(), ClientError> {
+        let (path, body) = (vec!["channels", channel, "invites"], json!({"user": user}));
+        self.write(Method::POST, path, Some(body), Key::Fresh).await?;
+        Ok(())
+    }
+
     /// The members of a channel; `after` is exclusive.
     ///
     /// # Errors
@@ -307,52 +313,6 @@ impl Client {
         after: Option<&str>,
     ) -> Result<Page<Conversation>, ClientError> {
         self.get(vec!["conversations"], page_query(None, after, None)).await
-    }
-
-    /// Sends one message.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn send(&self, message: &Outgoing) -> Result<Message, ClientError> {
-        let mut body = Map::new();
-        body.insert("to".to_owned(), message.to.to_string().into());
-        body.insert("text".to_owned(), message.text.as_str().into());
-        if let Some(id) = message.reply_to {
-            body.insert("reply_to".to_owned(), id.to_string().into());
-        }
-        if let Some(id) = message.after_request {
-            body.insert("after_request".to_owned(), id.to_string().into());
-        }
-        let key = message.request_id.map_or(Key::Fresh, Key::Given);
-        let answer =
-            self.write(Method::POST, vec!["messages"], Some(Value::Object(body)), key).await?;
-        let sent: Message = answer.json()?;
-        Ok(Message { request_id: sent.request_id.or(answer.request_id), ..sent })
-    }
-
-    /// A piece of a conversation; with neither `before` nor `after` the newest.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn history(&self, of: &Target, query: HistoryQuery) -> Result<History, ClientError> {
-        let [kind, name] = of.path();
-        let parts = [("before", query.before), ("after", query.after), ("limit", query.limit)];
-        let query = parts
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?.to_string())))
-            .collect();
-        self.get(vec![kind, name, "messages"], query).await
-    }
-
-    /// Moves the read mark up to this `seq`; it never goes back.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn mark_read(&self, of: &Target, upto: u64) -> Result<(), ClientError> {
-        let [kind, name] = of.path();
-        let body = Some(json!({"upto": upto}));
-        self.write(Method::POST, vec![kind, name, "read"], body, Key::Fresh).await?;
-        Ok(())
     }
 
     /// The cluster, as the node that answers sees it.

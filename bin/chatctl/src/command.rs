@@ -2,13 +2,19 @@
 
 mod account;
 mod app;
+mod bench;
 mod channel;
 mod cluster;
+mod deletion;
+mod docs;
+mod doctor;
 mod follow;
 mod lines;
+mod message;
 mod password;
 mod read;
 mod send;
+mod verify;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -17,7 +23,7 @@ use clap::Parser;
 use self::app::App;
 use crate::{
     ClientError,
-    args::{ChannelCommand, Cli, ClusterCommand, Command},
+    args::{AccountCommand, BenchCommand, ChannelCommand, Cli, ClusterCommand, Command},
     output::{self, Output},
 };
 
@@ -58,6 +64,9 @@ fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 async fn perform(cli: Cli, output: Output) -> Result<(), ClientError> {
+    if let Command::Docs(command) = &cli.command {
+        return docs::print(command);
+    }
     let mut app = App::new(&cli.global, output)?;
     let signs_in = matches!(cli.command, Command::Register { .. } | Command::Login { .. });
     let result = dispatch(&mut app, cli.command).await;
@@ -75,6 +84,7 @@ async fn dispatch(app: &mut App, command: Command) -> Result<(), ClientError> {
         Command::Login { name, password } => account::login(app, &name.0, &password).await,
         Command::Logout => account::logout(app).await,
         Command::Whoami => account::whoami(app).await,
+        Command::Passwd(args) => account::passwd(app, &args).await,
         Command::Users { glob, limit, after } => {
             account::users(app, glob.as_deref(), limit, after.map(|name| name.0)).await
         }
@@ -83,15 +93,39 @@ async fn dispatch(app: &mut App, command: Command) -> Result<(), ClientError> {
         Command::Read(args) => read::read(app, args).await,
         Command::Follow { to, since } => follow::follow(app, &to, since).await,
         Command::Inbox => read::inbox(app).await,
-        Command::Channels { glob } => channel::list(app, glob.as_deref()).await,
-        Command::Channel(command) => match command {
-            ChannelCommand::Create { name, private, topic } => {
-                channel::create(app, &name.0, private, topic.as_deref()).await
-            }
-            ChannelCommand::Join { name } => channel::join(app, &name.0).await,
-            ChannelCommand::Leave { name } => channel::leave(app, &name.0).await,
-            ChannelCommand::Members { name } => channel::members(app, &name.0).await,
-        },
+        Command::Mark { to, upto } => message::mark(app, &to, upto).await,
+        Command::Edit { id, text } => message::edit(app, id, &text).await,
+        Command::Delete { ids } => message::delete(app, &ids).await,
+        Command::Channels { glob, limit, after } => {
+            channel::list(app, glob.as_deref(), limit, after.map(|name| name.0)).await
+        }
+        Command::Account(command) => account(app, command).await,
+        Command::Channel(command) => channel(app, command).await,
         Command::Cluster(ClusterCommand::Status { watch }) => cluster::status(app, watch).await,
+        Command::Cluster(ClusterCommand::Verify) => verify::verify(app).await,
+        Command::Doctor => doctor::doctor(app).await,
+        Command::Bench(BenchCommand::Send(args)) => bench::send(app, &args).await,
+        Command::Docs(command) => docs::print(&command),
+    }
+}
+
+async fn account(app: &mut App, command: AccountCommand) -> Result<(), ClientError> {
+    match command {
+        AccountCommand::Sessions { end } => account::sessions(app, end).await,
+        AccountCommand::Delete { erase_messages, yes, password } => {
+            deletion::delete(app, &deletion::Asked { erase_messages, yes, password }).await
+        }
+    }
+}
+
+async fn channel(app: &App, command: ChannelCommand) -> Result<(), ClientError> {
+    match command {
+        ChannelCommand::Create { name, private, topic } => {
+            channel::create(app, &name.0, private, topic.as_deref()).await
+        }
+        ChannelCommand::Join { name } => channel::join(app, &name.0).await,
+        ChannelCommand::Leave { name } => channel::leave(app, &name.0).await,
+        ChannelCommand::Invite { name, user } => channel::invite(app, &name.0, &user.0).await,
+        ChannelCommand::Members { name } => channel::members(app, &name.0).await,
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) endpoints: Vec<Endpoint>,
     /// Whether the endpoints were given for this very run, and so are not to be added to.
     pub(crate) exactly: bool,
+    /// Whether nobody named an endpoint, and those of `node dev` are tried.
+    pub(crate) guessed: bool,
     pub(crate) ca: Option<PathBuf>,
     pub(crate) password_command: Option<String>,
 }
@@ -87,6 +89,7 @@ fn resolve(
         .map(str::parse)
         .collect::<Result<_, _>>()?;
     let exactly = !global.endpoint.is_empty() || !from_env.is_empty();
+    let mut guessed = false;
     let endpoints = if !global.endpoint.is_empty() {
         global.endpoint.clone()
     } else if !from_env.is_empty() {
@@ -96,7 +99,10 @@ fn resolve(
             Some(listed) => {
                 listed.iter().map(|endpoint| endpoint.parse()).collect::<Result<_, _>>()?
             }
-            None => dev_endpoints()?,
+            None => {
+                guessed = true;
+                dev_endpoints()?
+            }
         }
     };
     let beside = |path: PathBuf| match file.and_then(Path::parent) {
@@ -107,6 +113,7 @@ fn resolve(
         profile,
         endpoints,
         exactly,
+        guessed,
         ca: global.ca.clone().or_else(|| own.ca.or(raw.ca).map(beside)),
         password_command: own.password_command.or(raw.password_command),
     })
@@ -193,6 +200,7 @@ mod tests {
         let default = config(&[], "", None).unwrap();
         assert_eq!(default.endpoints.len(), DEV_PORTS.len());
         assert_eq!(endpoints(&default)[0], "http://127.0.0.1:7411");
+        assert!(default.guessed && !file.guessed && !environment.guessed && !all.guessed);
     }
 
     #[test]

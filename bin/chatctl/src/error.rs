@@ -1,7 +1,8 @@
 //! How a request can fail, and the exit code that says so.
 //!
 //! The three outcomes that a script must tell apart never blur: refused (a node decided), unavailable
-//! (nothing was done) and unknown (it may have been done).
+//! (nothing was done) and unknown (it may have been done). A check that was done and found something wrong
+//! is a [`Finding`].
 
 use uuid::Uuid;
 
@@ -50,6 +51,16 @@ pub enum ClientError {
         /// What was wrong with the answer.
         detail: String,
     },
+    /// The command was done, and what it found is not as it should be.
+    #[error("{message}")]
+    Found {
+        /// What kind of thing was found.
+        finding: Finding,
+        /// What was found, and where.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
     /// Reading input or writing output failed on this machine.
     #[error("{action}: {source}")]
     Io {
@@ -58,6 +69,21 @@ pub enum ClientError {
         /// The system's reason.
         source: std::io::Error,
     },
+}
+
+/// What a command can find that is not as it should be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Finding {
+    /// Something is wrong with the cluster, or the way to it.
+    Unhealthy,
+    /// Some of what was asked for was refused.
+    PartlyRefused,
+    /// Of some of what was asked for it is not known whether it was done.
+    Undecided,
+    /// Not everything could be compared.
+    Incomplete,
+    /// Nodes that must hold the same data do not.
+    Damaged,
 }
 
 impl ClientError {
@@ -90,6 +116,13 @@ impl ClientError {
             Self::Unknown { .. } => "outcome_unknown",
             Self::Usage { .. } => "usage",
             Self::Protocol { .. } => "bad_answer",
+            Self::Found { finding, .. } => match finding {
+                Finding::Unhealthy => "unhealthy",
+                Finding::PartlyRefused => "partly_refused",
+                Finding::Undecided => "outcome_unknown",
+                Finding::Incomplete => "incomplete",
+                Finding::Damaged => "damaged",
+            },
             Self::Io { .. } => "io",
         }
     }
@@ -98,7 +131,9 @@ impl ClientError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Refused { hint, .. } | Self::Usage { hint, .. } => hint.clone(),
+            Self::Refused { hint, .. } | Self::Usage { hint, .. } | Self::Found { hint, .. } => {
+                hint.clone()
+            }
             Self::Unavailable { .. } => {
                 Some("check the endpoints and that a majority of the nodes runs".to_owned())
             }
@@ -117,9 +152,11 @@ impl ClientError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Refused { .. } | Self::Protocol { .. } | Self::Io { .. } => 1,
+            Self::Found { finding: Finding::Unhealthy | Finding::PartlyRefused, .. } => 1,
             Self::Usage { .. } => 2,
-            Self::Unavailable { .. } => 3,
-            Self::Unknown { .. } => 5,
+            Self::Unavailable { .. } | Self::Found { finding: Finding::Incomplete, .. } => 3,
+            Self::Found { finding: Finding::Damaged, .. } => 4,
+            Self::Unknown { .. } | Self::Found { finding: Finding::Undecided, .. } => 5,
         }
     }
 }

@@ -21,11 +21,12 @@ mod output;
 mod session;
 
 pub use client::{
-    Client, Consistency, Endpoint, Follow, HistoryQuery, Options, Outgoing, Stop, StreamSummary,
+    Client, Consistency, Ended, Endpoint, Follow, HistoryQuery, Load, LoadEvent, Options, Outgoing,
+    Probe, ProbeAnswer, Stop, StreamSummary,
 };
 pub use command::main;
-pub use error::ClientError;
+pub use error::{ClientError, Finding};
 pub use types::{
-    Channel, ClusterStatus, Conversation, Event, EventKind, FailureBody, History, Me, Message,
-    NodeStatus, Page, Signed, Target, User,
+    Channel, ClusterStatus, Conversation, Event, EventKind, FailureBody, History, Login, Me,
+    Message, NodeStatus, Page, Signed, StateHash, Target, User,
 };

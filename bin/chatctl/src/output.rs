@@ -83,8 +83,8 @@ impl Output {
     }
 
     fn message_text(&self, message: &Message) -> String {
-        let conversation = visible(&message.conversation);
-        let author = self.bold(&visible(&message.author));
+        let conversation = visible_line(&message.conversation);
+        let author = self.bold(&visible_line(&message.author));
         let head = self.dim(&format!("{} {}", message.id, self.time(&message.time)));
         match (&message.text, message.deleted) {
             (Some(text), false) => {
@@ -104,7 +104,7 @@ impl Output {
     pub(crate) fn time(&self, rfc3339: &str) -> String {
         match rfc3339.parse::<Timestamp>() {
             Ok(time) => time.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
-            Err(_unclear) => visible(rfc3339),
+            Err(_unclear) => visible_line(rfc3339),
         }
     }
 
@@ -153,12 +153,13 @@ fn error_json(error: &ClientError) -> String {
 }
 
 fn error_text(error: &ClientError) -> String {
-    let mut text = format!("error: {}", visible(&error.to_string()));
+    let indented = |text: &str| visible(text).replace('\n', "\n    ");
+    let mut text = format!("error: {}", indented(&error.to_string()));
     if let ClientError::Refused { code, .. } = error {
-        text.push_str(&format!(" [{}]", visible(code)));
+        text.push_str(&format!(" [{}]", visible_line(code)));
     }
     if let Some(hint) = error.hint() {
-        text.push_str(&format!("\nhint: {}", visible(&hint)));
+        text.push_str(&format!("\nhint: {}", indented(&hint)));
     }
     text
 }
@@ -182,6 +183,11 @@ pub(crate) fn visible(text: &str) -> String {
         before = c;
     }
     shown
+}
+
+/// The same for what stands on one line: newline and tab are spelled out as well.
+pub(crate) fn visible_line(text: &str) -> String {
+    visible(text).replace('\n', "\\n").replace('\t', "\\t")
 }
 
 /// Control characters, bidi controls, zero-width and other invisible format characters.

@@ -68,7 +68,7 @@ pub(crate) fn checked_name(name: &str) -> Result<String, ClientError> {
 
 /// Log indexes travel as decimal text; a plain number is understood too.
 pub(crate) mod decimal {
-    use super::{Deserialize, Deserializer};
+    use super::{Deserialize, Deserializer, Serializer};
 
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -82,6 +82,10 @@ pub(crate) mod decimal {
             Either::Text(text) => text.parse().map_err(serde::de::Error::custom),
             Either::Number(number) => Ok(number),
         }
+    }
+
+    pub(crate) fn serialize<S: Serializer>(id: &u64, into: S) -> Result<S::Ok, S::Error> {
+        into.serialize_str(&id.to_string())
     }
 
     pub(crate) mod option {
@@ -111,7 +115,7 @@ pub struct Message {
     pub conversation: String,
     /// Its gapless place in the conversation.
     pub seq: u64,
-    /// Who wrote it; empty when deleted.
+    /// Who wrote it, `deleted user` when that account is gone; empty when the message is deleted.
     #[serde(default)]
     pub author: String,
     /// When, RFC 3339 with microseconds; empty when deleted.
@@ -212,6 +216,23 @@ pub struct Me {
     /// What else the node tells.
     #[serde(flatten)]
     pub more: Map<String, Value>,
+}
+
+/// Where the own account is logged in.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Login {
+    /// Its id.
+    #[serde(deserialize_with = "decimal::deserialize", serialize_with = "decimal::serialize")]
+    pub id: u64,
+    /// When it began.
+    #[serde(default)]
+    pub opened: String,
+    /// When it ends by itself.
+    #[serde(default)]
+    pub expires: String,
+    /// Whether it is the one that asks.
+    #[serde(default)]
+    pub current: bool,
 }
 
 /// One page of a list.
@@ -337,6 +358,15 @@ pub struct NodeStatus {
     pub more: Map<String, Value>,
 }
 
+/// The state of one node at one index.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct StateHash {
+    /// The index.
+    pub index: u64,
+    /// The running hash of the state behind it, in hex.
+    pub hash: String,
+}
+
 /// The `error` object of a refusal.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct FailureBody {
@@ -378,9 +408,11 @@ pub enum EventKind {
     Member,
     /// A channel changed.
     Channel,
+    /// An account was deleted.
+    Account,
     /// The cluster changed.
     Cluster,
-    /// Events before the cursor are gone: read the history instead.
+    /// Events other than messages may have been missed.
     Resync,
     /// A send was acknowledged.
     Sent,
@@ -405,6 +437,12 @@ pub struct Event {
     /// The message that it is about.
     #[serde(default)]
     pub message: Option<Message>,
+    /// Of `account`: whose.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Of `account`: whether its messages were erased.
+    #[serde(default)]
+    pub erased: bool,
     /// Of `sent` and `failed`: which send.
     #[serde(default)]
     pub request_id: Option<Uuid>,

@@ -109,6 +109,15 @@ impl Client {
                         wait = Duration::ZERO;
                         break;
                     }
+                    // Whoever has no session is answered before the id is looked up: that says
+                    // nothing about an attempt before.
+                    Verdict::Final(ClientError::Refused { status: 401, message, .. })
+                        if reasons.maybe =>
+                    {
+                        let endpoint = self.inner.endpoints.get(at).to_string();
+                        reasons.add(endpoint, message, true);
+                        return Err(reasons.give_up(key));
+                    }
                     Verdict::Final(error) | Verdict::Mistimed(error) => {
                         self.inner.endpoints.prefer(at);
                         return Err(error);
@@ -265,7 +274,7 @@ pub(super) fn failure(status: StatusCode, body: &[u8]) -> FailureBody {
 }
 
 /// The innermost reason: "connection refused" says more than "error sending request".
-fn root_cause(error: &reqwest::Error) -> String {
+pub(super) fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
         cause = source;

@@ -51,6 +51,13 @@ impl Endpoint {
         url
     }
 
+    /// The URL that says whether the node is ready.
+    pub(crate) fn readiness(&self) -> Url {
+        let mut url = self.url.clone();
+        url.set_path("/readyz");
+        url
+    }
+
     /// The URL of the WebSocket.
     pub(crate) fn events(&self) -> String {
         let scheme = if self.is_tls() { "wss" } else { "ws" };

@@ -1,7 +1,9 @@
 //! A subscription: everything visible after a cursor, then live, over failovers.
 //!
 //! The cursor of the last event that was handed out is where a new connection continues, so nothing is
-//! repeated and nothing is skipped. A silent node is asked for a sign of life and given up without one.
+//! repeated and nothing is skipped. `resync` says that events other than messages may have been missed; it
+//! leaves the cursor where it is, because messages come by cursor all the same. A silent node is asked for a
+//! sign of life and given up without one.
 
 use std::time::Duration;
 
@@ -13,7 +15,10 @@ use super::{
     pause,
     socket::{Broken, Socket},
 };
-use crate::{ClientError, types::Event};
+use crate::{
+    ClientError,
+    types::{Event, EventKind},
+};
 
 /// After this long without a frame the node is pinged, and after as long again it is given up.
 const SILENCE_MAX: Duration = Duration::from_secs(2);
@@ -84,14 +89,12 @@ impl Follow {
 
     /// Moves the cursor on. What lies behind it was handed out already.
     fn is_news(&mut self, event: &Event) -> bool {
-        match (event.cursor, self.cursor) {
-            (Some(new), Some(known)) if new < known => false,
-            (Some(new), _) => {
-                self.cursor = Some(new);
-                true
-            }
-            (None, _) => true,
-        }
+        let Some(new) = event.cursor.filter(|_| event.kind != EventKind::Resync) else {
+            return true;
+        };
+        let is_news = self.cursor.is_none_or(|known| known < new);
+        self.cursor = self.cursor.max(Some(new));
+        is_news
     }
 
     fn lost(&mut self) {

@@ -79,6 +79,8 @@ impl Socket {
             kind: EventKind::Ready,
             cursor: None,
             message: None,
+            user: None,
+            erased: false,
             request_id: None,
             error: None,
             retry: false,

@@ -14,7 +14,7 @@ use tokio::{
 use tokio_tungstenite::{accept_async, tungstenite::Message as Frame};
 
 use super::*;
-use crate::{Event, EventKind};
+use crate::{Event, EventKind, Message};
 
 /// What a node does with one request.
 enum Reply {

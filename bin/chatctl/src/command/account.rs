@@ -1,13 +1,17 @@
-//! `register`, `login`, `logout`, `whoami`, `users`.
+//! `register`, `login`, `logout`, `whoami`, `passwd`, `account sessions`, `users`.
 
 use std::time::Duration;
 
+use comfy_table::{Table, presets};
 use serde_json::json;
 use tokio::time::timeout;
 
 use super::{app::App, password};
 use crate::{
-    Client, ClientError, Signed, args::PasswordArgs, client::PAGE_ITEMS_MAX, output::visible,
+    Client, ClientError, Signed,
+    args::{NewPasswordArgs, PasswordArgs},
+    client::PAGE_ITEMS_MAX,
+    output::{columns, visible_line},
 };
 
 /// How long a login waits to learn the other nodes of the cluster.
@@ -44,7 +48,7 @@ async fn welcome(app: &mut App, signed: &Signed, what: &str) -> Result<(), Clien
         Some(unread) if unread > 0 => format!(", {unread} unread"),
         _ => String::new(),
     };
-    let (name, role) = (visible(&signed.user.name), visible(&signed.user.role));
+    let (name, role) = (visible_line(&signed.user.name), visible_line(&signed.user.role));
     app.output.item(&shown, &format!("{what} as {name} ({role}){unread}"))
 }
 
@@ -76,8 +80,59 @@ pub(super) async fn logout(app: &mut App) -> Result<(), ClientError> {
 
 pub(super) async fn whoami(app: &App) -> Result<(), ClientError> {
     let me = app.client()?.me().await?;
-    let text = format!("{} ({}), {} unread", visible(&me.name), visible(&me.role), me.unread);
+    let text =
+        format!("{} ({}), {} unread", visible_line(&me.name), visible_line(&me.role), me.unread);
     app.output.item(&me, &text)
+}
+
+pub(super) async fn passwd(app: &App, args: &NewPasswordArgs) -> Result<(), ClientError> {
+    let name = app.user()?;
+    let (present, new) = password::obtain_new(app, args, name)?;
+    app.client()?.set_password(&present, &new).await?;
+    let text =
+        format!("the password of {} is changed; every other login has ended", visible_line(name));
+    app.output.item(&json!({"user": {"name": name}}), &text)
+}
+
+pub(super) async fn sessions(app: &mut App, end: Option<u64>) -> Result<(), ClientError> {
+    match end {
+        None => list_sessions(app).await,
+        Some(id) => end_session(app, id).await,
+    }
+}
+
+async fn list_sessions(app: &App) -> Result<(), ClientError> {
+    let logins = app.client()?.logins().await?;
+    if app.output.is_json() {
+        return logins.iter().try_for_each(|login| app.output.item(login, ""));
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["id", "since", "until", ""]);
+    for login in &logins {
+        let here = if login.current { "this one" } else { "" };
+        table.add_row([
+            login.id.to_string(),
+            app.output.time(&login.opened),
+            app.output.time(&login.expires),
+            here.to_owned(),
+        ]);
+    }
+    app.output.line(&columns(&table))
+}
+
+async fn end_session(app: &mut App, id: u64) -> Result<(), ClientError> {
+    let client = app.client()?;
+    let is_this = client.logins().await?.iter().any(|login| login.id == id && login.current);
+    client.end_login(id).await?;
+    if is_this {
+        app.signed_out()?;
+    }
+    let text = if is_this {
+        "this login has ended".to_owned()
+    } else {
+        format!("the login {id} has ended")
+    };
+    app.output.item(&json!({"id": id.to_string(), "ended": true, "current": is_this}), &text)
 }
 
 pub(super) async fn users(
@@ -93,7 +148,7 @@ pub(super) async fn users(
         left = left.saturating_sub(u64::try_from(page.items.len()).unwrap_or(u64::MAX));
         for user in &page.items {
             let note = if user.deleted { " (deleted)" } else { "" };
-            let text = format!("{} {}{note}", visible(&user.name), visible(&user.role));
+            let text = format!("{} {}{note}", visible_line(&user.name), visible_line(&user.role));
             app.output.item(user, &text)?;
         }
         after = page.next;
@@ -101,8 +156,6 @@ pub(super) async fn users(
             return Ok(());
         }
     }
-    if let Some(next) = after {
-        app.output.note(&format!("there are more: continue with --after {}", visible(&next)));
-    }
+    app.there_are_more(after.as_deref());
     Ok(())
 }

@@ -5,7 +5,7 @@ use crate::{
     args::Global,
     client::ENDPOINTS_MAX,
     config::Config,
-    output::Output,
+    output::{Output, visible_line},
     session::{Session, Store},
 };
 
@@ -18,6 +18,8 @@ pub(super) struct App {
     client: Client,
     store: Store,
     user: Option<String>,
+    /// The nodes of the cluster, as its login knows them.
+    nodes: Vec<String>,
 }
 
 impl App {
@@ -33,8 +35,9 @@ impl App {
             read: global.read,
         })?;
         client.saw(session.as_ref().map_or(0, |session| session.index));
-        let user = session.map(|session| session.user);
-        Ok(Self { config, output, no_input: global.no_input, client, store, user })
+        let (user, nodes) = session.map(|session| (session.user, session.endpoints)).unzip();
+        let nodes = nodes.unwrap_or_default();
+        Ok(Self { config, output, no_input: global.no_input, client, store, user, nodes })
     }
 
     /// The client, whether logged in or not.
@@ -55,16 +58,29 @@ impl App {
         })
     }
 
+    /// Whether the cluster named this node when the user logged in, or it answered then.
+    pub(super) fn knows(&self, endpoint: &Endpoint) -> bool {
+        self.nodes.contains(&endpoint.to_string())
+    }
+
     /// Adds what to do about a session that the cluster no longer knows.
     pub(super) fn explain(&self, error: ClientError) -> ClientError {
         match (error, self.user.as_deref()) {
             (ClientError::Refused { status, code, message, .. }, Some(user))
-                if status == 401 || code == "session_ended" =>
+                if (status == 401 && code != "bad_credentials") || code == "session_ended" =>
             {
                 let hint = Some(format!("log in again: {}", self.login_command(user)));
                 ClientError::Refused { status, code, message, hint }
             }
             (error, _) => error,
+        }
+    }
+
+    /// Says how to see the rest of a list that was cut at its limit.
+    pub(super) fn there_are_more(&self, next: Option<&str>) {
+        if let Some(next) = next {
+            let next = visible_line(next);
+            self.output.note(&format!("there are more: continue with --after {next}"));
         }
     }
 

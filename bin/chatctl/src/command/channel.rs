@@ -1,15 +1,21 @@
-//! `channels` and `channel create|join|leave|members`.
+//! `channels` and `channel create|join|leave|invite|members`.
 
 use serde_json::json;
 
 use super::app::App;
-use crate::{Channel, ClientError, output::visible};
+use crate::{Channel, ClientError, client::PAGE_ITEMS_MAX, output::visible_line};
 
-pub(super) async fn list(app: &App, glob: Option<&str>) -> Result<(), ClientError> {
+pub(super) async fn list(
+    app: &App,
+    glob: Option<&str>,
+    limit: u64,
+    mut after: Option<String>,
+) -> Result<(), ClientError> {
     let client = app.client()?;
-    let mut after = None;
-    loop {
-        let page = client.channels(glob, after.as_deref(), None).await?;
+    let mut left = limit;
+    while left > 0 {
+        let page = client.channels(glob, after.as_deref(), Some(left.min(PAGE_ITEMS_MAX))).await?;
+        left = left.saturating_sub(u64::try_from(page.items.len()).unwrap_or(u64::MAX));
         for channel in &page.items {
             app.output.item(channel, &text(channel))?;
         }
@@ -18,15 +24,17 @@ pub(super) async fn list(app: &App, glob: Option<&str>) -> Result<(), ClientErro
             return Ok(());
         }
     }
+    app.there_are_more(after.as_deref());
+    Ok(())
 }
 
 fn text(channel: &Channel) -> String {
     let private = if channel.private { " (private)" } else { "" };
     let topic = match channel.topic.as_deref() {
         None | Some("") => String::new(),
-        Some(topic) => format!(": {}", visible(topic).replace('\n', " ")),
+        Some(topic) => format!(": {}", visible_line(topic)),
     };
-    format!("#{}{private}{topic}", visible(&channel.name))
+    format!("#{}{private}{topic}", visible_line(&channel.name))
 }
 
 pub(super) async fn create(
@@ -49,13 +57,19 @@ pub(super) async fn leave(app: &App, name: &str) -> Result<(), ClientError> {
     app.output.item(&json!({"channel": name, "member": false}), &format!("left #{name}"))
 }
 
+pub(super) async fn invite(app: &App, name: &str, user: &str) -> Result<(), ClientError> {
+    app.client()?.invite(name, user).await?;
+    let text = format!("{user} may join #{name} now: chatctl channel join {name}");
+    app.output.item(&json!({"channel": name, "invited": user}), &text)
+}
+
 pub(super) async fn members(app: &App, name: &str) -> Result<(), ClientError> {
     let client = app.client()?;
     let mut after = None;
     loop {
         let page = client.members(name, after.as_deref()).await?;
         for user in &page.items {
-            app.output.item(user, &visible(&user.name))?;
+            app.output.item(user, &visible_line(&user.name))?;
         }
         after = page.next;
         if after.is_none() {

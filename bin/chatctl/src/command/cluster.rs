@@ -7,7 +7,7 @@ use comfy_table::{Table, presets};
 use super::app::App;
 use crate::{
     ClientError, ClusterStatus, NodeStatus,
-    output::{columns, visible},
+    output::{columns, visible_line},
 };
 
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -50,9 +50,9 @@ fn text(status: &ClusterStatus) -> String {
     let leader = status.leader.map_or_else(|| "none".to_owned(), |id| format!("node {id}"));
     let mut text = format!(
         "cluster {}: leader {leader}, term {}, mode {}\n{}\n\n",
-        visible(&status.cluster),
+        visible_line(&status.cluster),
         status.term,
-        visible(&status.mode),
+        visible_line(&status.mode),
         survives(status),
     );
     let mut table = Table::new();
@@ -75,7 +75,7 @@ fn row(node: &NodeStatus, term: u64) -> [String; 9] {
     };
     [
         node.id.to_string(),
-        visible(&node.role),
+        visible_line(&node.role),
         if node.reachable { "yes" } else { "no" }.to_owned(),
         number(term),
         number(node.commit),
@@ -85,12 +85,12 @@ fn row(node: &NodeStatus, term: u64) -> [String; 9] {
         node.version
             .as_deref()
             .filter(|text| !text.is_empty())
-            .map_or_else(|| "-".to_owned(), visible),
+            .map_or_else(|| "-".to_owned(), visible_line),
     ]
 }
 
 /// Which losses are survived, of which single node not, and which nodes are lost already.
-fn survives(status: &ClusterStatus) -> String {
+pub(super) fn survives(status: &ClusterStatus) -> String {
     let mut sets: Vec<&[u64]> =
         status.survives.iter().map(Vec::as_slice).filter(|set| !set.is_empty()).collect();
     sets.sort_unstable();

@@ -1,7 +1,9 @@
 //! `follow`: messages live, over failovers, without gap or repeat.
 
+use serde_json::json;
+
 use super::app::App;
-use crate::{ClientError, Event, EventKind, Target};
+use crate::{ClientError, Event, EventKind, Target, output::visible_line};
 
 pub(super) async fn follow(
     app: &App,
@@ -37,10 +39,28 @@ fn show(app: &App, event: &Event, wanted: &[String]) -> Result<(), ClientError> 
         {
             app.output.message(message)
         }
+        (EventKind::Account, _) => gone(app, event),
         (EventKind::Resync, _) => {
-            app.output.note("older events are gone; `chatctl read` shows what is kept");
+            app.output
+                .note("edits and deletions may have been missed meanwhile; new messages were not");
             Ok(())
         }
         _ => Ok(()),
     }
+}
+
+/// An account was deleted: its erased messages are told of in no other way.
+fn gone(app: &App, event: &Event) -> Result<(), ClientError> {
+    let Some(user) = &event.user else { return Ok(()) };
+    if app.output.is_json() {
+        let cursor = event.cursor.map(|cursor| cursor.to_string());
+        let object = json!({
+            "type": "account", "cursor": cursor, "user": user, "deleted": true,
+            "erased": event.erased,
+        });
+        return app.output.item(&object, "");
+    }
+    let messages = if event.erased { "their messages are deleted" } else { "their messages stay" };
+    app.output.note(&format!("{} deleted the account; {messages}", visible_line(user)));
+    Ok(())
 }

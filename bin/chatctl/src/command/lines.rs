@@ -78,6 +78,7 @@ fn conclude(summary: StreamSummary, other: Option<ClientError>) -> Result<(), Cl
         }
         other @ (ClientError::Usage { .. }
         | ClientError::Protocol { .. }
+        | ClientError::Found { .. }
         | ClientError::Io { .. }) => other,
     })
 }

@@ -8,7 +8,10 @@ use std::{
 };
 
 use super::app::App;
-use crate::{ClientError, args::PasswordArgs};
+use crate::{
+    ClientError,
+    args::{NewPasswordArgs, PasswordArgs},
+};
 
 /// Bytes of the longest password that is read.
 const PASSWORD_BYTES_MAX: u64 = 4096;
@@ -40,6 +43,31 @@ pub(super) fn obtain(
         return Err(ClientError::usage("the two passwords differ; nothing was done"));
     }
     Ok(password)
+}
+
+/// The present password, and the new one that takes its place.
+pub(super) fn obtain_new(
+    app: &App,
+    args: &NewPasswordArgs,
+    name: &str,
+) -> Result<(String, String), ClientError> {
+    if args.password_stdin {
+        let mut stdin = io::stdin().lock();
+        let present = first_line(&mut stdin, "the first line of stdin")?;
+        return Ok((present, first_line(&mut stdin, "the second line of stdin")?));
+    }
+    if app.no_input || !io::stdin().is_terminal() {
+        return Err(ClientError::usage_hint(
+            "no new password: there is nobody to ask",
+            "use --password-stdin, with the present password on the first line and the new one on the second",
+        ));
+    }
+    let present = obtain(app, &PasswordArgs { password_stdin: false }, name, false)?;
+    let new = ask(&format!("New password for {name}: "))?;
+    if ask("Again: ")? != new {
+        return Err(ClientError::usage("the two passwords differ; nothing was done"));
+    }
+    Ok((present, new))
 }
 
 fn ask(prompt: &str) -> Result<String, ClientError> {

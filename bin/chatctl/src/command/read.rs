@@ -11,7 +11,7 @@ use crate::{
     Client, ClientError, Conversation, HistoryQuery, Message, Target,
     args::ReadArgs,
     client::PAGE_ITEMS_MAX,
-    output::{columns, visible},
+    output::{columns, visible, visible_line},
 };
 
 const LIMIT_DEFAULT: u64 = 50;
@@ -83,7 +83,11 @@ async fn one(
             break;
         }
     }
-    newest_last.iter().try_for_each(|message| shown.message(message))
+    newest_last.iter().try_for_each(|message| shown.message(message))?;
+    if let Some(before) = before.filter(|before| *before > 1) {
+        app.output.note(&format!("older ones: chatctl read '{to}' --before {before}"));
+    }
+    Ok(())
 }
 
 /// Everything unread, of one conversation or of all, merged by id, which is the order of the log.
@@ -177,7 +181,7 @@ pub(super) async fn inbox(app: &App) -> Result<(), ClientError> {
     table.load_style(presets::NOTHING).set_header(["conversation", "unread", "mentions", "latest"]);
     for conversation in &all {
         table.add_row([
-            visible(&conversation.conversation),
+            visible_line(&conversation.conversation),
             conversation.unread.to_string(),
             conversation.mentions.to_string(),
             excerpt(conversation.last.as_ref()),
@@ -189,10 +193,10 @@ pub(super) async fn inbox(app: &App) -> Result<(), ClientError> {
 fn excerpt(message: Option<&Message>) -> String {
     let Some(message) = message else { return String::new() };
     let text = message.text.as_deref().unwrap_or("(deleted)");
-    let mut short: String = visible(text).replace(['\n', '\t'], " ");
+    let mut short = visible(text).replace(['\n', '\t'], " ");
     if let Some((end, _)) = short.char_indices().nth(EXCERPT_CHARS_MAX) {
         short.truncate(end);
         short.push_str("...");
     }
-    format!("{}: {short}", visible(&message.author))
+    format!("{}: {short}", visible_line(&message.author))
 }
