@@ -88,6 +88,8 @@ pub struct Options {
     pub drain_timeout: Duration,
     /// How long clients are waited for.
     pub patience: Patience,
+    /// The bounds of a WebSocket.
+    pub sockets: Sockets,
 }
 
 /// How long a client is waited for that owes the node its next words.
@@ -114,6 +116,27 @@ impl Default for Patience {
     }
 }
 
+/// The bounds of a WebSocket.
+#[derive(Clone, Copy, Debug)]
+pub struct Sockets {
+    /// One write may take this long: then the client counts as too slow.
+    pub write_timeout: Duration,
+    /// A ping goes to the client this often.
+    pub ping_interval: Duration,
+    /// A client from which nothing came for this long is gone.
+    pub silence_max: Duration,
+}
+
+impl Default for Sockets {
+    fn default() -> Self {
+        Self {
+            write_timeout: limits::FRAME_WRITE_TIMEOUT,
+            ping_interval: limits::PING_INTERVAL,
+            silence_max: limits::SILENCE_MAX,
+        }
+    }
+}
+
 impl Options {
     /// The defaults, on an address of one's own.
     pub fn new(listen: SocketAddr, tls: Tls) -> Self {
@@ -128,6 +151,7 @@ impl Options {
             request_timeout: limits::REQUEST_TIMEOUT,
             drain_timeout: limits::DRAIN_TIMEOUT,
             patience: Patience::default(),
+            sockets: Sockets::default(),
         }
     }
 }
@@ -173,6 +197,7 @@ struct Api {
     names: Arc<origin::Names>,
     request_timeout: Duration,
     patience: Patience,
+    sockets: Sockets,
     shutdown: watch::Receiver<bool>,
     /// Nothing is ever sent: it is held by whatever has to end before the node may.
     _alive: mpsc::Sender<Infallible>,
@@ -194,6 +219,7 @@ impl Api {
             names: Arc::new(origin::Names::new(options)),
             request_timeout: options.request_timeout,
             patience: options.patience,
+            sockets: options.sockets,
             shutdown,
             _alive: alive,
         }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use election::Index;
 use replication::Refusal;
 use tokio::{
-    sync::{broadcast, mpsc, oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, timeout_at},
 };
 
@@ -19,7 +19,7 @@ use crate::driver::{
     report::Reports,
 };
 pub use crate::driver::{
-    apply::{Live, Submitted},
+    apply::{Live, Missed, Submitted},
     report::{ClusterView, NodeView},
 };
 
@@ -94,11 +94,12 @@ pub(crate) struct Parts {
     pub(crate) draining: watch::Receiver<bool>,
 }
 
-/// Every event above a cursor, in order.
+/// Every event above a cursor, in order. It holds none itself: the fold keeps the newest, for all.
 #[derive(Debug)]
 pub struct Subscription {
-    past: std::vec::IntoIter<Arc<Live>>,
-    events: broadcast::Receiver<Arc<Live>>,
+    fold: Arc<Fold>,
+    cursor: u64,
+    applied: watch::Receiver<u64>,
 }
 
 /// What one attempt to submit came to.
@@ -250,11 +251,13 @@ impl Service {
     /// Every event above `cursor`: those that have been, and those to come.
     ///
     /// # Errors
-    /// They are no longer all kept in memory, only those above the returned index: whoever needs
-    /// the older ones reads the state up to there first.
-    pub fn subscribe_after(&self, cursor: u64) -> Result<Subscription, u64> {
-        let (past, events) = self.inner.fold.subscribe_after(cursor)?;
-        Ok(Subscription { past: past.into_iter(), events })
+    /// They are no longer all kept in memory: whoever needs the older ones reads the state up to
+    /// there first.
+    pub fn subscribe_after(&self, cursor: u64) -> Result<Subscription, Missed> {
+        let fold = Arc::clone(&self.inner.fold);
+        let applied = fold.applied_watch();
+        fold.events_after(cursor, 0)?;
+        Ok(Subscription { fold, cursor, applied })
     }
 
     /// The cluster as this node sees it.
@@ -300,19 +303,35 @@ impl Service {
 }
 
 impl Subscription {
-    /// The next event; none when the node stops.
+    /// The next events, at most `count_max`, as soon as anything was applied: none, when that has no
+    /// event. Nothing is lost when it is dropped.
     ///
     /// # Errors
     /// The subscriber fell behind and has missed events.
-    pub async fn next(&mut self) -> Result<Option<Arc<Live>>, Lagged> {
-        if let Some(live) = self.past.next() {
-            return Ok(Some(live));
+    ///
+    /// # Panics
+    /// Never: what tells it of the fold's progress lives in the fold, which it holds.
+    pub async fn next(&mut self, count_max: usize) -> Result<Vec<Arc<Live>>, Lagged> {
+        // Before the events are looked at: what is applied after that wakes.
+        self.applied.mark_unchanged();
+        let ready = self.ready(count_max)?;
+        if !ready.is_empty() {
+            return Ok(ready);
         }
-        match self.events.recv().await {
-            Ok(live) => Ok(Some(live)),
-            Err(broadcast::error::RecvError::Closed) => Ok(None),
-            Err(broadcast::error::RecvError::Lagged(_)) => Err(Lagged),
+        self.applied.changed().await.expect("the sender lives in the fold, which is held here");
+        self.ready(count_max)
+    }
+
+    /// The same, of what is there now.
+    ///
+    /// # Errors
+    /// The subscriber fell behind and has missed events.
+    pub fn ready(&mut self, count_max: usize) -> Result<Vec<Arc<Live>>, Lagged> {
+        let events = self.fold.events_after(self.cursor, count_max).map_err(|_missed| Lagged)?;
+        if let Some(last) = events.last() {
+            self.cursor = last.index;
         }
+        Ok(events)
     }
 }
 

@@ -56,6 +56,13 @@ impl State {
         Some((account, id, view))
     }
 
+    /// Has this session not ended? `now_us` as for [`session`](Self::session).
+    #[must_use]
+    pub fn is_session(&self, account: AccountId, session: SessionId, now_us: u64) -> bool {
+        let session = self.accounts.get(account).and_then(|account| account.sessions.get(&session));
+        session.is_some_and(|session| !session.has_ended(now_us.max(self.time_us())))
+    }
+
     /// The sessions of an account that have not ended, oldest first.
     #[must_use]
     pub fn sessions(&self, account: AccountId, now_us: u64) -> Vec<SessionView> {
@@ -134,6 +141,20 @@ impl State {
                 .get(&conversation)
                 .is_some_and(|conversation| conversation.is_seen_by(account)),
         }
+    }
+
+    /// Is this conversation a channel?
+    #[must_use]
+    pub fn is_channel(&self, conversation: ConversationId) -> bool {
+        self.conversations
+            .get(&conversation)
+            .is_some_and(|conversation| matches!(conversation.kind, Kind::Channel(_)))
+    }
+
+    /// Is this account deleted?
+    #[must_use]
+    pub fn is_deleted(&self, account: AccountId) -> bool {
+        self.accounts.get(account).is_some_and(|account| account.deleted)
     }
 
     /// Is `account` in this conversation?

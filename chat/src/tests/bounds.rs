@@ -127,10 +127,14 @@ fn a_session_ends_after_its_lifetime_to_the_microsecond() {
     let mut world = World::new();
     let (request, token) = (world.request(), world.token());
     let accepted = world.register_as(request, "alice", None, token).outcome.unwrap();
-    let Answer::Registered { expires_us, .. } = accepted.answer else { panic!("{accepted:?}") };
+    let Answer::Registered { account, session, expires_us, .. } = accepted.answer else {
+        panic!("{accepted:?}")
+    };
     assert_eq!(expires_us, world.state.time_us() + SESSION_LIFETIME_US);
     assert!(world.state.session(&token, expires_us - 1).is_some());
     assert!(world.state.session(&token, expires_us).is_none());
+    assert!(world.state.is_session(account, session, expires_us - 1));
+    assert!(!world.state.is_session(account, session, expires_us));
 
     let mut later = world.clone();
     later.clock_us = expires_us - 1;

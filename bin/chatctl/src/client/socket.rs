@@ -183,10 +183,10 @@ fn broken(error: &WsError) -> Broken {
     Broken::Down(error.to_string())
 }
 
-/// Close code 1008 (policy violation) is a refusal; every other close sends the client elsewhere.
+/// Close codes 1008 (policy violation) and 4401 (no session) are refusals; every other close sends the client elsewhere.
 fn closed(reason: Option<tokio_tungstenite::tungstenite::protocol::CloseFrame>) -> Broken {
     match reason {
-        Some(reason) if u16::from(reason.code) == 1008 => Broken::Refused(ClientError::Refused {
+        Some(reason) if matches!(u16::from(reason.code), 1008 | 4401) => Broken::Refused(ClientError::Refused {
             status: 0,
             code: "unauthenticated".to_owned(),
             message: reason.reason.to_string(),

@@ -8,12 +8,13 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard},
     time::Duration,
 };
 
+use bytes::Bytes;
 use replication::split_stamp;
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use wal::{Entry, EntryKind, Reader};
 
 use super::{CoreError, clock::Clock};
@@ -25,12 +26,13 @@ const RECENT_OUTCOMES_MAX: usize = 16_384;
 const READ_BYTES_MAX: usize = 1 << 20;
 /// Entries applied under one write lock, so that readers never wait long.
 const APPLY_ENTRIES_MAX: usize = 256;
-/// Live events that a subscriber may lag behind before it is cut off.
-pub(crate) const LIVE_EVENTS_MAX: usize = 8_192;
-/// Events kept for subscribers who come back, at most.
-pub(crate) const RECENT_EVENTS_MAX: usize = LIVE_EVENTS_MAX;
-/// Bytes of their commands, at most.
-const RECENT_EVENT_BYTES_MAX: usize = 16 << 20;
+/// The newest events kept for subscribers, at most: who has not taken an event when it is dropped is
+/// cut off.
+pub(crate) const EVENTS_KEPT_MAX: usize = 8_192;
+/// Bytes of the newest events kept, at most, each counted as [`kept_bytes`] says.
+const EVENTS_KEPT_BYTES_MAX: usize = 32 << 20;
+/// What a kept event counts for besides its command.
+const EVENT_BYTES_MIN: usize = 512;
 /// How often the sleeping thread looks whether it should stop.
 const STOP_CHECK: Duration = Duration::from_millis(200);
 
@@ -44,7 +46,20 @@ pub struct Live {
     /// What happened.
     pub event: chat::Event,
     /// The command that made it happen.
-    pub command: Arc<chat::Command>,
+    pub command: chat::Command,
+    /// What a gateway tells everyone who is told the same of it: made once, by the first who needs
+    /// it.
+    pub shared: OnceLock<Bytes>,
+}
+
+/// Events that are no longer kept.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Missed {
+    /// The index of the newest of them.
+    pub upto: u64,
+    /// Some after the cursor asked for were other than messages: no reading of the log brings those
+    /// back.
+    pub others: bool,
 }
 
 /// The fold's decision about one entry.
@@ -64,7 +79,6 @@ pub(crate) struct Fold {
     committed: Condvar,
     /// The newest applied index.
     applied: watch::Sender<u64>,
-    live: broadcast::Sender<Arc<Live>>,
     clock: Arc<Clock>,
 }
 
@@ -90,13 +104,13 @@ struct Past {
     hash: u64,
 }
 
-/// Events that have been, and those to come.
-pub(crate) type PastAndFuture = (Vec<Arc<Live>>, broadcast::Receiver<Arc<Live>>);
-
-/// The newest events: every one above `since` is here.
+/// The newest events: every one above `dropped` is here.
 #[derive(Debug, Default)]
 struct RecentEvents {
-    since: u64,
+    /// The index of the newest event dropped.
+    dropped: u64,
+    /// The same of those that are no message.
+    other_dropped: u64,
     events: VecDeque<(usize, Arc<Live>)>,
     bytes: usize,
 }
@@ -112,7 +126,6 @@ struct Applied {
 impl Fold {
     /// A fold that has applied nothing yet.
     pub(crate) fn new(genesis: chat::Genesis, clock: Arc<Clock>) -> Self {
-        let (live, _) = broadcast::channel(LIVE_EVENTS_MAX);
         let (applied, _) = watch::channel(0);
         let state = chat::State::new(genesis);
         let progress = Progress { hash: state.hash(), ..Progress::default() };
@@ -121,7 +134,6 @@ impl Fold {
             progress: Mutex::new(progress),
             committed: Condvar::new(),
             applied,
-            live,
             clock,
         }
     }
@@ -174,14 +186,16 @@ impl Fold {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hear every event above `cursor`: those that have been, and from now on.
+    /// The first events above `cursor`, at most `count_max`.
     ///
     /// # Errors
-    /// They are no longer all kept: only those above the returned index are.
-    pub(crate) fn subscribe_after(&self, cursor: u64) -> Result<PastAndFuture, u64> {
-        // Events are kept and sent under this lock: so none is missed or heard twice.
-        let progress = self.progress();
-        Ok((progress.events.after(cursor)?, self.live.subscribe()))
+    /// They are no longer all kept.
+    pub(crate) fn events_after(
+        &self,
+        cursor: u64,
+        count_max: usize,
+    ) -> Result<Vec<Arc<Live>>, Missed> {
+        self.progress().events.after(cursor, count_max)
     }
 
     /// End [`Fold::run`].
@@ -251,12 +265,13 @@ impl Fold {
             progress.recent.push_back(Past { outcome, hash });
             progress.hash = hash;
             if let Some(live) = live {
-                progress.events.keep(bytes, &live);
-                // Without subscribers there is nobody to tell.
-                drop(self.live.send(live));
+                progress.events.keep(bytes, live);
             }
         }
-        self.applied.send_replace(progress.applied);
+        let applied = progress.applied;
+        // Those whom this wakes take the lock.
+        drop(progress);
+        self.applied.send_replace(applied);
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -273,23 +288,33 @@ impl Progress {
 }
 
 impl RecentEvents {
-    fn keep(&mut self, bytes: usize, live: &Arc<Live>) {
-        self.events.push_back((bytes, Arc::clone(live)));
+    fn keep(&mut self, command_bytes: usize, live: Arc<Live>) {
+        let bytes = kept_bytes(command_bytes);
+        self.events.push_back((bytes, live));
         self.bytes += bytes;
-        while self.events.len() > RECENT_EVENTS_MAX || self.bytes > RECENT_EVENT_BYTES_MAX {
+        while self.events.len() > EVENTS_KEPT_MAX || self.bytes > EVENTS_KEPT_BYTES_MAX {
             let Some((bytes, dropped)) = self.events.pop_front() else { break };
             self.bytes -= bytes;
-            self.since = dropped.index;
+            self.dropped = dropped.index;
+            if !matches!(dropped.event, chat::Event::Message { .. }) {
+                self.other_dropped = dropped.index;
+            }
         }
     }
 
-    fn after(&self, cursor: u64) -> Result<Vec<Arc<Live>>, u64> {
-        if cursor < self.since {
-            return Err(self.since);
+    fn after(&self, cursor: u64, count_max: usize) -> Result<Vec<Arc<Live>>, Missed> {
+        if cursor < self.dropped {
+            return Err(Missed { upto: self.dropped, others: cursor < self.other_dropped });
         }
         let first = self.events.partition_point(|(_, live)| live.index <= cursor);
-        Ok(self.events.range(first..).map(|(_, live)| Arc::clone(live)).collect())
+        let events = self.events.range(first..).take(count_max);
+        Ok(events.map(|(_, live)| Arc::clone(live)).collect())
     }
+}
+
+/// A text stands in the command and again in what a gateway tells of it.
+const fn kept_bytes(command_bytes: usize) -> usize {
+    2 * command_bytes + EVENT_BYTES_MIN
 }
 
 /// The receiver may have given up waiting: then there is nobody to tell.
@@ -331,6 +356,6 @@ fn apply_one(
     let time_us = state.time_us();
     let live = applied
         .event
-        .map(|event| Arc::new(Live { index, time_us, event, command: Arc::new(command) }));
+        .map(|event| Arc::new(Live { index, time_us, event, command, shared: OnceLock::new() }));
     Applied { bytes, outcome: Some(applied.outcome), hash: state.hash(), live }
 }

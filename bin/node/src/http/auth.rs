@@ -58,7 +58,6 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<TokenHash>, Refusal> 
 pub(super) struct Caller {
     pub(super) account: AccountId,
     pub(super) session: SessionId,
-    pub(super) token: TokenHash,
 }
 
 impl Caller {
@@ -74,7 +73,7 @@ impl Caller {
     fn known(api: &Api, token: TokenHash) -> Option<Self> {
         let now_us = api.service.clock_us();
         let (account, session, _) = api.service.query(|state| state.session(&token, now_us))?;
-        Some(Self { account, session, token })
+        Some(Self { account, session })
     }
 }
 

@@ -2,11 +2,13 @@
 //!
 //! A subscription is "fold from a cursor": after `ready` comes everything that the account may see
 //! after the cursor, in the order of the log. The newest events are kept in memory, those of before
-//! a restart too; of what lies further back the messages are read from the log, and read marks and
-//! memberships stand in the state.
+//! a restart too, once for all sockets; of what lies further back the messages are read from the
+//! log, and `resync` says if anything else was missed.
 //!
 //! What always holds:
-//! - No gap and no repeat: the events kept and the live stream meet under one lock.
+//! - No gap and no repeat: a socket goes through the kept events by index, and ends when one that it
+//!   has not seen is dropped.
+//! - Nothing is shown to a session that has ended.
 //! - Sends of one connection are proposed in the order of its frames.
 //! - Nothing is held back without bound: who reads too slowly is closed, and told the cursor to go
 //!   on from.
@@ -15,7 +17,7 @@ mod feed;
 mod frame;
 mod output;
 
-use std::{future::poll_fn, task::Poll};
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use axum::{
     extract::{
@@ -26,7 +28,7 @@ use axum::{
     response::Response,
 };
 use chat::{Action, Body, Command, RequestId};
-use feed::{Feed, Next};
+use feed::Feed;
 use frame::{ClientFrame, Hello, Named, Send, ServerFrame};
 use futures_util::{
     FutureExt as _, StreamExt as _,
@@ -48,6 +50,7 @@ use super::{
     limits,
     request::{Params, parse},
 };
+use crate::service::Live;
 
 /// Where a subscription begins when the token comes in the header.
 #[derive(Deserialize)]
@@ -87,6 +90,7 @@ pub(super) async fn upgrade(
     Ok(upgrade
         .max_message_size(limits::FRAME_BYTES_MAX)
         .max_frame_size(limits::FRAME_BYTES_MAX)
+        .read_buffer_size(limits::READ_BUFFER_BYTES)
         .write_buffer_size(limits::WRITE_BUFFER_BYTES)
         .max_write_buffer_size(limits::WRITE_BUFFER_BYTES_MAX)
         .on_upgrade(move |socket| serve(api, socket, greeting)))
@@ -94,7 +98,7 @@ pub(super) async fn upgrade(
 
 async fn serve(api: Api, socket: WebSocket, greeting: Option<Greeting>) {
     let (sink, stream) = socket.split();
-    let mut output = Output::new(sink);
+    let mut output = Output::new(sink, api.sockets.write_timeout);
     let (end, cursor) = match begin(&api, &mut output, stream, greeting).await {
         Err(end) => (end, None),
         Ok(mut connection) => {
@@ -158,7 +162,7 @@ impl Connection<'_> {
 
     /// Ends well when the node is about to stop and every send begun is answered.
     async fn work(&mut self, output: &mut Output) -> Result<(), End> {
-        let mut ticks = ticks();
+        let mut ticks = ticks(self.api.sockets.ping_interval);
         let mut heard = Instant::now();
         let mut stop = self.api.shutdown.clone();
         let mut is_leaving = *stop.borrow_and_update();
@@ -173,8 +177,8 @@ impl Connection<'_> {
                     output.feed(&answer).await?;
                     self.gather(output).await?;
                 }
-                event = self.feed.next() => {
-                    self.tell(event?, output).await?;
+                events = self.feed.next() => {
+                    self.tell(events?, output).await?;
                     self.gather(output).await?;
                 }
                 message = self.stream.next(), if has_room && !is_leaving => {
@@ -184,7 +188,7 @@ impl Connection<'_> {
                     }
                 }
                 _ = ticks.tick() => {
-                    if heard.elapsed() > limits::SILENCE_MAX {
+                    if heard.elapsed() > self.api.sockets.silence_max {
                         return Err(End::Gone);
                     }
                     self.feed.check_session()?;
@@ -199,28 +203,21 @@ impl Connection<'_> {
 
     /// Puts what else is ready into the same write.
     async fn gather(&mut self, output: &mut Output) -> Result<(), End> {
-        for _ in 0..limits::FRAMES_PER_WRITE_MAX {
-            let answer = self.sends.next().now_or_never().flatten();
-            let event = self.feed.next().now_or_never().transpose()?;
-            if answer.is_none() && event.is_none() {
-                break;
-            }
-            if let Some(frame) = answer {
-                output.feed(&frame).await?;
-            }
-            if let Some(event) = event {
-                self.tell(event, output).await?;
-            }
+        while let Some(Some(answer)) = self.sends.next().now_or_never() {
+            output.feed(&answer).await?;
         }
-        Ok(())
+        let events = self.feed.ready()?;
+        self.tell(events, output).await
     }
 
-    /// Writes an event. Only then does the cursor stand behind it.
-    async fn tell(&mut self, event: Next, output: &mut Output) -> Result<(), End> {
-        if let Some(frame) = &event.frame {
-            output.feed(frame).await?;
+    /// Writes events. Only then does the cursor stand behind them.
+    async fn tell(&mut self, events: Vec<Arc<Live>>, output: &mut Output) -> Result<(), End> {
+        for event in self.feed.told(&events).await? {
+            if let Some(frame) = event.frame {
+                output.feed_text(frame).await?;
+            }
+            self.feed.passed(event.index);
         }
-        self.feed.passed(event.index);
         Ok(())
     }
 
@@ -284,8 +281,8 @@ async fn send(
     }
 }
 
-fn ticks() -> Interval {
-    let mut ticks = interval_at(Instant::now() + limits::PING_INTERVAL, limits::PING_INTERVAL);
+fn ticks(every: Duration) -> Interval {
+    let mut ticks = interval_at(Instant::now() + every, every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
 }

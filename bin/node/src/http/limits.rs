@@ -47,12 +47,14 @@ pub const HASHES_WAITING_MAX: usize = 64;
 
 /// Bytes of one WebSocket frame, and of one message, from a client.
 pub const FRAME_BYTES_MAX: usize = BODY_BYTES_MAX;
+/// Bytes that every WebSocket holds for reading: clients say little at a time.
+pub const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// Bytes of frames that are gathered for one write to a WebSocket.
 pub const WRITE_BUFFER_BYTES: usize = 64 * 1024;
-/// Bytes that one WebSocket holds back for a client that does not read; events beyond wait in the
-/// node's bounded stream, and who falls behind that is closed with its cursor.
+/// Bytes that one WebSocket holds back for a client that does not read; events beyond wait among
+/// those that the node keeps for all, and who falls behind them is closed with its cursor.
 pub const WRITE_BUFFER_BYTES_MAX: usize = 1024 * 1024;
-/// Frames that are gathered for one write to a WebSocket.
+/// Events that are gathered for one write to a WebSocket.
 pub const FRAMES_PER_WRITE_MAX: usize = 128;
 /// Sends of one WebSocket that wait for their outcome; more are not read from the socket until one
 /// is answered.

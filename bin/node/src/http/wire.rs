@@ -4,10 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use chat::{
-    AccountId, AccountView, ChannelView, Command, ConversationId, MessageView, Posted, RequestId,
-    State,
-};
+use chat::{AccountId, AccountView, ChannelView, Command, MessageView, Posted, RequestId, State};
 use serde::{Deserialize, Serialize};
 
 use super::error::Refusal;
@@ -273,18 +270,6 @@ impl Message {
         body: Option<&Command>,
     ) -> Option<Self> {
         state.view(reader, at, body).map(Self::from)
-    }
-
-    /// The message as the entry at `index` made it, a send or an edit; deleted if it has been since.
-    pub(super) fn as_of(
-        state: &State,
-        reader: AccountId,
-        (conversation, seq): (ConversationId, u64),
-        (index, command): (u64, &Command),
-    ) -> Option<Self> {
-        let now = state.posted(reader, conversation, seq)?;
-        let at = Posted { body: now.body.map(|_| index), ..now };
-        Self::of(state, reader, &at, Some(command))
     }
 
     /// The same, in the answer to the request that sent it.

@@ -1,7 +1,10 @@
 //! What one account sees of the log from a cursor on: first what it missed, then what happens.
 
-use axum::http::StatusCode;
-use chat::{Change, Event, State};
+use std::sync::Arc;
+
+use axum::{extract::ws::Utf8Bytes, http::StatusCode};
+use bytes::Bytes;
+use chat::{AccountId, Change, Event, Posted, State};
 
 use super::{
     frame::ServerFrame,
@@ -15,7 +18,7 @@ use crate::{
         limits,
         wire::{Channel, Message},
     },
-    service::{Live, Subscription},
+    service::{Live, Missed, Subscription},
 };
 
 /// The events of one account, in the order of the log.
@@ -30,7 +33,17 @@ pub(super) struct Feed<'a> {
 /// An event, and what the account is told of it.
 pub(super) struct Next {
     pub(super) index: u64,
-    pub(super) frame: Option<ServerFrame>,
+    pub(super) frame: Option<Utf8Bytes>,
+}
+
+/// What one reader is told of an event.
+enum Told {
+    /// Nothing: it may not see it.
+    Nothing,
+    /// This.
+    Text(Utf8Bytes),
+    /// The message as it stands now: it was edited after this event.
+    Now(Posted),
 }
 
 impl<'a> Feed<'a> {
@@ -52,7 +65,7 @@ impl<'a> Feed<'a> {
         let live = loop {
             match api.service.subscribe_after(replay.cursor) {
                 Ok(live) => break live,
-                Err(since) => replay.upto(since, output).await?,
+                Err(missed) => replay.past(missed, output).await?,
             }
         };
         Ok(Self { api, caller, live, cursor: replay.cursor })
@@ -63,15 +76,41 @@ impl<'a> Feed<'a> {
         self.cursor
     }
 
-    /// The next event. It is [`passed`](Self::passed) when whoever listens has it.
-    pub(super) async fn next(&mut self) -> Result<Next, End> {
-        let event = self.live.next().await.map_err(|_lagged| End::Slow)?.ok_or(End::Leaving)?;
-        let frame = if event.index > self.cursor {
-            look(self.api, &self.caller, |state, caller| frame_of(state, caller, &event))?
-        } else {
-            None
-        };
-        Ok(Next { index: event.index, frame })
+    /// The next events; none, when something was applied that has no event. Nothing is lost when it
+    /// is dropped.
+    pub(super) async fn next(&mut self) -> Result<Vec<Arc<Live>>, End> {
+        let events = self.live.next(limits::FRAMES_PER_WRITE_MAX).await;
+        events.map_err(|_lagged| End::Slow)
+    }
+
+    /// The same, of what is there now.
+    pub(super) fn ready(&mut self) -> Result<Vec<Arc<Live>>, End> {
+        self.live.ready(limits::FRAMES_PER_WRITE_MAX).map_err(|_lagged| End::Slow)
+    }
+
+    /// What the account is told of these events, if its session has not ended. Each is
+    /// [`passed`](Self::passed) when whoever listens has it.
+    pub(super) async fn told(&self, events: &[Arc<Live>]) -> Result<Vec<Next>, End> {
+        let told: Vec<_> = look(self.api, &self.caller, |state, caller| {
+            events.iter().map(|live| told(state, caller.account, live)).collect()
+        })?;
+        let mut next = Vec::with_capacity(events.len());
+        for (live, told) in events.iter().zip(told) {
+            let frame = match told? {
+                Told::Nothing => None,
+                Told::Text(text) => Some(text),
+                Told::Now(place) => self.now(live, place).await?,
+            };
+            next.push(Next { index: live.index, frame });
+        }
+        Ok(next)
+    }
+
+    /// The text of the message was replaced by a later entry: it stands in the log.
+    async fn now(&self, live: &Live, place: Posted) -> Result<Option<Utf8Bytes>, End> {
+        let message = api::messages(self.api, self.caller.account, &[place]).await?.pop();
+        let frame = message.and_then(|message| message_frame(live, message));
+        frame.map(|frame| Ok(frame.json()?.into())).transpose()
     }
 
     /// The event at this index is written, or is not to be seen.
@@ -93,6 +132,15 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
+    /// Sends what the log brings back of the events missed.
+    async fn past(&mut self, missed: Missed, output: &mut Output) -> Result<(), End> {
+        self.upto(missed.upto, output).await?;
+        if missed.others {
+            output.feed(&ServerFrame::Resync { cursor: self.cursor.to_string() }).await?;
+        }
+        Ok(())
+    }
+
     /// Sends the messages up to and including the index `last`.
     async fn upto(&mut self, last: u64, output: &mut Output) -> Result<(), End> {
         while self.cursor < last {
@@ -118,34 +166,78 @@ impl Replay<'_> {
 fn look<T>(api: &Api, caller: &Caller, look: impl FnOnce(&State, &Caller) -> T) -> Result<T, End> {
     let now_us = api.service.clock_us();
     api.service.query(|state| {
-        if state.session(&caller.token, now_us).is_none() {
+        if !state.is_session(caller.account, caller.session, now_us) {
             return Err(session_ended().into());
         }
         Ok(look(state, caller))
     })
 }
 
-fn frame_of(state: &State, caller: &Caller, live: &Live) -> Option<ServerFrame> {
-    let reader = caller.account;
+fn told(state: &State, reader: AccountId, live: &Live) -> Result<Told, End> {
     if !state.sees(reader, &live.event) {
-        return None;
+        return Ok(Told::Nothing);
     }
+    let place = match live.event {
+        Event::Message { conversation, seq, .. }
+        | Event::Edited { conversation, seq, .. }
+        | Event::Deleted { conversation, seq, .. } => state.posted(reader, conversation, seq),
+        Event::AccountDeleted { .. }
+        | Event::Read { .. }
+        | Event::Member { .. }
+        | Event::Channel { .. } => None,
+    };
+    if let Some(place) = place
+        && place.body.is_some_and(|body| body != live.index)
+    {
+        return Ok(Told::Now(place));
+    }
+    let is_shared = is_same_for_all(state, live, place.as_ref());
+    if is_shared
+        && let Some(shared) = live.shared.get()
+        && let Ok(text) = Utf8Bytes::try_from(shared.clone())
+    {
+        return Ok(Told::Text(text));
+    }
+    let Some(frame) = frame_of(state, reader, live, place.as_ref()) else {
+        return Ok(Told::Nothing);
+    };
+    let text = frame.json()?;
+    if is_shared {
+        // Whoever else was first has made the same.
+        drop(live.shared.set(Bytes::from(text.clone())));
+    }
+    Ok(Told::Text(text.into()))
+}
+
+/// Is everyone who sees it told the same, now and later? Two have two names for their direct
+/// conversation, what one has hidden is hidden for it alone, and a deleted account gives its name up.
+fn is_same_for_all(state: &State, live: &Live, place: Option<&Posted>) -> bool {
+    match live.event {
+        Event::Message { conversation, .. } | Event::Edited { conversation, .. } => {
+            place.is_some_and(|place| place.body.is_some() && !state.is_deleted(place.author))
+                && state.is_channel(conversation)
+        }
+        Event::Deleted { conversation, only_for, .. } => {
+            only_for.is_none() && state.is_channel(conversation)
+        }
+        Event::Member { .. } | Event::AccountDeleted { .. } => true,
+        Event::Read { .. } | Event::Channel { .. } => false,
+    }
+}
+
+/// `place` is that of the message which the event is about.
+fn frame_of(
+    state: &State,
+    reader: AccountId,
+    live: &Live,
+    place: Option<&Posted>,
+) -> Option<ServerFrame> {
     let cursor = live.index.to_string();
     match live.event {
-        Event::Message { index, conversation, seq } => {
-            let made = (index, &*live.command);
-            let message = Message::as_of(state, reader, (conversation, seq), made)?;
-            Some(ServerFrame::Message { cursor, message })
-        }
-        Event::Edited { index, conversation, seq } => {
-            let made = (index, &*live.command);
-            let message = Message::as_of(state, reader, (conversation, seq), made)?;
-            Some(ServerFrame::Edited { cursor, message })
-        }
-        Event::Deleted { index, conversation, seq, .. } => {
-            let made = (index, &*live.command);
-            let message = Message::as_of(state, reader, (conversation, seq), made)?;
-            Some(ServerFrame::Deleted { cursor, message })
+        Event::Message { .. } | Event::Edited { .. } | Event::Deleted { .. } => {
+            let place = place?;
+            let body = place.body.map(|_this| &live.command);
+            message_frame(live, Message::of(state, reader, place, body)?)
         }
         Event::AccountDeleted { account, erased, .. } => {
             Some(ServerFrame::Account { cursor, user: state.name(account)?, deleted: true, erased })
@@ -168,6 +260,20 @@ fn frame_of(state: &State, caller: &Caller, live: &Live) -> Option<ServerFrame> 
             let view = state.channel(reader, label.strip_prefix('#')?).ok()?;
             Some(ServerFrame::Channel { cursor, channel: Channel::from(view) })
         }
+    }
+}
+
+/// The frame of an event about a message.
+fn message_frame(live: &Live, message: Message) -> Option<ServerFrame> {
+    let cursor = live.index.to_string();
+    match live.event {
+        Event::Message { .. } => Some(ServerFrame::Message { cursor, message }),
+        Event::Edited { .. } => Some(ServerFrame::Edited { cursor, message }),
+        Event::Deleted { .. } => Some(ServerFrame::Deleted { cursor, message }),
+        Event::AccountDeleted { .. }
+        | Event::Read { .. }
+        | Event::Member { .. }
+        | Event::Channel { .. } => None,
     }
 }
 

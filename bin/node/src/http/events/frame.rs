@@ -3,6 +3,7 @@
 use chat::RequestId;
 use serde::{Deserialize, Serialize};
 
+use super::output::End;
 use crate::http::{
     error::{ErrorObject, Refusal},
     wire::{Channel, Id, Message, SendMessage},
@@ -72,6 +73,9 @@ pub(super) enum ServerFrame {
     Member { cursor: String, conversation: String, user: String, change: &'static str },
     /// A channel was made.
     Channel { cursor: String, channel: Channel },
+    /// Events other than messages may have been missed: what a client holds it should load anew. The
+    /// cursor is good.
+    Resync { cursor: String },
     /// A send is in the log.
     Sent { request_id: String, message: Box<Message> },
     /// A send is not done, or it is not known; `retry` says whether to send it again under its key.
@@ -81,6 +85,14 @@ pub(super) enum ServerFrame {
 }
 
 impl ServerFrame {
+    /// As text.
+    pub(super) fn json(&self) -> Result<String, End> {
+        serde_json::to_string(self).map_err(|error| {
+            tracing::error!(%error, "a frame could not be written as JSON");
+            End::Gone
+        })
+    }
+
     pub(super) fn sent(request: RequestId, message: Message) -> Self {
         Self::Sent { request_id: request.to_string(), message: Box::new(message) }
     }

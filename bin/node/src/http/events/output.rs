@@ -1,14 +1,20 @@
 //! The writing half of a WebSocket: every write has a deadline, and the last word says why it ends
 //! and where to go on.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use axum::{
+    extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code},
+    http::StatusCode,
+};
 use futures_util::{SinkExt as _, stream::SplitSink};
 use tokio::time::timeout;
 
 use super::frame::ServerFrame;
 use crate::http::{error::Refusal, limits};
+
+/// The close code of a socket whose session has ended, or that has shown none: as 401 is of HTTP.
+const UNAUTHORIZED: u16 = 4401;
 
 /// Why a WebSocket ends.
 #[derive(Debug)]
@@ -35,27 +41,36 @@ impl From<Refusal> for End {
 #[derive(Debug)]
 pub(super) struct Output {
     sink: SplitSink<WebSocket, Message>,
+    write_timeout: Duration,
 }
 
 impl Output {
-    pub(super) fn new(sink: SplitSink<WebSocket, Message>) -> Self {
-        Self { sink }
+    pub(super) fn new(sink: SplitSink<WebSocket, Message>, write_timeout: Duration) -> Self {
+        Self { sink, write_timeout }
     }
 
     /// Writes a frame, or leaves it to the next [`flush`](Self::flush).
     pub(super) async fn feed(&mut self, frame: &ServerFrame) -> Result<(), End> {
-        let text = json(frame)?;
-        in_time(self.sink.feed(Message::Text(text.into()))).await
+        self.feed_text(frame.json()?.into()).await
+    }
+
+    /// The same, of a frame as text.
+    pub(super) async fn feed_text(&mut self, text: Utf8Bytes) -> Result<(), End> {
+        self.put(Message::Text(text)).await
     }
 
     /// Writes whatever waits.
     pub(super) async fn flush(&mut self) -> Result<(), End> {
-        in_time(self.sink.flush()).await
+        in_time(self.write_timeout, self.sink.flush()).await
     }
 
     /// Asks the client for a sign of life.
     pub(super) async fn ping(&mut self) -> Result<(), End> {
-        in_time(self.sink.feed(Message::Ping(Vec::new().into()))).await
+        self.put(Message::Ping(Vec::new().into())).await
+    }
+
+    async fn put(&mut self, message: Message) -> Result<(), End> {
+        in_time(self.write_timeout, self.sink.feed(message)).await
     }
 
     /// Says why it ends, and the cursor to go on from.
@@ -69,7 +84,7 @@ impl Output {
         let close = Message::Close(Some(CloseFrame { code: close_code, reason: reason.into() }));
         let goodbye = async {
             self.feed(&frame).await?;
-            in_time(self.sink.feed(close)).await?;
+            self.put(close).await?;
             self.flush().await
         };
         // Who does not take it will find the connection closed.
@@ -98,21 +113,20 @@ fn last_word(end: &End) -> Option<(u16, Refusal)> {
             Some((close_code::AWAY, refusal))
         }
         End::Refused(refusal) if refusal.may_retry() => Some((close_code::AGAIN, refusal.clone())),
+        End::Refused(refusal) if refusal.status == StatusCode::UNAUTHORIZED => {
+            Some((UNAUTHORIZED, refusal.clone()))
+        }
         End::Refused(refusal) => Some((close_code::POLICY, refusal.clone())),
     }
 }
 
-async fn in_time(write: impl Future<Output = Result<(), axum::Error>>) -> Result<(), End> {
-    match timeout(limits::FRAME_WRITE_TIMEOUT, write).await {
+async fn in_time(
+    limit: Duration,
+    write: impl Future<Output = Result<(), axum::Error>>,
+) -> Result<(), End> {
+    match timeout(limit, write).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_closed)) => Err(End::Gone),
         Err(_elapsed) => Err(End::Slow),
     }
-}
-
-fn json(frame: &ServerFrame) -> Result<String, End> {
-    serde_json::to_string(frame).map_err(|error| {
-        tracing::error!(%error, "a frame could not be written as JSON");
-        End::Gone
-    })
 }

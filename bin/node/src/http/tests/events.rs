@@ -14,22 +14,41 @@ use super::{
     fresh_key,
     kit::{Node, Socket, hear, hear_end, say},
 };
-use crate::driver::apply::{LIVE_EVENTS_MAX, RECENT_EVENTS_MAX};
+use crate::driver::apply::EVENTS_KEPT_MAX;
 
 async fn two(node: &Node) -> (String, String) {
     (node.register("ann").await, node.register("bob").await)
 }
 
 async fn texts(socket: &mut Socket, count: usize) -> Vec<Value> {
-    let mut texts = Vec::new();
+    texts_and_others(socket, count).await.0
+}
+
+/// The texts of so many messages, and the frames among them.
+async fn texts_and_others(socket: &mut Socket, count: usize) -> (Vec<Value>, Vec<Value>) {
+    let (mut texts, mut others) = (Vec::new(), Vec::new());
+    let mut last = 0;
     while texts.len() < count {
         let frame = hear(socket).await;
+        let cursor = cursor_of(&frame);
+        assert!(cursor > last || frame["type"] == "resync" && cursor == last, "{frame}");
+        last = cursor;
         if frame["type"] == "message" {
             assert_eq!(frame["cursor"], frame["message"]["id"]);
             texts.push(frame["message"]["text"].clone());
+        } else {
+            others.push(frame);
         }
     }
-    texts
+    (texts, others)
+}
+
+fn cursor_of(frame: &Value) -> u64 {
+    frame["cursor"].as_str().unwrap().parse().unwrap()
+}
+
+fn numbers(range: std::ops::Range<usize>) -> Vec<Value> {
+    range.map(|n| n.to_string().into()).collect()
 }
 
 #[tokio::test]
@@ -113,12 +132,27 @@ async fn whoever_comes_back_is_told_what_else_happened_too() {
 async fn what_lies_further_back_than_events_are_kept_is_read_from_the_log() {
     let node = Node::start();
     let (ann, bob) = two(&node).await;
-    let count = RECENT_EVENTS_MAX + limits::REPLAY_PAGE + 7;
+    let (_, before) = node.follow(&bob, None).await;
+    node.post("/v1/channels", &ann, json!({"name": "general"})).await;
+    let (_, behind) = node.follow(&bob, None).await;
+    let count = EVENTS_KEPT_MAX + limits::REPLAY_PAGE + 7;
     pour(&node, &ann, "@bob", (0..count).map(|n| n.to_string())).await;
-    let (mut socket, _) = node.follow(&bob, Some("0")).await;
-    let seen = texts(&mut socket, count).await;
-    let expected: Vec<Value> = (0..count).map(|n| n.to_string().into()).collect();
-    assert!(seen == expected, "every message, once, in order");
+
+    let (mut socket, _) = node.follow(&bob, behind["cursor"].as_str()).await;
+    let (texts, others) = texts_and_others(&mut socket, count).await;
+    assert!(texts == numbers(0..count), "every message, once, in order");
+    assert!(others.is_empty(), "nothing but messages was missed: {others:?}");
+
+    let (mut socket, _) = node.follow(&bob, before["cursor"].as_str()).await;
+    let (texts, others) = texts_and_others(&mut socket, count).await;
+    assert!(texts == numbers(0..count), "every message, once, in order");
+    // The new channel is told no more: that something was is.
+    let kinds: Vec<_> = others.iter().map(|frame| &frame["type"]).collect();
+    assert_eq!(kinds, ["resync"]);
+    let (mut socket, _) = node.follow(&bob, others[0]["cursor"].as_str()).await;
+    let first: usize =
+        texts_and_others(&mut socket, 1).await.0[0].as_str().unwrap().parse().unwrap();
+    assert_eq!(first, count - EVENTS_KEPT_MAX, "its cursor is good");
 }
 
 #[tokio::test]
@@ -127,7 +161,7 @@ async fn who_reads_too_slowly_is_closed_with_the_cursor_to_go_on_from() {
     let (ann, bob) = two(&node).await;
     let (mut slow, _) = node.follow(&bob, None).await;
     // More than the sockets' buffers and the events that wait for one subscriber hold together.
-    let count = LIVE_EVENTS_MAX + 2_048;
+    let count = EVENTS_KEPT_MAX + 2_048;
     pour(&node, &ann, "@bob", (0..count).map(|n| format!("{n:04000}"))).await;
     let (frames, close) = hear_end(&mut slow).await;
     let (error, messages) = frames.split_last().unwrap();
@@ -246,11 +280,11 @@ async fn a_socket_without_a_good_hello_is_closed_with_the_reason() {
     let node = Node::start();
     node.register("ann").await;
     let cases = [
-        (json!({"type": "hello", "token": "x"}), "session_ended"),
-        (json!({"type": "hello"}), "malformed"),
-        (json!({"type": "send", "request_id": "x"}), "malformed"),
+        (json!({"type": "hello", "token": "x"}), "session_ended", 4401),
+        (json!({"type": "hello"}), "malformed", 1008),
+        (json!({"type": "send", "request_id": "x"}), "malformed", 1008),
     ];
-    for (frame, code) in cases {
+    for (frame, code, close_code) in cases {
         let mut socket = node.connect().await;
         say(&mut socket, &frame).await;
         let (frames, close) = hear_end(&mut socket).await;
@@ -259,7 +293,7 @@ async fn a_socket_without_a_good_hello_is_closed_with_the_reason() {
             (&frames[0]["error"]["code"], &frames[0]["retry"]),
             (&json!(code), &json!(false))
         );
-        assert_eq!(u16::from(close.code), 1008);
+        assert_eq!(u16::from(close.code), close_code);
     }
 }
 
@@ -288,15 +322,18 @@ async fn a_frame_beyond_the_bound_closes_the_socket() {
 }
 
 #[tokio::test]
-async fn a_session_that_ends_closes_its_sockets() {
+async fn a_session_that_ends_closes_its_sockets_at_once() {
     let node = Node::start();
     let (ann, bob) = two(&node).await;
-    let (mut socket, _) = node.follow(&bob, None).await;
+    let (mut socket, ready) = node.follow(&bob, None).await;
     node.call(Method::POST, "/v1/logout", Some(&bob), None).await;
     node.send(&ann, "@bob", "for another session").await;
-    let (frames, _) = hear_end(&mut socket).await;
+    let (frames, close) = hear_end(&mut socket).await;
     assert_eq!(frames[0]["error"]["code"], "session_ended", "{frames:?}");
     assert_eq!(frames.len(), 1, "nothing is shown to an ended session");
+    assert_eq!(u16::from(close.code), 4401);
+    let reason: Value = serde_json::from_str(&close.reason).unwrap();
+    assert_eq!(reason, json!({"code": "session_ended", "cursor": ready["cursor"]}));
 }
 
 #[tokio::test]
