@@ -23,11 +23,13 @@ mod error;
 mod events;
 pub mod limits;
 mod listener;
+mod openapi;
 mod origin;
 mod page;
 mod password;
 mod quota;
 mod request;
+mod schema;
 mod tls;
 mod wire;
 

@@ -130,16 +130,33 @@ impl State {
         Ok(ChannelPage { items, next })
     }
 
-    /// All members of a channel that `reader` may see, by name.
+    /// Members of a channel that `reader` may see, by name, after the name `after`.
     ///
     /// # Errors
-    /// [`Rejection::NoSuchChannel`], also for a private channel of others.
-    pub fn members(&self, reader: AccountId, name: &str) -> Result<Vec<AccountView>, Rejection> {
+    /// [`Rejection::NoSuchChannel`], also for a private channel of others;
+    /// [`Rejection::LimitInvalid`].
+    pub fn members(
+        &self,
+        reader: AccountId,
+        name: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<AccountPage, Rejection> {
         let conversation = self.conversation_known(self.channel_seen(reader, name)?);
-        let mut members: Vec<_> =
-            conversation.members.keys().filter_map(|&id| self.account(id)).collect();
-        members.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        Ok(members)
+        let limit = limits::page(limit)?;
+        let named = |id| Some((self.accounts.get(id)?.name.as_str(), id));
+        let mut members: Vec<_> = conversation
+            .members
+            .keys()
+            .filter_map(|&id| named(id))
+            .filter(|(name, _)| after.is_none_or(|after| *name > after))
+            .collect();
+        members.sort_unstable();
+        let has_more = members.len() > limit;
+        members.truncate(limit);
+        let items: Vec<_> = members.into_iter().filter_map(|(_, id)| self.account(id)).collect();
+        let next = items.last().filter(|_| has_more).map(|item| item.name.clone());
+        Ok(AccountPage { items, next })
     }
 }
 

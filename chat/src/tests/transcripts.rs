@@ -259,9 +259,11 @@ impl Play {
                 out += &page.next.map_or_else(String::new, |next| format!("more after {next}\n"));
             }
             "members" => {
-                for item in state.members(me, words.at(2).trim_start_matches('#'))? {
+                let page = state.members(me, words.at(2).trim_start_matches('#'), after, limit)?;
+                for item in page.items {
                     out += &format!("{}\n", item.name);
                 }
+                out += &page.next.map_or_else(String::new, |next| format!("more after {next}\n"));
             }
             "sessions" => {
                 for item in state.sessions(me, world.clock_us) {

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use election::{Index, NodeId, Term, VoterId};
 use replication::{ClusterConfig, Member, Mode, Role};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{View, apply::Fold};
 
@@ -53,7 +54,7 @@ struct Heard {
 }
 
 /// The cluster as one node sees it: the object of `GET /v1/cluster`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ClusterView {
     /// The cluster's name.
     pub cluster: String,
@@ -70,7 +71,7 @@ pub struct ClusterView {
 }
 
 /// One node of a [`ClusterView`].
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct NodeView {
     /// Its number.
     pub id: u64,

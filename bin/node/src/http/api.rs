@@ -1,6 +1,6 @@
 //! The routes of HTTP and JSON, one file per kind of thing. Each handler reads its request into a
 //! command or a question, and the answer into the JSON of `wire`; what is allowed is decided by the
-//! fold.
+//! fold. A route stands in one table, and is described where it is handled.
 
 mod account;
 mod channel;
@@ -11,42 +11,75 @@ use std::collections::BTreeMap;
 
 use axum::{
     Router,
-    routing::{any, delete, get, post},
+    routing::{delete, get, post},
 };
 use chat::{Accepted, AccountId, Action, Body, Command, Posted, Rejection};
+use utoipa::OpenApi;
 
-use super::{Api, auth::Caller, error::Refusal, events, page, request::Key, wire};
+use super::{
+    Api,
+    auth::Caller,
+    error::{ErrorBody, Refusal},
+    events, openapi, page,
+    request::Key,
+    schema::{DecimalId, Glob, Limit, Name, Seq},
+    wire,
+};
 
-/// Every path that the node answers.
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/", get(page::index))
-        .route("/assets/{name}", get(page::asset))
-        .route("/healthz", get(cluster::health))
-        .route("/readyz", get(cluster::ready))
-        .route("/v1/cluster", get(cluster::status))
-        .route("/v1/cluster/hash", get(cluster::hash))
-        .route("/v1/register", post(account::register))
-        .route("/v1/login", post(account::login))
-        .route("/v1/logout", post(account::logout))
-        .route("/v1/me", get(account::me))
-        .route("/v1/me/sessions", get(account::sessions))
-        .route("/v1/me/sessions/{id}", delete(account::end_session))
-        .route("/v1/users", get(account::users))
-        .route("/v1/channels", get(channel::list).post(channel::create))
-        .route("/v1/channels/{name}", get(channel::one))
-        .route("/v1/channels/{name}/join", post(channel::join))
-        .route("/v1/channels/{name}/leave", post(channel::leave))
-        .route("/v1/channels/{name}/members", get(channel::members))
-        .route("/v1/channels/{name}/invites", post(channel::invite))
-        .route("/v1/channels/{name}/messages", get(message::channel_history))
-        .route("/v1/channels/{name}/read", post(message::mark_channel))
-        .route("/v1/direct/{user}/messages", get(message::direct_history))
-        .route("/v1/direct/{user}/read", post(message::mark_direct))
-        .route("/v1/conversations", get(message::conversations))
-        .route("/v1/messages", post(message::send))
-        .route("/v1/messages/{id}", get(message::one))
-        .route("/v1/events", any(events::upgrade))
+/// The table of routes, once: the router, the description of each (`#[utoipa::path]` at its
+/// handler) and the list that the tests walk.
+macro_rules! table {
+    ($($method:ident $path:literal => $module:ident::$handler:ident,)+) => {
+        /// Every path of the API, and the page.
+        pub(super) fn routes() -> Router<Api> {
+            Router::new()
+                .route("/", get(page::index))
+                .route("/assets/{name}", get(page::asset))
+                $(.route($path, $method($module::$handler)))+
+        }
+
+        /// The description of every path of the API, as its handler gives it.
+        #[derive(OpenApi)]
+        #[openapi(
+            paths($($module::$handler),+),
+            components(schemas(ErrorBody, DecimalId, Glob, Limit, Name, Seq)),
+        )]
+        pub(super) struct Described;
+
+        /// Method and path of every route.
+        #[cfg(test)]
+        pub(super) const TABLE: &[(&str, &str)] = &[$((stringify!($method), $path)),+];
+    };
+}
+
+table! {
+    get "/healthz" => cluster::health,
+    get "/readyz" => cluster::ready,
+    get "/v1/openapi.json" => openapi::serve,
+    get "/v1/cluster" => cluster::status,
+    get "/v1/cluster/hash" => cluster::hash,
+    post "/v1/register" => account::register,
+    post "/v1/login" => account::login,
+    post "/v1/logout" => account::logout,
+    get "/v1/me" => account::me,
+    get "/v1/me/sessions" => account::sessions,
+    delete "/v1/me/sessions/{id}" => account::end_session,
+    get "/v1/users" => account::users,
+    get "/v1/channels" => channel::list,
+    post "/v1/channels" => channel::create,
+    get "/v1/channels/{name}" => channel::one,
+    post "/v1/channels/{name}/join" => channel::join,
+    post "/v1/channels/{name}/leave" => channel::leave,
+    get "/v1/channels/{name}/members" => channel::members,
+    post "/v1/channels/{name}/invites" => channel::invite,
+    get "/v1/channels/{name}/messages" => message::channel_history,
+    post "/v1/channels/{name}/read" => message::mark_channel,
+    get "/v1/direct/{user}/messages" => message::direct_history,
+    post "/v1/direct/{user}/read" => message::mark_direct,
+    get "/v1/conversations" => message::conversations,
+    post "/v1/messages" => message::send,
+    get "/v1/messages/{id}" => message::one,
+    get "/v1/events" => events::upgrade,
 }
 
 /// Has the cluster do something in the caller's session.

@@ -2,7 +2,7 @@
 //! request: a status, a stable code, a sentence and a hint, the same object on every route and
 //! every socket.
 
-use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use axum::{
     Json,
@@ -11,6 +11,7 @@ use axum::{
 };
 use chat::{Kind, Rejection};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::limits::RETRY_AFTER;
 use crate::service::{ReadError, SubmitError};
@@ -62,6 +63,56 @@ pub enum HttpError {
     },
 }
 
+/// What each status of an error means.
+pub(super) const STATUSES: &[(u16, &str)] = &[
+    (400, "malformed"),
+    (401, "no token, or one that opens nothing"),
+    (403, "not allowed"),
+    (404, "not there, or not to be seen"),
+    (405, "not a method of this path"),
+    (409, "in conflict with what is there"),
+    (413, "too large"),
+    (422, "out of bounds"),
+    (429, "too fast"),
+    (503, "nothing was done: ask another node, or ask again"),
+    (504, "the outcome is unknown: ask again under the same key"),
+];
+
+/// The codes that the node itself gives, with their statuses; all others are those of
+/// [`Rejection`]. Codes are final once released.
+pub(super) const OWN_CODES: &[(&str, u16)] = &[
+    ("malformed", 400),
+    ("not_a_websocket", 400),
+    ("unauthenticated", 401),
+    ("foreign_origin", 403),
+    ("unknown_host", 403),
+    ("not_found", 404),
+    ("hash_gone", 404),
+    ("method_not_allowed", 405),
+    ("cursor_ahead", 409),
+    ("too_large", 413),
+    ("too_fast", 429),
+    ("busy", 503),
+    ("draining", 503),
+    ("no_space", 503),
+    ("not_ready", 503),
+    ("too_slow", 503),
+    ("unavailable", 503),
+    ("outcome_unknown", 504),
+];
+
+/// Every rejection, in the order of their encoding, which is that of their declaration.
+pub(super) fn rejections() -> impl Iterator<Item = Rejection> {
+    (0..=i8::MAX).map_while(|variant| postcard::from_bytes(&variant.to_le_bytes()).ok())
+}
+
+/// Every code, once.
+pub(super) fn codes() -> impl Iterator<Item = &'static str> {
+    let own = OWN_CODES.iter().map(|(code, _)| *code);
+    let of_the_chat = rejections().map(Rejection::code);
+    own.chain(of_the_chat).collect::<BTreeSet<_>>().into_iter()
+}
+
 /// The answer to a request that is not done.
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
@@ -72,16 +123,17 @@ pub(super) struct Refusal {
     pub(super) retry_after: Option<Duration>,
 }
 
-/// The object under `"error"`, everywhere the same.
-#[derive(Clone, Debug, Serialize)]
+/// The object under `"error"`, everywhere the same: a stable code, what happened, and what to do.
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(super) struct ErrorObject {
     code: &'static str,
     message: String,
     hint: String,
 }
 
-#[derive(Debug, Serialize)]
-struct ErrorBody {
+/// The answer to whatever is not done.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ErrorBody {
     error: ErrorObject,
 }
 
@@ -92,6 +144,10 @@ impl Refusal {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) -> Self {
+        debug_assert!(
+            codes().any(|known| known == code),
+            "{code} is no code that clients are told of"
+        );
         Self { status, code, message: message.into(), hint: hint.into(), retry_after: None }
     }
 

@@ -24,7 +24,7 @@ use axum::{
         State,
         ws::{Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
     },
-    http::HeaderMap,
+    http::{HeaderMap, StatusCode},
     response::Response,
 };
 use chat::{Action, Body, Command, RequestId};
@@ -36,11 +36,11 @@ use futures_util::{
     stream::{FuturesUnordered, SplitStream},
 };
 use output::{End, Output};
-use serde::Deserialize;
 use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Instant, Interval, MissedTickBehavior, interval_at, timeout},
 };
+use utoipa::OpenApi;
 
 use super::{
     Api,
@@ -49,15 +49,9 @@ use super::{
     error::Refusal,
     limits,
     request::{Params, parse},
+    wire,
 };
 use crate::service::Live;
-
-/// Where a subscription begins when the token comes in the header.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct EventsQuery {
-    after: Option<super::wire::Id>,
-}
 
 /// Who is at the other end, and where the subscription begins.
 struct Greeting {
@@ -65,16 +59,33 @@ struct Greeting {
     after: Option<u64>,
 }
 
-/// Answers `GET /v1/events`.
+/// The frames, for the description of the API.
+#[derive(OpenApi)]
+#[openapi(components(schemas(Hello, ClientFrame, ServerFrame)))]
+pub(super) struct Frames;
+
+/// A WebSocket of live events and pipelined sends.
+///
+/// Its frames are JSON text. The client's first is a `Hello`, unless it sends its token in the
+/// header; every later one is a `ClientFrame`, many in flight. The node's are `ServerFrame`s: first
+/// `ready`, and before it closes the socket an `error`. A reconnect with `after` = the last cursor
+/// repeats and skips nothing.
+#[utoipa::path(
+    get, path = "/v1/events", tag = "message", security(("token" = []), ()),
+    params(wire::EventsQuery),
+    responses(
+        (status = 101, description = "the WebSocket stands"),
+    ),
+)]
 pub(super) async fn upgrade(
     State(api): State<Api>,
     headers: HeaderMap,
-    Params(query): Params<EventsQuery>,
+    Params(query): Params<wire::EventsQuery>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Refusal> {
     let upgrade = upgrade.map_err(|rejection| {
         Refusal::new(
-            rejection.status(),
+            StatusCode::BAD_REQUEST,
             "not_a_websocket",
             rejection.body_text(),
             "open this path as a WebSocket",

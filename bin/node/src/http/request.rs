@@ -11,6 +11,13 @@ use axum::{
 use chat::{Rejection, RequestId};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::timeout;
+use utoipa::{
+    IntoParams,
+    openapi::{
+        ObjectBuilder, Type,
+        path::{Parameter, ParameterBuilder, ParameterIn},
+    },
+};
 
 use super::{Api, error::Refusal};
 use crate::service::Service;
@@ -110,12 +117,15 @@ impl FromRequestParts<Api> for Key {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
+        if parts.uri.query().is_some_and(|query| !query.is_empty()) {
+            return Err(Refusal::malformed("a write takes nothing in its query"));
+        }
         // Every write has had its key read before it was routed.
         parts.extensions.get().copied().map_or_else(|| Self::of(&parts.headers, &api.service), Ok)
     }
 }
 
-/// How fresh the answer to a read has to be.
+/// How fresh the answer to a read has to be: the query's `consistency` goes before the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Freshness {
     /// Everything acknowledged before the request.
@@ -129,6 +139,41 @@ pub(super) enum Freshness {
 #[derive(Deserialize)]
 struct Consistency {
     consistency: Option<String>,
+}
+
+impl IntoParams for Freshness {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let consistency = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(["linearizable", "stale"]))
+            .default(Some("linearizable".into()));
+        let index = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(0))
+            .maximum(Some(u64::MAX));
+        let parameter = |name: &str, place, about: &str, schema: ObjectBuilder| {
+            ParameterBuilder::new()
+                .name(name)
+                .parameter_in(place)
+                .description(Some(about))
+                .schema(Some(schema))
+                .build()
+        };
+        vec![
+            parameter(
+                "consistency",
+                ParameterIn::Query,
+                "`stale` is answered from this node alone, without a quorum",
+                consistency,
+            ),
+            parameter(
+                "Holdfast-Min-Index",
+                ParameterIn::Header,
+                "a `Holdfast-Index` seen before: the answer is not older",
+                index,
+            ),
+        ]
+    }
 }
 
 impl FromRequestParts<Api> for Freshness {

@@ -3,6 +3,7 @@
 mod bounds;
 mod events;
 mod kit;
+mod openapi;
 mod page;
 mod routes;
 mod service;

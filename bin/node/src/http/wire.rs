@@ -6,104 +6,184 @@ use std::collections::BTreeMap;
 
 use chat::{AccountId, AccountView, ChannelView, Command, MessageView, Posted, RequestId, State};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-use super::error::Refusal;
+use super::{
+    error::Refusal,
+    schema::{
+        DecimalId, Glob, Label, Limit, Name, Null, Password, Role, Seq, Target, Text, Time, Token,
+        Topic, True, Uuid7,
+    },
+};
 
 /// `POST /v1/register`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Register {
+    #[schema(value_type = Name)]
     pub(super) name: String,
+    #[schema(value_type = Password)]
     pub(super) password: String,
+    #[schema(value_type = Option<Token>)]
     pub(super) invite: Option<String>,
 }
 
 /// `POST /v1/login`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Login {
+    #[schema(value_type = Name)]
     pub(super) name: String,
+    #[schema(value_type = Password)]
     pub(super) password: String,
 }
 
 /// `POST /v1/channels`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateChannel {
+    #[schema(value_type = Name)]
     pub(super) name: String,
     #[serde(default)]
     pub(super) private: bool,
     #[serde(default)]
+    #[schema(value_type = Topic)]
     pub(super) topic: String,
 }
 
 /// `POST /v1/channels/{name}/invites`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Invite {
+    #[schema(value_type = Name)]
     pub(super) user: String,
 }
 
 /// `POST /v1/messages`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SendMessage {
+    #[schema(value_type = Target)]
     pub(super) to: String,
+    #[schema(value_type = Text)]
     pub(super) text: String,
+    #[schema(value_type = Option<DecimalId>)]
     pub(super) reply_to: Option<Id>,
+    #[schema(value_type = Option<Uuid7>)]
     pub(super) after_request: Option<String>,
 }
 
 /// `POST …/read`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Mark {
+    #[schema(value_type = Seq)]
     pub(super) upto: u64,
 }
 
 /// The query of a listing by name.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Listing {
     #[serde(rename = "match")]
+    #[param(value_type = Option<Glob>)]
     pub(super) glob: Option<String>,
+    #[param(value_type = Option<Name>)]
     pub(super) after: Option<String>,
+    #[param(value_type = Option<Limit>)]
     pub(super) limit: Option<usize>,
+    #[serde(rename = "consistency")]
+    #[param(ignore)]
+    _consistency: Option<String>,
+}
+
+impl Listing {
+    /// The pattern asked for, or the one that every name matches.
+    pub(super) fn pattern(&self) -> &str {
+        self.glob.as_deref().unwrap_or("*")
+    }
+}
+
+/// The query of a listing without a pattern.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Paging {
+    /// Names after this one.
+    #[param(value_type = Option<Name>)]
+    pub(super) after: Option<String>,
+    #[param(value_type = Option<Limit>)]
+    pub(super) limit: Option<usize>,
+    #[param(ignore)]
     #[serde(rename = "consistency")]
     _consistency: Option<String>,
 }
 
-/// The query of the conversations.
+/// The query of a read that has no other.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Plain {
+    #[serde(rename = "consistency")]
+    _consistency: Option<String>,
+}
+
+/// The query of what takes none.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+/// The query of the conversations.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct InboxQuery {
+    #[param(value_type = Option<DecimalId>)]
     pub(super) after: Option<u64>,
+    #[param(value_type = Option<Limit>)]
     pub(super) limit: Option<usize>,
     #[serde(rename = "consistency")]
+    #[param(ignore)]
     _consistency: Option<String>,
 }
 
 /// The query of a conversation's history.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct HistoryQuery {
+    #[param(value_type = Option<Seq>)]
     pub(super) before: Option<u64>,
+    #[param(value_type = Option<Seq>)]
     pub(super) after: Option<u64>,
+    #[param(value_type = Option<Seq>)]
     pub(super) around: Option<u64>,
+    #[param(value_type = Option<Limit>)]
     pub(super) limit: Option<usize>,
     #[serde(rename = "consistency")]
+    #[param(ignore)]
     _consistency: Option<String>,
 }
 
-/// The query of a state's hash.
-#[derive(Deserialize)]
+/// Where a subscription begins when the token comes in the header.
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct EventsQuery {
+    #[param(value_type = Option<DecimalId>)]
+    pub(super) after: Option<Id>,
+}
+
+/// The query of a state's hash.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct HashQuery {
     pub(super) index: u64,
 }
 
 /// `GET /v1/cluster/hash`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct StateHash {
     pub(super) index: u64,
     pub(super) hash: String,
@@ -140,88 +220,107 @@ pub(super) fn parse_id(text: &str) -> Option<u64> {
 }
 
 /// An account as its owner and others see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct User {
+    #[schema(value_type = Name)]
     pub(super) name: String,
+    #[schema(value_type = Role)]
     pub(super) role: &'static str,
 }
 
 /// The answer to a registration or a login.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Opened {
     pub(super) user: User,
+    #[schema(value_type = Token)]
     pub(super) token: String,
+    #[schema(value_type = Time)]
     pub(super) expires: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) unread: Option<u64>,
 }
 
 /// `GET /v1/me`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Me {
+    #[schema(value_type = Name)]
     pub(super) name: String,
+    #[schema(value_type = Role)]
     pub(super) role: &'static str,
     pub(super) unread: u64,
 }
 
 /// One of `GET /v1/me/sessions`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Session {
+    #[schema(value_type = DecimalId)]
     pub(super) id: String,
+    #[schema(value_type = Time)]
     pub(super) opened: String,
+    #[schema(value_type = Time)]
     pub(super) expires: String,
     pub(super) current: bool,
 }
 
 /// A page of a listing.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Page<T> {
     pub(super) items: Vec<T>,
     pub(super) next: Option<String>,
 }
 
 /// One of `GET /v1/users`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct UserItem {
+    #[schema(value_type = Name)]
     pub(super) name: String,
+    #[schema(value_type = Role)]
     pub(super) role: &'static str,
     pub(super) deleted: bool,
 }
 
 /// A channel.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(super) struct Channel {
+    #[schema(value_type = Name)]
     pub(super) name: String,
     pub(super) private: bool,
+    #[schema(value_type = Topic)]
     pub(super) topic: String,
     pub(super) members: usize,
     pub(super) member: bool,
+    #[schema(value_type = Time)]
     pub(super) created: String,
+    #[schema(value_type = Seq)]
     pub(super) last_seq: u64,
 }
 
 /// One of `GET /v1/conversations`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Conversation {
+    #[schema(value_type = Label)]
     pub(super) conversation: String,
     pub(super) unread: u64,
     pub(super) mentions: u64,
     pub(super) last: Option<Message>,
+    #[schema(value_type = Seq)]
     pub(super) read_upto: u64,
 }
 
 /// A piece of a conversation's history.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct History {
     pub(super) items: Vec<Message>,
+    #[schema(value_type = Seq)]
     pub(super) first: u64,
+    #[schema(value_type = Seq)]
     pub(super) last: u64,
     pub(super) more_before: bool,
     pub(super) more_after: bool,
 }
 
 /// A message, everywhere the same.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(super) enum Message {
     /// One that can be read.
@@ -231,32 +330,44 @@ pub(super) enum Message {
 }
 
 /// A message that can be read.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(super) struct Shown {
+    #[schema(value_type = DecimalId)]
     pub(super) id: String,
+    #[schema(value_type = Label)]
     pub(super) conversation: String,
+    #[schema(value_type = Seq)]
     pub(super) seq: u64,
     pub(super) author: String,
+    #[schema(value_type = Time)]
     pub(super) time: String,
     pub(super) text: String,
     pub(super) edited: bool,
+    #[schema(value_type = Option<DecimalId>)]
     pub(super) reply_to: Option<String>,
     pub(super) reactions: BTreeMap<String, Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Uuid7>)]
     pub(super) request_id: Option<String>,
 }
 
 /// The place of a message that is deleted.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(super) struct Tombstone {
+    #[schema(value_type = DecimalId)]
     pub(super) id: String,
+    #[schema(value_type = Label)]
     pub(super) conversation: String,
+    #[schema(value_type = Seq)]
     pub(super) seq: u64,
     /// Always true.
+    #[schema(value_type = True)]
     pub(super) deleted: bool,
     /// Always null.
+    #[schema(value_type = Null)]
     pub(super) text: (),
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Uuid7>)]
     pub(super) request_id: Option<String>,
 }
 

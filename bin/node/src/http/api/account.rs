@@ -8,13 +8,20 @@ use super::{
         auth::{Caller, Reader, fresh_token, hash_of},
         cookie::{Sender, SetCookie},
         error::Refusal,
-        request::{Body, Key, Params, Segment},
-        wire,
+        request::{Body, Freshness, Key, Params, Segment},
+        schema, wire,
     },
     Api, act, wrong_answer,
 };
 
-/// `POST /v1/register`.
+/// Make an account, and open its first session.
+///
+/// The owner's one-time token goes into `invite`.
+#[utoipa::path(
+    post, path = "/v1/register", tag = "account", security(()),
+    request_body = wire::Register,
+    responses((status = 201, description = "the account and a token", body = wire::Opened)),
+)]
 pub(super) async fn register(
     State(api): State<Api>,
     key: Key,
@@ -37,7 +44,14 @@ pub(super) async fn register(
     Ok((StatusCode::CREATED, cookie, Json(wire::Opened { user, token, expires, unread: None })))
 }
 
-/// `POST /v1/login`.
+/// Open a session.
+///
+/// Repeated under its key it gives another token for the same session.
+#[utoipa::path(
+    post, path = "/v1/login", tag = "account", security(()),
+    request_body = wire::Login,
+    responses((status = 200, description = "the account and a token", body = wire::Opened)),
+)]
 pub(super) async fn login(
     State(api): State<Api>,
     key: Key,
@@ -68,7 +82,11 @@ pub(super) async fn login(
     Ok((cookie, Json(wire::Opened { user, token, expires, unread: Some(unread) })))
 }
 
-/// `POST /v1/logout`.
+/// End the session of the token.
+#[utoipa::path(
+    post, path = "/v1/logout", tag = "account",
+    responses((status = 204, description = "the session has ended")),
+)]
 pub(super) async fn logout(
     State(api): State<Api>,
     caller: Caller,
@@ -79,19 +97,29 @@ pub(super) async fn logout(
     Ok((sender.forget(), status))
 }
 
-/// `GET /v1/me`.
+/// The account that asks.
+#[utoipa::path(
+    get, path = "/v1/me", tag = "account", params(Freshness),
+    responses((status = 200, description = "the account", body = wire::Me)),
+)]
 pub(super) async fn me(
     State(api): State<Api>,
     Reader(account, _): Reader,
+    _: Params<wire::Plain>,
 ) -> Result<Json<wire::Me>, Refusal> {
     let (user, unread) = whois(&api, account)?;
     Ok(Json(wire::Me { name: user.name, role: user.role, unread }))
 }
 
-/// `GET /v1/me/sessions`.
+/// The sessions of the account that asks, oldest first, all of them.
+#[utoipa::path(
+    get, path = "/v1/me/sessions", tag = "account", params(Freshness),
+    responses((status = 200, description = "the sessions", body = wire::Page<wire::Session>)),
+)]
 pub(super) async fn sessions(
     State(api): State<Api>,
     Reader(account, caller): Reader,
+    _: Params<wire::Plain>,
 ) -> Json<wire::Page<wire::Session>> {
     let now_us = api.service.clock_us();
     let sessions = api.service.query(|state| state.sessions(account, now_us));
@@ -107,7 +135,12 @@ pub(super) async fn sessions(
     Json(wire::Page { items, next: None })
 }
 
-/// `DELETE /v1/me/sessions/{id}`.
+/// End a session of one's own.
+#[utoipa::path(
+    delete, path = "/v1/me/sessions/{id}", tag = "account",
+    params(("id" = schema::DecimalId, Path, description = "the session")),
+    responses((status = 204, description = "the session has ended")),
+)]
 pub(super) async fn end_session(
     State(api): State<Api>,
     caller: Caller,
@@ -118,15 +151,19 @@ pub(super) async fn end_session(
     end(&api, &caller, key, SessionId(session)).await
 }
 
-/// `GET /v1/users`.
+/// Accounts by name, those that were deleted included.
+#[utoipa::path(
+    get, path = "/v1/users", tag = "account", params(Freshness, wire::Listing),
+    responses((status = 200, description = "a page", body = wire::Page<wire::UserItem>)),
+)]
 pub(super) async fn users(
     State(api): State<Api>,
     _reader: Reader,
     Params(asked): Params<wire::Listing>,
 ) -> Result<Json<wire::Page<wire::UserItem>>, Refusal> {
     let limit = wire::page_limit(asked.limit)?;
-    let glob = asked.glob.as_deref().unwrap_or("*");
-    let page = api.service.query(|state| state.accounts(glob, asked.after.as_deref(), limit))?;
+    let (glob, after) = (asked.pattern(), asked.after.as_deref());
+    let page = api.service.query(|state| state.accounts(glob, after, limit))?;
     let items = page.items.into_iter().map(wire::UserItem::from).collect();
     Ok(Json(wire::Page { items, next: page.next }))
 }

@@ -7,13 +7,18 @@ use super::{
     super::{
         auth::{Caller, Reader},
         error::Refusal,
-        request::{Body, Key, Params, Segment},
-        wire,
+        request::{Body, Freshness, Key, Params, Segment},
+        schema, wire,
     },
     Api, act,
 };
 
-/// `POST /v1/channels`.
+/// Make a channel; its creator is a member.
+#[utoipa::path(
+    post, path = "/v1/channels", tag = "channel",
+    request_body = wire::CreateChannel,
+    responses((status = 201, description = "the channel", body = wire::Channel)),
+)]
 pub(super) async fn create(
     State(api): State<Api>,
     caller: Caller,
@@ -28,30 +33,45 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(view(&api, caller.account, &name)?)))
 }
 
-/// `GET /v1/channels`.
+/// Channels by name: public ones, and private ones that one is a member of.
+#[utoipa::path(
+    get, path = "/v1/channels", tag = "channel", operation_id = "channels",
+    params(Freshness, wire::Listing),
+    responses((status = 200, description = "a page", body = wire::Page<wire::Channel>)),
+)]
 pub(super) async fn list(
     State(api): State<Api>,
     Reader(account, _): Reader,
     Params(asked): Params<wire::Listing>,
 ) -> Result<Json<wire::Page<wire::Channel>>, Refusal> {
     let limit = wire::page_limit(asked.limit)?;
-    let glob = asked.glob.as_deref().unwrap_or("*");
-    let after = asked.after.as_deref();
+    let (glob, after) = (asked.pattern(), asked.after.as_deref());
     let page = api.service.query(|state| state.channels(account, glob, after, limit))?;
     let items = page.items.into_iter().map(wire::Channel::from).collect();
     Ok(Json(wire::Page { items, next: page.next }))
 }
 
-/// `GET /v1/channels/{name}`.
+/// One channel.
+#[utoipa::path(
+    get, path = "/v1/channels/{name}", tag = "channel", operation_id = "channel",
+    params(("name" = schema::Name, Path), Freshness),
+    responses((status = 200, description = "the channel", body = wire::Channel)),
+)]
 pub(super) async fn one(
     State(api): State<Api>,
     Reader(account, _): Reader,
     Segment(name): Segment,
+    _: Params<wire::Plain>,
 ) -> Result<Json<wire::Channel>, Refusal> {
     Ok(Json(view(&api, account, &named(&name)?)?))
 }
 
-/// `POST /v1/channels/{name}/join`.
+/// Become a member, who sees the whole history. Joining twice is no error.
+#[utoipa::path(
+    post, path = "/v1/channels/{name}/join", tag = "channel",
+    params(("name" = schema::Name, Path)),
+    responses((status = 200, description = "the channel", body = wire::Channel)),
+)]
 pub(super) async fn join(
     State(api): State<Api>,
     caller: Caller,
@@ -63,7 +83,12 @@ pub(super) async fn join(
     Ok(Json(view(&api, caller.account, &name)?))
 }
 
-/// `POST /v1/channels/{name}/leave`.
+/// Be a member no longer.
+#[utoipa::path(
+    post, path = "/v1/channels/{name}/leave", tag = "channel",
+    params(("name" = schema::Name, Path)),
+    responses((status = 204, description = "no member any more")),
+)]
 pub(super) async fn leave(
     State(api): State<Api>,
     caller: Caller,
@@ -74,19 +99,32 @@ pub(super) async fn leave(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `GET /v1/channels/{name}/members`.
+/// The members of a channel.
+#[utoipa::path(
+    get, path = "/v1/channels/{name}/members", tag = "channel",
+    params(("name" = schema::Name, Path), Freshness, wire::Paging),
+    responses((status = 200, description = "a page", body = wire::Page<wire::UserItem>)),
+)]
 pub(super) async fn members(
     State(api): State<Api>,
     Reader(account, _): Reader,
     Segment(name): Segment,
+    Params(asked): Params<wire::Paging>,
 ) -> Result<Json<wire::Page<wire::UserItem>>, Refusal> {
-    let name = named(&name)?;
-    let members = api.service.query(|state| state.members(account, &name))?;
-    let items = members.into_iter().map(wire::UserItem::from).collect();
-    Ok(Json(wire::Page { items, next: None }))
+    let (limit, name) = (wire::page_limit(asked.limit)?, named(&name)?);
+    let after = asked.after.as_deref();
+    let page = api.service.query(|state| state.members(account, &name, after, limit))?;
+    let items = page.items.into_iter().map(wire::UserItem::from).collect();
+    Ok(Json(wire::Page { items, next: page.next }))
 }
 
-/// `POST /v1/channels/{name}/invites`.
+/// Make someone a member.
+#[utoipa::path(
+    post, path = "/v1/channels/{name}/invites", tag = "channel",
+    params(("name" = schema::Name, Path)),
+    request_body = wire::Invite,
+    responses((status = 204, description = "a member from now on")),
+)]
 pub(super) async fn invite(
     State(api): State<Api>,
     caller: Caller,

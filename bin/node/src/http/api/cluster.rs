@@ -8,12 +8,20 @@ use super::{
 };
 use crate::service::ClusterView;
 
-/// `GET /healthz`: the process lives.
+/// The process lives.
+#[utoipa::path(
+    get, path = "/healthz", tag = "node", security(()),
+    responses((status = 200, description = "alive", body = String, content_type = "text/plain")),
+)]
 pub(super) async fn health() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: the node knows a leader and has caught up.
+/// The node knows a leader and has caught up.
+#[utoipa::path(
+    get, path = "/readyz", tag = "node", security(()),
+    responses((status = 200, description = "ready", body = String, content_type = "text/plain")),
+)]
 pub(super) async fn ready(State(api): State<Api>) -> Result<&'static str, Refusal> {
     if api.service.is_ready() {
         return Ok("ready\n");
@@ -24,14 +32,28 @@ pub(super) async fn ready(State(api): State<Api>) -> Result<&'static str, Refusa
     ))
 }
 
-/// `GET /v1/cluster`: the cluster as this node sees it. It needs no quorum.
-pub(super) async fn status(State(api): State<Api>, _caller: Caller) -> Json<ClusterView> {
+/// The cluster as this node sees it. It needs no quorum.
+#[utoipa::path(
+    get, path = "/v1/cluster", tag = "node",
+    responses((status = 200, description = "the cluster", body = ClusterView)),
+)]
+pub(super) async fn status(
+    State(api): State<Api>,
+    _caller: Caller,
+    _: Params<wire::Nothing>,
+) -> Json<ClusterView> {
     Json(api.service.cluster())
 }
 
-/// `GET /v1/cluster/hash?index=N`: the running hash of this node's state behind the entry at an
-/// index, so that nodes can be compared at the same one. A node that is behind has until the
-/// request's deadline to get there.
+/// The running hash of this node's state behind the entry at an index, so that nodes can be
+/// compared at the same one. A node that is behind has until the request's deadline to get there.
+#[utoipa::path(
+    get, path = "/v1/cluster/hash", tag = "node", params(wire::HashQuery),
+    responses(
+        (status = 200, description = "the hash", body = wire::StateHash),
+        (status = 404, description = "no longer known"),
+    ),
+)]
 pub(super) async fn hash(
     State(api): State<Api>,
     _caller: Caller,

@@ -10,15 +10,23 @@ use super::{
     super::{
         auth::{Caller, Reader},
         error::Refusal,
-        request::{Body, Key, Params, Segment},
-        wire,
+        request::{Body, Freshness, Key, Params, Segment},
+        schema, wire,
     },
     Api, act,
     channel::named,
     messages, wrong_answer,
 };
 
-/// `POST /v1/messages`.
+/// Send a message.
+#[utoipa::path(
+    post, path = "/v1/messages", tag = "message",
+    request_body = wire::SendMessage,
+    responses(
+        (status = 201, description = "the message", body = wire::Message),
+        (status = 200, description = "the message, sent before under this key", body = wire::Message),
+    ),
+)]
 pub(super) async fn send(
     State(api): State<Api>,
     caller: Caller,
@@ -68,7 +76,12 @@ pub(in crate::http) async fn send_command(
     Ok((accepted, message.ok_or(Rejection::NoSuchMessage)?))
 }
 
-/// `GET /v1/channels/{name}/messages`.
+/// A piece of a channel's history, by ascending `seq`; the newest when nothing is said.
+#[utoipa::path(
+    get, path = "/v1/channels/{name}/messages", tag = "message",
+    params(("name" = schema::Name, Path), Freshness, wire::HistoryQuery),
+    responses((status = 200, description = "the messages", body = wire::History)),
+)]
 pub(super) async fn channel_history(
     State(api): State<Api>,
     Reader(account, _): Reader,
@@ -78,7 +91,12 @@ pub(super) async fn channel_history(
     history(&api, account, &Target::Channel(named(&name)?), &asked).await
 }
 
-/// `GET /v1/direct/{user}/messages`.
+/// A piece of the history with one other, by ascending `seq`; the newest when nothing is said.
+#[utoipa::path(
+    get, path = "/v1/direct/{user}/messages", tag = "message",
+    params(("user" = schema::Name, Path), Freshness, wire::HistoryQuery),
+    responses((status = 200, description = "the messages", body = wire::History)),
+)]
 pub(super) async fn direct_history(
     State(api): State<Api>,
     Reader(account, _): Reader,
@@ -88,7 +106,13 @@ pub(super) async fn direct_history(
     history(&api, account, &user(&name)?, &asked).await
 }
 
-/// `POST /v1/channels/{name}/read`.
+/// Count a channel as read up to a message; never goes back.
+#[utoipa::path(
+    post, path = "/v1/channels/{name}/read", tag = "message",
+    params(("name" = schema::Name, Path)),
+    request_body = wire::Mark,
+    responses((status = 204, description = "read")),
+)]
 pub(super) async fn mark_channel(
     State(api): State<Api>,
     caller: Caller,
@@ -101,7 +125,13 @@ pub(super) async fn mark_channel(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /v1/direct/{user}/read`.
+/// Count the conversation with one other as read up to a message; never goes back.
+#[utoipa::path(
+    post, path = "/v1/direct/{user}/read", tag = "message",
+    params(("user" = schema::Name, Path)),
+    request_body = wire::Mark,
+    responses((status = 204, description = "read")),
+)]
 pub(super) async fn mark_direct(
     State(api): State<Api>,
     caller: Caller,
@@ -114,7 +144,11 @@ pub(super) async fn mark_direct(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `GET /v1/conversations`.
+/// The conversations of the account that asks, latest first.
+#[utoipa::path(
+    get, path = "/v1/conversations", tag = "message", params(Freshness, wire::InboxQuery),
+    responses((status = 200, description = "a page", body = wire::Page<wire::Conversation>)),
+)]
 pub(super) async fn conversations(
     State(api): State<Api>,
     Reader(account, _): Reader,
@@ -138,11 +172,17 @@ pub(super) async fn conversations(
     Ok(Json(wire::Page { items, next: page.next.map(|activity| activity.to_string()) }))
 }
 
-/// `GET /v1/messages/{id}`.
+/// One message.
+#[utoipa::path(
+    get, path = "/v1/messages/{id}", tag = "message", operation_id = "message",
+    params(("id" = schema::DecimalId, Path), Freshness),
+    responses((status = 200, description = "the message", body = wire::Message)),
+)]
 pub(super) async fn one(
     State(api): State<Api>,
     Reader(account, _): Reader,
     Segment(id): Segment,
+    _: Params<wire::Plain>,
 ) -> Result<Json<wire::Message>, Refusal> {
     let id = MessageId(wire::parse_id(&id).ok_or(Rejection::NoSuchMessage)?);
     shown(&api, account, id).await

@@ -2,35 +2,46 @@
 
 use chat::RequestId;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::output::End;
 use crate::http::{
     error::{ErrorObject, Refusal},
+    schema::{DecimalId, Target, Text, Uuid7},
     wire::{Channel, Id, Message, SendMessage},
 };
 
 /// The first frame of a client.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
 pub(super) enum Hello {
-    Hello { token: String, after: Option<Id> },
+    Hello {
+        token: String,
+        #[schema(value_type = Option<DecimalId>)]
+        after: Option<Id>,
+    },
 }
 
 /// Every later one.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
 pub(super) enum ClientFrame {
     Send(SendFrame),
 }
 
 /// A message to be sent.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SendFrame {
+    #[schema(value_type = Uuid7)]
     request_id: String,
+    #[schema(value_type = Target)]
     to: String,
+    #[schema(value_type = Text)]
     text: String,
+    #[schema(value_type = Option<DecimalId>)]
     reply_to: Option<Id>,
+    #[schema(value_type = Option<Uuid7>)]
     after_request: Option<String>,
 }
 
@@ -54,7 +65,7 @@ pub(super) struct Named {
 }
 
 /// What the node says.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub(super) enum ServerFrame {
     /// The subscription stands and begins after the cursor.
