@@ -72,6 +72,34 @@ impl Cluster {
         Self { programs, dir, nodes }
     }
 
+    /// Have every node serve its clients in clear, so that a test can write its own bytes.
+    ///
+    /// # Panics
+    /// When a node's configuration cannot be rewritten.
+    pub fn serve_in_clear(&mut self) {
+        for id in self.ids() {
+            let file = self.node_dir(id).join("node.toml");
+            let text = fs::read_to_string(&file).expect("a configuration");
+            let clear = text.replace("https://", "http://");
+            let clear = clear.replace("client = \"cluster\"", "client = \"off\"");
+            fs::write(&file, clear).expect("a configuration can be rewritten");
+            let process = self.process(id);
+            process.client = process.client.replace("https://", "http://");
+        }
+    }
+
+    /// Add lines to the configuration of every node.
+    ///
+    /// # Panics
+    /// When a node's configuration cannot be written.
+    pub fn configure(&self, lines: &str) {
+        for id in self.ids() {
+            let file = self.node_dir(id).join("node.toml");
+            let text = fs::read_to_string(&file).expect("a configuration");
+            fs::write(&file, format!("{text}\n{lines}\n")).expect("it can be written");
+        }
+    }
+
     /// Make a cluster, start every node, and wait until all are ready.
     pub async fn start(programs: Programs, count: usize) -> Self {
         let mut cluster = Self::init(programs, count);

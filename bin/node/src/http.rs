@@ -24,6 +24,7 @@ mod events;
 pub mod limits;
 mod listener;
 mod openapi;
+mod opening;
 mod origin;
 mod page;
 mod password;

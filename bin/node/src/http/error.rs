@@ -169,6 +169,15 @@ impl Refusal {
         )
     }
 
+    pub(super) fn body_late() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_late",
+            "the body did not come in time",
+            "send it at once, or over a faster network; ask again under the same key",
+        )
+    }
+
     pub(super) fn unauthenticated(message: impl Into<String>) -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,

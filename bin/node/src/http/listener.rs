@@ -23,6 +23,7 @@ use super::{
     Options, Patience,
     error::HttpError,
     limits,
+    opening::Prompt,
     tls::{Reload, Tls},
 };
 
@@ -87,12 +88,12 @@ impl Listener {
             bound(&mut server, patience);
             let service = router.into_make_service();
             match tls {
-                None => server.acceptor(places).serve(service).await,
+                None => server.acceptor(Prompt::new(places, patience.head)).serve(service).await,
                 Some(config) => {
                     let acceptor = RustlsAcceptor::new(config)
                         .handshake_timeout(patience.handshake)
                         .acceptor(places);
-                    server.acceptor(acceptor).serve(service).await
+                    server.acceptor(Prompt::new(acceptor, patience.head)).serve(service).await
                 }
             }
         };
@@ -113,7 +114,8 @@ fn bound(server: &mut axum_server::Server<SocketAddr>, patience: Patience) {
         .http2()
         .max_concurrent_streams(limits::HTTP2_STREAMS_MAX)
         .max_header_list_size(HTTP2_HEAD_BYTES_MAX)
-        .keep_alive_interval(patience.head);
+        .keep_alive_interval(patience.head)
+        .keep_alive_timeout(patience.head);
 }
 
 const HTTP2_HEAD_BYTES_MAX: u32 = 32 * 1024;

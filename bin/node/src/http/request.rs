@@ -50,7 +50,7 @@ impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
     async fn from_request(request: Request, state: &Api) -> Result<Self, Refusal> {
         let bytes = timeout(state.patience.body, Bytes::from_request(request, state))
             .await
-            .map_err(|_elapsed| Refusal::malformed("the body did not come in time"))?
+            .map_err(|_elapsed| Refusal::body_late())?
             .map_err(|rejection| refuse_bytes(&rejection))?;
         parse(&bytes).map(Self)
     }

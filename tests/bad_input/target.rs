@@ -1,0 +1,132 @@
+//! The node under attack. All attacks that run at the same time share one node, so that each has to
+//! bear with the others.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    sync::{Arc, Weak},
+};
+
+use rustix::process::{Pid, test_kill_process};
+use serde_json::{Value, json};
+use tests::cluster::{Cluster, PASSWORD};
+use tokio::sync::Mutex;
+
+use crate::{
+    PROGRAMS,
+    wire::{self, Answer},
+};
+
+/// How long the node under attack waits for its clients: a slow client is cut off within a test.
+const IMPATIENT: &str = "[timing]\nhead_ms = 1000\nbody_ms = 1000\nhello_ms = 1000\n";
+
+/// A node with three accounts and a channel, serving in clear.
+pub(crate) struct Target {
+    pub(crate) cluster: Cluster,
+    pub(crate) address: SocketAddr,
+    pub(crate) owner: String,
+    pub(crate) alice: String,
+    pub(crate) bob: String,
+    pid: u32,
+}
+
+/// Attack the shared node; afterwards it serves on.
+pub(crate) async fn attack(attack: impl AsyncFnOnce(&Target)) {
+    static SHARED: Mutex<Weak<Target>> = Mutex::const_new(Weak::new());
+    let mut shared = SHARED.lock().await;
+    let target = match shared.upgrade() {
+        Some(target) => target,
+        None => {
+            let target = Arc::new(Target::start("").await);
+            *shared = Arc::downgrade(&target);
+            target
+        }
+    };
+    drop(shared);
+    attack(&target).await;
+    target.serves_on().await;
+}
+
+impl Target {
+    /// A node of one's own, with more lines of configuration.
+    pub(crate) async fn start(more: &str) -> Self {
+        let mut cluster = Cluster::init(PROGRAMS, 1);
+        cluster.serve_in_clear();
+        cluster.configure(&format!("{IMPATIENT}{more}"));
+        cluster.spawn(1);
+        cluster.ready(1).await;
+        let address = cluster.url(1).trim_start_matches("http://").parse().unwrap();
+        let pid = cluster.pid(1);
+        let [owner, alice, bob] = Default::default();
+        let mut target = Self { cluster, address, owner, alice, bob, pid };
+        let invite = target.cluster.owner_token();
+        target.owner = target.register("owner", Some(&invite)).await;
+        target.alice = target.register("alice", None).await;
+        target.bob = target.register("bob", None).await;
+        for token in [&target.owner, &target.alice, &target.bob] {
+            let general = json!({"name": "general"});
+            let made = target.post("/v1/channels", token, &general).await;
+            let joined = target.post("/v1/channels/general/join", token, &json!({})).await;
+            assert!(made.status == 201 || joined.status == 200, "{made:?} {joined:?}");
+        }
+        target
+    }
+
+    /// A new account's token.
+    pub(crate) async fn register(&self, name: &str, invite: Option<&str>) -> String {
+        let body = json!({"name": name, "password": PASSWORD, "invite": invite});
+        let answer = self.call("POST", "/v1/register", &[], Some(&body)).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.json()["token"].as_str().unwrap().to_owned()
+    }
+
+    /// One request on a connection of its own.
+    pub(crate) async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Answer {
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let length = body.len();
+        let request = format!("{head}Connection: close\r\nContent-Length: {length}\r\n\r\n{body}");
+        self.raw(request.as_bytes()).await.first()
+    }
+
+    /// `GET` with a token.
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Answer {
+        self.call("GET", path, &[("Authorization", &format!("Bearer {token}"))], None).await
+    }
+
+    /// `POST` with a token.
+    pub(crate) async fn post(&self, path: &str, token: &str, body: &Value) -> Answer {
+        self.call("POST", path, &[("Authorization", &format!("Bearer {token}"))], Some(body)).await
+    }
+
+    /// Send a message.
+    pub(crate) async fn send(&self, token: &str, to: &str, text: &str) -> Answer {
+        self.post("/v1/messages", token, &json!({"to": to, "text": text})).await
+    }
+
+    /// The bytes as they are, and all that comes back until the node closes the connection.
+    pub(crate) async fn raw(&self, bytes: &[u8]) -> wire::Answers {
+        wire::exchange(self.address, bytes).await
+    }
+
+    /// The same process answers, a message is committed, and nothing panicked.
+    pub(crate) async fn serves_on(&self) {
+        let pid = self.cluster.pid(1);
+        assert_eq!(pid, self.pid);
+        let process = Pid::from_raw(pid.try_into().unwrap()).unwrap();
+        test_kill_process(process).expect("the node lives");
+        let sent = self.send(&self.owner, "@alice", "still there?").await;
+        assert_eq!(sent.status, 201, "{sent:?}");
+        let log = fs::read_to_string(self.cluster.node_dir(1).join("node.log")).unwrap();
+        assert!(!log.contains("panicked at"), "{log}");
+    }
+}
