@@ -34,12 +34,24 @@ pub fn main() -> ExitCode {
 }
 
 fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(shown) => {
-            // Help and version are no errors; a closed pipe while printing them is none either.
+        // Help and version are no errors; a closed pipe while printing them is none either.
+        Err(shown) if !shown.use_stderr() => {
             drop(shown.print());
-            return if shown.use_stderr() { 2 } else { 0 };
+            return 0;
+        }
+        Err(wrong) if asks_for_json(&args) => {
+            let message = wrong.render().to_string();
+            let message = message.trim().trim_start_matches("error: ").to_owned();
+            let error = ClientError::usage_hint(message, "chatctl --help shows what there is");
+            output::error_object(&error);
+            return 2;
+        }
+        Err(wrong) => {
+            drop(wrong.print());
+            return 2;
         }
     };
     let output = Output::new(&cli.global);
@@ -61,6 +73,15 @@ fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             error.exit_code()
         }
     }
+}
+
+/// Whether the command line asks for JSON, though it is not understood as a whole.
+fn asks_for_json(args: &[OsString]) -> bool {
+    let words: Vec<_> = args.iter().map(|word| word.to_string_lossy()).collect();
+    words.iter().any(|word| matches!(word.as_ref(), "-ojson" | "-o=json" | "--output=json"))
+        || words
+            .windows(2)
+            .any(|pair| matches!(pair[0].as_ref(), "-o" | "--output") && pair[1] == "json")
 }
 
 async fn perform(cli: Cli, output: Output) -> Result<(), ClientError> {

@@ -121,6 +121,11 @@ impl Output {
     }
 }
 
+/// An error as an object, before it is known how to write anything else.
+pub(crate) fn error_object(error: &ClientError) {
+    drop(writeln!(io::stderr().lock(), "{}", error_json(error)));
+}
+
 /// A table without lines, flush left.
 pub(crate) fn columns(table: &Table) -> String {
     let text = table.trim_fmt();
@@ -203,6 +208,7 @@ fn is_hidden(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use proptest::prelude::*;
 
     use super::*;
     use crate::args::Cli;
@@ -222,6 +228,82 @@ mod tests {
         ] {
             assert_eq!(visible(given), shown);
         }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_hidden_is_left_in_what_is_shown(text in tricky()) {
+            let shown = visible(&text);
+            let mut before = ' ';
+            for c in shown.chars() {
+                let joins = matches!(c, '\u{200c}' | '\u{200d}');
+                prop_assert!(!c.is_control() || matches!(c, '\n' | '\t'), "{shown:?}");
+                prop_assert!(!is_hidden(c) || joins && !before.is_ascii(), "{shown:?}");
+                before = c;
+            }
+            let line = visible_line(&text);
+            prop_assert!(!line.contains(['\n', '\t', '\r', '\x1b']), "{line:?}");
+        }
+
+        #[test]
+        fn plain_text_is_shown_as_it_is(text in "[ -~äöüß漢字]*") {
+            prop_assert_eq!(visible(&text), text.as_str());
+            prop_assert_eq!(visible_line(&text), text.as_str());
+        }
+
+        #[test]
+        fn no_part_of_a_message_can_pose_as_another(text in tricky(), name in tricky()) {
+            let output = Output::new(&Cli::try_parse_from(["chatctl", "whoami", "--no-color"]).unwrap().global);
+            let message: Message = serde_json::from_value(serde_json::json!({
+                "id": "7", "conversation": name, "seq": 1, "author": name,
+                "time": name, "text": text,
+            }))
+            .unwrap();
+            let shown = output.message_text(&message);
+            for (at, line) in shown.split('\n').enumerate() {
+                prop_assert!(at == 0 || line.starts_with("    "), "{shown:?}");
+                prop_assert!(!line.contains(|c: char| c.is_control() && c != '\t'), "{shown:?}");
+            }
+            let error = ClientError::Refused {
+                status: 400, code: name.clone(), message: text.clone(), hint: Some(text),
+            };
+            let shown = error_text(&error);
+            prop_assert!(!shown.contains(|c: char| c.is_control() && !matches!(c, '\n' | '\t')));
+            let heads = shown.split('\n').filter(|line| !line.starts_with("    ")).count();
+            prop_assert_eq!(heads, 2, "{:?}", shown);
+        }
+    }
+
+    /// Text that is rich in what a terminal obeys or an eye does not see.
+    fn tricky() -> impl Strategy<Value = String> {
+        let hidden = prop::sample::select(vec![
+            '\x1b',
+            '\n',
+            '\r',
+            '\t',
+            '\x07',
+            '\x08',
+            '\0',
+            '\x7f',
+            '\u{85}',
+            '\u{9b}',
+            '\u{9d}',
+            '\u{ad}',
+            '\u{200b}',
+            '\u{200c}',
+            '\u{200d}',
+            '\u{200e}',
+            '\u{200f}',
+            '\u{202a}',
+            '\u{202e}',
+            '\u{2066}',
+            '\u{2069}',
+            '\u{2028}',
+            '\u{feff}',
+            '\u{e0041}',
+        ]);
+        let any = prop_oneof![hidden, any::<char>(), prop::char::range('a', 'z')];
+        prop::collection::vec(any, 0..40).prop_map(String::from_iter)
     }
 
     #[test]

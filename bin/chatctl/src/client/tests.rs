@@ -195,6 +195,19 @@ async fn an_unknown_outcome_stays_unknown_through_503() {
 }
 
 #[tokio::test]
+async fn a_session_that_is_gone_says_nothing_about_the_attempt_before() {
+    // Deleting an account ends its session: asked again, no node knows who asks.
+    let dying = Node::start(|_, _| Reply::Close).await;
+    let living = Node::start(|_, _| Reply::Answer(401, refusal("session_ended"))).await;
+    let both = vec![dying.endpoint.clone(), living.endpoint.clone()];
+    let error = client(both, 2_000).delete_account("secret", false).await.unwrap_err();
+    assert_eq!((error.exit_code(), error.code()), (5, "outcome_unknown"));
+    assert_eq!(dying.seen()[0].key, living.seen()[0].key);
+    let error = client(vec![living.endpoint], 2_000).send(&hello()).await.unwrap_err();
+    assert_eq!((error.exit_code(), error.code()), (1, "session_ended"));
+}
+
+#[tokio::test]
 async fn a_hanging_node_is_passed_over() {
     let hanging = Node::start(|_, _| Reply::Hang).await;
     let living = Node::start(|_, _| Reply::Answer(201, message(1))).await;
@@ -238,6 +251,12 @@ async fn paths_and_bodies_follow_the_contract() {
     client.mark_read(&bob(), 42).await.unwrap();
     drop(client.history(&bob(), HistoryQuery { after: Some(3), ..HistoryQuery::default() }).await);
     drop(client.users(Some("a*&b"), None, Some(5)).await);
+    client.set_password("old", "new").await.unwrap();
+    client.end_login(7).await.unwrap();
+    drop(client.edit(4, "x").await);
+    drop(client.delete(4).await);
+    drop(client.state_hash(9).await);
+    client.invite("general", "bob").await.unwrap();
     let lines: Vec<_> = node.seen().into_iter().map(|seen| seen.line).collect();
     assert_eq!(
         lines,
@@ -246,6 +265,12 @@ async fn paths_and_bodies_follow_the_contract() {
             "POST /v1/direct/bob/read HTTP/1.1",
             "GET /v1/direct/bob/messages?after=3 HTTP/1.1",
             "GET /v1/users?match=a*%26b&limit=5 HTTP/1.1",
+            "PUT /v1/me/password HTTP/1.1",
+            "DELETE /v1/me/sessions/7 HTTP/1.1",
+            "PATCH /v1/messages/4 HTTP/1.1",
+            "DELETE /v1/messages/4 HTTP/1.1",
+            "GET /v1/cluster/hash?index=9 HTTP/1.1",
+            "POST /v1/channels/general/invites HTTP/1.1",
         ]
     );
     assert_eq!(node.seen()[1].body, r#"{"upto":42}"#);
@@ -423,6 +448,91 @@ async fn a_subscription_continues_where_it_was_cut() {
     let hellos = hellos.lock().unwrap();
     assert_eq!((&hellos[0]["after"], &hellos[1]["after"]), (&Value::Null, &json!("8")));
     assert_eq!(hellos[0]["token"], "t");
+}
+
+#[tokio::test]
+async fn a_resync_moves_no_cursor_and_nothing_comes_twice() {
+    let hellos = Arc::new(Mutex::new(Vec::new()));
+    let ready = |cursor: u64| json!({"type": "ready", "cursor": cursor.to_string()});
+    let new = |id: u64| json!({"type": "message", "cursor": id.to_string(), "message": serde_json::from_str::<Value>(&message(id)).unwrap()});
+    let resync = |cursor: u64| json!({"type": "resync", "cursor": cursor.to_string()});
+    let gone =
+        json!({"type": "account", "cursor": "10", "user": "eve", "deleted": true, "erased": true});
+    let first = event_node(
+        // Told before the messages that it stands for, and cut off in the middle of them.
+        vec![vec![ready(5), resync(8), new(6)]],
+        Arc::clone(&hellos),
+    );
+    let second = event_node(
+        vec![vec![ready(6), resync(8), new(6), new(7), new(9), gone]],
+        Arc::clone(&hellos),
+    );
+    let client = client(vec![first.await, second.await], 1_000);
+    let mut follow = client.follow(Some(5));
+    let mut ids = Vec::new();
+    let last = loop {
+        let event = follow.next().await.unwrap();
+        match event.kind {
+            EventKind::Message => ids.push(event.message.unwrap().id),
+            EventKind::Account => break event,
+            _ => {}
+        }
+    };
+    assert_eq!(ids, [6, 7, 9]);
+    assert_eq!((last.user.as_deref(), last.erased, last.cursor), (Some("eve"), true, Some(10)));
+    assert_eq!(hellos.lock().unwrap()[1]["after"], "6");
+}
+
+#[tokio::test]
+async fn load_tells_how_every_send_ended() {
+    let log = Arc::new(Mutex::new(Log::default()));
+    let endpoints = vec![
+        chat_node(Arc::clone(&log), 97, "").await,
+        dead().await,
+        chat_node(Arc::clone(&log), 100_000, "").await,
+    ];
+    let load = Load {
+        to: "#general".parse().unwrap(),
+        clients: 2,
+        in_flight: 8,
+        size_bytes: 50,
+        duration: Duration::from_millis(300),
+    };
+    let (mut open, mut acknowledged, mut unknown) = (BTreeMap::new(), Vec::new(), 0);
+    let (_stopping, stop) = tokio::sync::watch::channel(false);
+    let client = client(endpoints, 2_000);
+    client.inner.ids.learn(&jiff::Timestamp::now().to_string());
+    let observer = |event: &LoadEvent| match &event.ended {
+        None => assert!(open.insert(event.request_id, event.client).is_none()),
+        Some((ended, _)) => {
+            assert_eq!(open.remove(&event.request_id), Some(event.client));
+            match ended {
+                Ended::Sent { .. } => acknowledged.push(event.request_id.to_string()),
+                Ended::Refused { code } => assert_eq!(code, "no_leader"),
+                Ended::Unknown { .. } => unknown += 1,
+            }
+        }
+    };
+    client.load(&load, stop, observer).await.unwrap();
+    assert!(open.is_empty(), "every send has ended");
+    assert!(acknowledged.len() > 20 && unknown > 0, "{} and {unknown}", acknowledged.len());
+    let log = log.lock().unwrap();
+    assert!(acknowledged.iter().all(|id| log.outcomes.contains_key(id)));
+    assert!(log.texts.iter().all(|text| text.len() == 50 || text == "hiccup"));
+}
+
+#[tokio::test]
+async fn load_without_nodes_says_so() {
+    let load = Load {
+        to: bob(),
+        clients: 2,
+        in_flight: 1,
+        size_bytes: 1,
+        duration: Duration::from_millis(50),
+    };
+    let (_stopping, stop) = tokio::sync::watch::channel(false);
+    let error = client(vec![dead().await], 100).load(&load, stop, |_| {}).await.unwrap_err();
+    assert_eq!(error.exit_code(), 3);
 }
 
 #[tokio::test]

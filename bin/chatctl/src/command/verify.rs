@@ -3,17 +3,21 @@
 //! The newest index that any node has applied is taken, every node is asked by itself for the hash of its
 //! state there, and waits until it has got there. So a busy cluster is compared as exactly as an idle one.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use comfy_table::{Table, presets};
 use futures_util::future::join_all;
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::app::App;
 use crate::{
     Client, ClientError, Endpoint, Finding, NodeStatus,
     output::{columns, visible_line},
 };
+
+/// How long a node that counts as down may take all the same.
+const DOWN_LIMIT: Duration = Duration::from_secs(1);
 
 /// What one node said.
 struct Compared {
@@ -36,19 +40,31 @@ async fn ask(client: &Client, node: &NodeStatus, index: u64) -> Compared {
         let text = node.client.as_deref().ok_or("it has no address for clients")?;
         let endpoint: Endpoint = text.parse().map_err(|error: ClientError| error.to_string())?;
         let only = client.only(&endpoint).map_err(|error| error.to_string())?;
-        let told = only.state_hash(index).await.map_err(|error| error.to_string())?;
-        Ok(told.hash)
+        match only.state_hash(index).await {
+            Ok(told) => Ok(told.hash),
+            Err(ClientError::Unavailable { detail }) => Err(detail),
+            Err(error) => Err(error.to_string()),
+        }
     };
-    Compared { node: node.id, result: hash.await }
+    // One that the others do not hear is asked all the same, and not waited for.
+    let patience = if node.reachable { Duration::MAX } else { DOWN_LIMIT };
+    let result = match timeout(patience, hash).await {
+        Ok(result) => result,
+        Err(_elapsed) => Err("it is down".to_owned()),
+    };
+    Compared { node: node.id, result }
 }
 
-/// The hash that most nodes have; none when none has told one.
+/// The hash that more nodes have than any other; none when none has told one, or no side is larger.
 fn common(compared: &[Compared]) -> Option<String> {
     let mut counts = BTreeMap::<&str, usize>::new();
     for hash in compared.iter().filter_map(|node| node.result.as_deref().ok()) {
         *counts.entry(hash).or_default() += 1;
     }
-    counts.into_iter().max_by_key(|(_, count)| *count).map(|(hash, _)| hash.to_owned())
+    let most = counts.values().copied().max()?;
+    let mut largest = counts.iter().filter(|(_, count)| **count == most);
+    let (hash, _) = largest.next()?;
+    largest.next().is_none().then(|| (*hash).to_owned())
 }
 
 fn show(
@@ -93,8 +109,11 @@ fn judge(index: u64, compared: &[Compared], common: Option<&str>) -> Result<(), 
     if !different.is_empty() {
         return Err(ClientError::Found {
             finding: Finding::Damaged,
-            message: format!("at index {index} the state of {} differs", nodes(&different)),
-            hint: Some("stop that node and look at its log: node wal verify DATA_DIR".to_owned()),
+            message: match different.as_slice() {
+                [one] => format!("at index {index} the state of node {one} differs"),
+                many => format!("at index {index} the states of {} differ", nodes(many)),
+            },
+            hint: Some("stop them and look at their logs: node wal verify DATA_DIR".to_owned()),
         });
     }
     let missing: Vec<u64> =
@@ -147,9 +166,11 @@ mod tests {
         assert_eq!(code(&[Some("a"), Some("a"), Some("a")]).0, 0);
         let (exit, text) = code(&[Some("a"), Some("b"), Some("a")]);
         assert_eq!((exit, text.as_str()), (4, "at index 7 the state of node 2 differs"));
+        let (exit, text) = code(&[Some("a"), None, Some("b")]);
+        assert_eq!((exit, text.as_str()), (4, "at index 7 the states of nodes 1 and 3 differ"));
         let (exit, text) = code(&[Some("a"), None, Some("a")]);
         assert_eq!(exit, 3);
         assert!(text.starts_with("node 2 could not be compared at index 7"), "{text}");
-        assert_eq!(code(&[Some("a"), None, Some("b")]).0, 4, "damage is the worse news");
+        assert_eq!(code(&[Some("a"), None, Some("b"), Some("a")]).0, 4, "damage is the worse news");
     }
 }
