@@ -53,8 +53,8 @@ pub use command::{Action, Body, Command, CommandV1, DecodeError, Login, Register
 pub use id::{AccountId, ConversationId, MessageId, SessionId, TokenHash};
 pub use outcome::{Accepted, Answer, Applied, Change, Event, Outcome};
 pub use query::{
-    AccountPage, AccountView, ChannelPage, ChannelView, Content, DELETED_USER, History, InboxItem,
-    InboxPage, MessageView, Posted, SessionView, Window,
+    AccountPage, AccountView, Census, ChannelPage, ChannelView, Content, DELETED_USER, History,
+    InboxItem, InboxPage, MessageView, Posted, SessionView, Window,
 };
 pub use rejection::{Kind, Rejection};
 pub use request::RequestId;

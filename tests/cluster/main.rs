@@ -5,12 +5,14 @@
 //! - `refusals`: wrong input is refused with a clear message and nothing is lost
 //! - `stopping`: SIGTERM hands over and drains
 //! - `dev`: the text of `node dev` leads through the loss of two nodes
+//! - `metrics`: the metrics of every node are sound through an election
 //! - `namespaces`: five hosts of their own, partitioned and healed
 
 #![expect(clippy::unwrap_used, reason = "a test fails loudly")]
 
 mod crashes;
 mod dev;
+mod metrics;
 mod namespaces;
 mod refusals;
 mod stopping;

@@ -117,7 +117,14 @@ impl Writer {
     /// Bytes in line.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
-        self.shared.lock().pending_bytes()
+        self.queued().0
+    }
+
+    /// Bytes and records in line.
+    #[must_use]
+    pub fn queued(&self) -> (usize, usize) {
+        let view = self.shared.lock();
+        (view.pending_bytes(), view.pending_count())
     }
 
     /// A reader.

@@ -43,6 +43,8 @@ pub struct Config {
     pub storage: Storage,
     /// Bounds on what clients may take.
     pub limits: Limits,
+    /// Who may see the metrics.
+    pub metrics: Metrics,
     /// What is told to stderr.
     pub log: Log,
 }
@@ -85,6 +87,8 @@ pub struct Listen {
     pub client: SocketAddr,
     /// Host names under which clients reach this node, besides those of the client URLs.
     pub names: Vec<String>,
+    /// For the metrics alone, on loopback; none is nowhere.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// `[tls]`
@@ -159,6 +163,13 @@ pub struct Limits {
     pub requests_per_s: u64,
     /// Passwords hashed at once; each takes one core and 19 MiB meanwhile.
     pub password_hashes: u64,
+}
+
+/// `[metrics]`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Metrics {
+    /// The file whose content is the token that opens them; where there is none, no token does.
+    pub token_file: PathBuf,
 }
 
 /// `[log]`
@@ -251,6 +262,12 @@ const PASSWORD_HASHES: Bounded = bounded("limits.password_hashes", 2, 1, 64, "ha
 const _: () = assert!(wal::SEGMENT_BYTES_MIN <= SEGMENT_BYTES.min);
 const _: () = assert!(SEGMENT_BYTES.max <= wal::SEGMENT_BYTES_MAX);
 
+/// `metrics.token_file` when it is not given; then the file may be missing.
+pub const METRICS_TOKEN_FILE: &str = "metrics.token";
+/// The shortest token in it, in bytes.
+pub const METRICS_TOKEN_BYTES_MIN: usize = 16;
+/// The longest.
+pub const METRICS_TOKEN_BYTES_MAX: usize = 256;
 /// A segment is a whole number of these.
 pub const SEGMENT_ALIGN_BYTES: u64 = 4_096;
 /// The largest `node.toml` that is read.

@@ -25,7 +25,7 @@ use bytes::Bytes;
 use election::{Index, NodeId, Term, Ticket, VoterId};
 use replication::{
     ClusterConfig, Effect, Effects, Halt, Input, Lane, LinkEvent, Message, Outcome, ProposalId,
-    ReadId, Refusal, Replica, Role,
+    ReadId, Refusal, Replica, Role, Status,
     codec::Packet,
     quic::{self, Transport},
 };
@@ -41,6 +41,7 @@ use self::{
     line::Line,
     report::{Report, Reports},
 };
+use crate::metrics::{Metrics, Waiting};
 
 /// Requests of this node's gateways that wait for the driver.
 pub(crate) const REQUESTS_MAX: usize = 4_096;
@@ -127,6 +128,7 @@ pub(crate) struct Parts {
     pub(crate) view: watch::Sender<View>,
     pub(crate) reports: Arc<Reports>,
     pub(crate) clock: Arc<Clock>,
+    pub(crate) metrics: Metrics,
 }
 
 /// The loop around one replica.
@@ -241,9 +243,14 @@ impl Driver {
         for (to, lane, message) in
             std::mem::replace(&mut self.held, waiting).into_values().flatten()
         {
-            self.parts.transport.send(to, lane, Packet::Core(message));
+            self.send(to, lane, message);
         }
         Ok(())
+    }
+
+    fn send(&self, to: VoterId, lane: Lane, message: Message) {
+        self.parts.metrics.core.sent(lane);
+        self.parts.transport.send(to, lane, Packet::Core(message));
     }
 
     fn on_peer(&mut self, event: quic::Event) {
@@ -307,16 +314,21 @@ impl Driver {
 
     fn perform_one(&mut self, effect: Effect) -> Result<(), CoreError> {
         match effect {
-            Effect::Persist { ticket, op } => self.parts.line.submit(ticket, op),
+            Effect::Persist { ticket, op } => {
+                self.parts.metrics.disk.submitted(ticket.0, &op);
+                self.parts.line.submit(ticket, op);
+            }
             Effect::Send { to, lane, message, after } => {
                 if after <= self.durable {
-                    self.parts.transport.send(to, lane, Packet::Core(message));
+                    self.send(to, lane, message);
                 } else {
                     self.held.entry(after).or_default().push((to, lane, message));
                 }
             }
             Effect::Role { role, term, leader } => {
                 tracing::info!(?role, %term, leader = leader.map(|node| node.0), "role");
+                let before = (self.view.role, self.view.term, self.view.leader);
+                self.parts.metrics.core.role(before, (role, term, leader));
                 (self.view.role, self.view.term, self.view.leader) = (role, term, leader);
             }
             Effect::Commit(index) => self.view.commit = index,
@@ -346,6 +358,7 @@ impl Driver {
 
     fn answer_proposal(&mut self, id: ProposalId, outcome: Outcome) {
         let Some((answer, refused)) = self.proposals.remove(&id) else { return };
+        self.parts.metrics.core.outcome(outcome);
         let refusal = match outcome {
             Outcome::Committed(index) => {
                 self.parts.fold.answer(index.0, answer);
@@ -383,8 +396,9 @@ impl Driver {
     }
 
     fn report(&mut self) {
-        let durable = self.parts.replica.status().durable;
-        let report = Report::of(&self.view, durable, &self.parts.fold);
+        let status = self.parts.replica.status();
+        self.sample(&status);
+        let report = Report::of(&self.view, status.durable, &self.parts.fold);
         self.unreported += 1;
         if self.unreported < REPORT_ANYWAY && !self.parts.reports.is_news(&report) {
             return;
@@ -395,5 +409,11 @@ impl Driver {
             self.parts.transport.send(member, Lane::Control, Packet::Report(bytes.clone()));
         }
         self.parts.reports.own(report);
+    }
+
+    fn sample(&self, status: &Status) {
+        let (queue_bytes, queue_ops) = self.parts.line.queued();
+        let waiting = Waiting { queue_bytes, queue_ops, proposals: self.proposals.len() };
+        self.parts.metrics.core.sample(status, waiting, |peer| self.parts.transport.rtt(peer));
     }
 }

@@ -73,7 +73,7 @@ pub enum NodeError {
         /// What is wrong with it, and where.
         problem: String,
     },
-    /// A certificate or key that must not be used.
+    /// A certificate, key or token that must not be used.
     #[error("{}: {problem}", path.display())]
     Certificate {
         /// The file.

@@ -31,6 +31,7 @@ mod password;
 mod quota;
 mod request;
 mod schema;
+mod scrape;
 mod tls;
 mod wire;
 
@@ -39,15 +40,16 @@ mod tests;
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
+pub use auth::hash_of as token_hash;
 use axum::{
     Router,
     body::HttpBody as _,
-    extract::{DefaultBodyLimit, Request, State},
+    extract::{DefaultBodyLimit, MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, Method, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use chat::{Accepted, Command};
+use chat::{Accepted, Command, TokenHash};
 pub use error::HttpError;
 use error::Refusal;
 pub use listener::Listener;
@@ -77,6 +79,10 @@ pub struct Options {
     pub tls: Tls,
     /// Host names under which clients reach this node, besides those of the cluster's client URLs.
     pub names: Vec<String>,
+    /// The hash of the token that opens the metrics.
+    pub metrics_token: Option<TokenHash>,
+    /// A loopback address at which the metrics need no token.
+    pub metrics_listen: Option<SocketAddr>,
     /// Connections open at once.
     pub connections_max: usize,
     /// Bytes of requests accepted and not yet answered.
@@ -147,6 +153,8 @@ impl Options {
             listen,
             tls,
             names: Vec::new(),
+            metrics_token: None,
+            metrics_listen: None,
             connections_max: limits::CONNECTIONS_MAX,
             in_flight_bytes_max: limits::IN_FLIGHT_BYTES_MAX,
             requests_per_s_max: 0,
@@ -181,7 +189,9 @@ pub async fn serve(
     let drain = listener.options().drain_timeout;
     let (sockets, mut ended) = mpsc::channel(1);
     let api = Api::new(service, listener.options(), shutdown.clone(), sockets);
-    let result = listener.serve(router(api), shutdown).await;
+    let clients = api.service.metrics().clients.clone();
+    let routers = (router(api.clone()), scrape::open(api));
+    let result = listener.serve(routers, clients, shutdown).await;
     // The listener does not know of WebSockets: each holds a sender until it has ended.
     if timeout(drain, ended.recv()).await.is_err() {
         tracing::warn!("some WebSockets did not end in time");
@@ -198,6 +208,7 @@ struct Api {
     rates: quota::Rates,
     age: age::Age,
     names: Arc<origin::Names>,
+    metrics_token: Option<TokenHash>,
     request_timeout: Duration,
     patience: Patience,
     sockets: Sockets,
@@ -220,6 +231,7 @@ impl Api {
             rates: quota::Rates::new(options.requests_per_s_max),
             age: age::Age::default(),
             names: Arc::new(origin::Names::new(options)),
+            metrics_token: options.metrics_token,
             request_timeout: options.request_timeout,
             patience: options.patience,
             sockets: options.sockets,
@@ -261,7 +273,20 @@ fn router(api: Api) -> Router {
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
         .layer(from_fn_with_state(api.clone(), frame))
         .layer(from_fn_with_state(api.clone(), origin::guard))
+        .layer(from_fn_with_state(api.clone(), measure))
         .with_state(api)
+}
+
+/// Outermost: counts the answer under the pattern of its route, never under its path.
+async fn measure(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let (code, span) = (response.status().as_u16(), begun.elapsed());
+    api.service.metrics().clients.answered(method.as_str(), route, code, span);
+    response
 }
 
 /// Around every request: a place among those in flight, the key of a write, and the marks of log
@@ -330,10 +355,10 @@ fn begin(api: &Api, request: &mut Request) -> Result<Begun, Refusal> {
     Ok(Begun { place, key: HeaderValue::from_str(&key.0.to_string()).ok(), patience })
 }
 
-/// What a request counts for among the bytes in flight. Whether the node lives is told however busy
-/// it is.
+/// What a request counts for among the bytes in flight. Whether the node lives, and how it does, is
+/// told however busy it is.
 fn weight(request: &Request) -> usize {
-    if matches!(request.uri().path(), "/healthz" | "/readyz") {
+    if matches!(request.uri().path(), "/healthz" | "/readyz" | scrape::PATH) {
         return 0;
     }
     let size = usize::try_from(request.body().size_hint().upper().unwrap_or(u64::MAX));

@@ -14,6 +14,7 @@ mod init;
 
 pub mod driver;
 pub mod http;
+mod metrics;
 pub mod run;
 pub mod service;
 

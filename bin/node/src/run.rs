@@ -11,7 +11,7 @@
 mod boot;
 mod reload;
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{fs, path::Path, sync::Arc, thread, time::Duration};
 
 use replication::{Role, quic::Transport};
 use tokio::{
@@ -23,13 +23,14 @@ use tokio::{
 
 use self::reload::Reload;
 use crate::{
-    config::{Config, TlsClient},
+    config::{Config, METRICS_TOKEN_BYTES_MAX, METRICS_TOKEN_BYTES_MIN, TlsClient},
     driver::{
         CoreError, Driver, Durability, PEER_EVENTS_MAX, Parts, REQUESTS_MAX, Request, View,
         apply::Fold, clock::Clock, line::Line, report::Reports,
     },
     error::NodeError,
     http,
+    metrics::{Disk, Metrics},
     service::{self, Service},
     systemd,
 };
@@ -98,8 +99,9 @@ struct Node {
 impl Node {
     fn start(config: &Config) -> Result<Self, NodeError> {
         let clock = Arc::new(Clock::start());
-        let boot = boot::open(config, clock.now())?;
-        let options = http_options(config);
+        let metrics = Metrics::new();
+        let boot = boot::open(config, clock.now(), &metrics.disk)?;
+        let options = http_options(config)?;
         let listener = http::bind(&options)?;
         let (peer_events, peer_events_in) = mpsc::channel(PEER_EVENTS_MAX);
         let transport =
@@ -109,13 +111,13 @@ impl Node {
             transport: Arc::clone(&transport),
             clients: listener.certificate(),
         };
-        let fold = Arc::new(Fold::new(boot.chat, Arc::clone(&clock)));
+        let fold = Arc::new(Fold::new(boot.chat, Arc::clone(&clock), metrics.fold.clone()));
         let reports = Arc::new(Reports::new(boot.me.node));
         let reader = boot.log.reader();
         let (requests, requests_in) = mpsc::channel(REQUESTS_MAX);
         let (view, view_out) = watch::channel(View::of(&boot.replica));
         let (draining, draining_out) = watch::channel(false);
-        let (writer, durability) = spawn_writer(boot.log)?;
+        let (writer, durability) = spawn_writer(boot.log, metrics.disk.clone())?;
         let driver = Driver::new(Parts {
             me: boot.me,
             replica: boot.replica,
@@ -129,6 +131,7 @@ impl Node {
             view,
             reports: Arc::clone(&reports),
             clock: Arc::clone(&clock),
+            metrics: metrics.clone(),
         });
         let (ended_in, ended) = mpsc::channel(2);
         let runtime = driver_runtime()?;
@@ -146,19 +149,19 @@ impl Node {
             clock,
             cluster_name: config.cluster.name.clone(),
             draining: draining_out,
+            metrics,
         });
         let (close, close_out) = watch::channel(false);
         let gateway = tokio::spawn(http::serve(listener, service, close_out));
         announce(config);
         let drain = Duration::from_millis(config.timing.drain_ms);
-        let view = view_out;
         Ok(Self {
             drain,
             reload,
             transport,
             fold,
             requests,
-            view,
+            view: view_out,
             draining,
             close,
             gateway,
@@ -217,11 +220,17 @@ async fn hand_over(requests: &mpsc::Sender<Request>, mut view: watch::Receiver<V
     }
 }
 
-fn spawn_writer(log: wal::Log) -> Result<(wal::Writer, watch::Receiver<Durability>), NodeError> {
+fn spawn_writer(
+    log: wal::Log,
+    metrics: Disk,
+) -> Result<(wal::Writer, watch::Receiver<Durability>), NodeError> {
     let (sender, receiver) = watch::channel(Durability::Upto(0));
     let tell = move |result: Result<u64, wal::Error>| {
         sender.send_replace(match result {
-            Ok(ticket) => Durability::Upto(ticket),
+            Ok(ticket) => {
+                metrics.durable(ticket);
+                Durability::Upto(ticket)
+            }
             Err(error) => Durability::Failed(error.to_string()),
         });
     };
@@ -300,7 +309,7 @@ impl Signals {
     }
 }
 
-fn http_options(config: &Config) -> http::Options {
+fn http_options(config: &Config) -> Result<http::Options, NodeError> {
     let tls = match &config.tls.client {
         TlsClient::Off => http::Tls::Off,
         TlsClient::Cluster => {
@@ -311,12 +320,14 @@ fn http_options(config: &Config) -> http::Options {
     let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     let millis = Duration::from_millis;
     let timing = &config.timing;
-    http::Options {
+    Ok(http::Options {
         names: [&config.own().client.at.host]
             .into_iter()
             .chain(&config.listen.names)
             .cloned()
             .collect(),
+        metrics_token: metrics_token(&config.metrics.token_file)?,
+        metrics_listen: config.listen.metrics,
         connections_max: count(config.limits.connections),
         in_flight_bytes_max: count(config.limits.in_flight_bytes),
         requests_per_s_max: config.limits.requests_per_s,
@@ -330,5 +341,25 @@ fn http_options(config: &Config) -> http::Options {
             hello: millis(timing.hello_ms),
         },
         ..http::Options::new(config.listen.client, tls)
+    })
+}
+
+/// The hash of the token in this file, if the file is there.
+fn metrics_token(file: &Path) -> Result<Option<chat::TokenHash>, NodeError> {
+    if !file.is_file() {
+        return Ok(None);
     }
+    let text = fs::read_to_string(file).map_err(NodeError::io("read", file))?;
+    let token = text.trim();
+    let sizes = METRICS_TOKEN_BYTES_MIN..=METRICS_TOKEN_BYTES_MAX;
+    if sizes.contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(Some(http::token_hash(token)));
+    }
+    Err(NodeError::Certificate {
+        path: file.to_path_buf(),
+        problem: format!(
+            "a metrics token is {METRICS_TOKEN_BYTES_MIN} to {METRICS_TOKEN_BYTES_MAX} characters \
+             without a space: make one with `head -c 32 /dev/urandom | base64`"
+        ),
+    })
 }

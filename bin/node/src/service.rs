@@ -12,15 +12,18 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::driver::{
-    Refused, Request, View,
-    apply::{Fold, command_of},
-    clock::Clock,
-    report::Reports,
-};
 pub use crate::driver::{
     apply::{Live, Missed, Submitted},
     report::{ClusterView, NodeView},
+};
+use crate::{
+    driver::{
+        Refused, Request, View,
+        apply::{Fold, command_of},
+        clock::Clock,
+        report::Reports,
+    },
+    metrics::Metrics,
 };
 
 /// Pause before a refused proposal is offered again, unless leadership changes earlier.
@@ -80,6 +83,7 @@ struct Inner {
     clock: Arc<Clock>,
     cluster_name: String,
     draining: watch::Receiver<bool>,
+    metrics: Metrics,
 }
 
 /// The parts that a service is made of.
@@ -92,6 +96,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<Clock>,
     pub(crate) cluster_name: String,
     pub(crate) draining: watch::Receiver<bool>,
+    pub(crate) metrics: Metrics,
 }
 
 /// Every event above a cursor, in order. It holds none itself: the fold keeps the newest, for all.
@@ -111,8 +116,10 @@ enum Attempt {
 
 impl Service {
     pub(crate) fn of(parts: Parts) -> Self {
-        let Parts { requests, fold, reader, view, reports, clock, cluster_name, draining } = parts;
-        let inner = Inner { requests, fold, reader, view, reports, clock, cluster_name, draining };
+        let Parts { requests, fold, reader, view, reports, clock, cluster_name, draining, metrics } =
+            parts;
+        let inner =
+            Inner { requests, fold, reader, view, reports, clock, cluster_name, draining, metrics };
         Self { inner: Arc::new(inner) }
     }
 
@@ -293,6 +300,20 @@ impl Service {
     #[must_use]
     pub fn clock_us(&self) -> u64 {
         self.inner.clock.client_us()
+    }
+
+    /// What this node measures.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    /// What this node measures, as the text of `OpenMetrics`. It needs no leader.
+    pub(crate) fn metrics_text(&self) -> String {
+        let metrics = self.metrics();
+        let applied = self.inner.fold.applied();
+        metrics.core.progress(applied, self.inner.view.borrow().commit.0);
+        metrics.fold.holds(self.query(chat::State::census));
+        metrics.text()
     }
 
     /// Becomes true when the node is about to stop.

@@ -186,12 +186,14 @@ fn broken(error: &WsError) -> Broken {
 /// Close codes 1008 (policy violation) and 4401 (no session) are refusals; every other close sends the client elsewhere.
 fn closed(reason: Option<tokio_tungstenite::tungstenite::protocol::CloseFrame>) -> Broken {
     match reason {
-        Some(reason) if matches!(u16::from(reason.code), 1008 | 4401) => Broken::Refused(ClientError::Refused {
-            status: 0,
-            code: "unauthenticated".to_owned(),
-            message: reason.reason.to_string(),
-            hint: Some("log in again".to_owned()),
-        }),
+        Some(reason) if matches!(u16::from(reason.code), 1008 | 4401) => {
+            Broken::Refused(ClientError::Refused {
+                status: 0,
+                code: "unauthenticated".to_owned(),
+                message: reason.reason.to_string(),
+                hint: Some("log in again".to_owned()),
+            })
+        }
         Some(reason) => Broken::Down(format!("the node closed the connection: {}", reason.reason)),
         None => Broken::Down("the node closed the connection".to_owned()),
     }

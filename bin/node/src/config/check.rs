@@ -11,9 +11,13 @@ use election::NodeId;
 
 use super::{
     BOUNDED, Bounded, CLUSTER_NAME_ALLOWED, CLUSTER_NODES_MAX, ClientUrl, Cluster, ClusterNode,
-    Config, HostPort, LISTEN_NAMES_MAX, Limits, Listen, Log, LogFormat, LogLevel, NODE_ID_MAX,
-    Node, SEGMENT_ALIGN_BYTES, Storage, Timing, Tls, TlsClient, is_cluster_name,
-    raw::{At, RawClusterNode, RawConfig, RawLimits, RawLog, RawStorage, RawTiming, RawTlsClient},
+    Config, HostPort, LISTEN_NAMES_MAX, Limits, Listen, Log, LogFormat, LogLevel,
+    METRICS_TOKEN_FILE, Metrics, NODE_ID_MAX, Node, SEGMENT_ALIGN_BYTES, Storage, Timing, Tls,
+    TlsClient, is_cluster_name,
+    raw::{
+        At, RawClusterNode, RawConfig, RawLimits, RawLog, RawMetrics, RawStorage, RawTiming,
+        RawTlsClient,
+    },
 };
 
 /// A configuration that no node can run: where, what and what would do.
@@ -46,6 +50,7 @@ pub(super) fn check(source: &Source<'_>, raw: &RawConfig) -> Result<Config, Conf
             peer: listen(source, "listen.peer", raw.listen.peer.as_ref(), 7410)?,
             client: listen(source, "listen.client", raw.listen.client.as_ref(), 7411)?,
             names: names(source, raw.listen.names.as_ref())?,
+            metrics: listen_metrics(source, raw.listen.metrics.as_ref())?,
         },
         tls: Tls {
             ca: path(source, "tls.ca", &raw.tls.ca, folder)?,
@@ -56,6 +61,7 @@ pub(super) fn check(source: &Source<'_>, raw: &RawConfig) -> Result<Config, Conf
         timing: timing(source, &raw.timing)?,
         storage: storage(source, &raw.storage)?,
         limits: limits(source, &raw.limits)?,
+        metrics: metrics(source, &raw.metrics, folder)?,
         log: log(source, &raw.log)?,
     };
     own_node_listed(source, raw, &config)?;
@@ -85,6 +91,13 @@ pub(super) fn files_present(
                 let allowed = "PEM files, relative to this one";
                 return Err(source.at(written, "tls.client", no_file(path), allowed));
             }
+        }
+    }
+    if let Some(written) = &raw.metrics.token_file {
+        let file = &config.metrics.token_file;
+        if !file.is_file() {
+            let allowed = "a file whose content is the token, relative to this one";
+            return Err(source.at(written, "metrics.token_file", no_file(file), allowed));
         }
     }
     if !config.node.data_dir.is_dir() {
@@ -198,6 +211,32 @@ fn names(
             .ok_or_else(|| source.at(written, key, format!("{text:?} is no host name"), &allowed))
     };
     written.get_ref().iter().map(name).collect()
+}
+
+/// Whoever reaches the listener sees the metrics, so only this machine does.
+fn listen_metrics(
+    source: &Source<'_>,
+    written: Option<&At<String>>,
+) -> Result<Option<SocketAddr>, ConfigError> {
+    let Some(written) = written.filter(|written| written.get_ref() != "off") else {
+        return Ok(None);
+    };
+    match written.get_ref().parse::<SocketAddr>() {
+        Ok(address) if address.port() != 0 && address.ip().is_loopback() => Ok(Some(address)),
+        Ok(_) | Err(_) => {
+            let problem = format!("{:?} is no loopback address to listen on", written.get_ref());
+            let allowed = "\"off\", or IP:PORT such as 127.0.0.1:7412 or [::1]:7412";
+            Err(source.at(written, "listen.metrics", problem, allowed))
+        }
+    }
+}
+
+fn metrics(source: &Source<'_>, raw: &RawMetrics, folder: &Path) -> Result<Metrics, ConfigError> {
+    let token_file = match &raw.token_file {
+        Some(written) => path(source, "metrics.token_file", written, folder)?,
+        None => folder.join(METRICS_TOKEN_FILE),
+    };
+    Ok(Metrics { token_file })
 }
 
 fn tls_client(

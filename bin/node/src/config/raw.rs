@@ -21,6 +21,8 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) limits: RawLimits,
     #[serde(default)]
+    pub(super) metrics: RawMetrics,
+    #[serde(default)]
     pub(super) log: RawLog,
 }
 
@@ -52,6 +54,7 @@ pub(super) struct RawListen {
     pub(super) peer: Option<At<String>>,
     pub(super) client: Option<At<String>>,
     pub(super) names: Option<At<Vec<String>>>,
+    pub(super) metrics: Option<At<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -105,6 +108,12 @@ pub(super) struct RawLimits {
     pub(super) in_flight_bytes: Option<At<u64>>,
     pub(super) requests_per_s: Option<At<u64>>,
     pub(super) password_hashes: Option<At<u64>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawMetrics {
+    pub(super) token_file: Option<At<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

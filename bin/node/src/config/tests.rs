@@ -48,7 +48,7 @@ fn the_example_has_every_key() {
         let text = format!("{}\n[{section}]\nnonsense = 1\n", without_section(section));
         parse(&text).unwrap_err().to_string()
     };
-    for section in ["node", "listen", "tls", "timing", "storage", "limits", "log"] {
+    for section in ["node", "listen", "tls", "timing", "storage", "limits", "metrics", "log"] {
         let message = probe(section);
         let (_, allowed) = message.split_once("; allowed: ").unwrap();
         let (_, body) = EXAMPLE.split_once(&format!("[{section}]\n")).unwrap();

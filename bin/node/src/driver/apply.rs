@@ -9,7 +9,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use tokio::sync::{oneshot, watch};
 use wal::{Entry, EntryKind, Reader};
 
 use super::{CoreError, clock::Clock};
+use crate::metrics::Folding;
 
 /// Entries whose outcome is remembered for proposals whose index becomes known after the fold has
 /// passed it, and whose hash for the comparison of nodes.
@@ -80,6 +81,7 @@ pub(crate) struct Fold {
     /// The newest applied index.
     applied: watch::Sender<u64>,
     clock: Arc<Clock>,
+    metrics: Folding,
 }
 
 #[derive(Debug, Default)]
@@ -125,7 +127,7 @@ struct Applied {
 
 impl Fold {
     /// A fold that has applied nothing yet.
-    pub(crate) fn new(genesis: chat::Genesis, clock: Arc<Clock>) -> Self {
+    pub(crate) fn new(genesis: chat::Genesis, clock: Arc<Clock>, metrics: Folding) -> Self {
         let (applied, _) = watch::channel(0);
         let state = chat::State::new(genesis);
         let progress = Progress { hash: state.hash(), ..Progress::default() };
@@ -135,6 +137,7 @@ impl Fold {
             committed: Condvar::new(),
             applied,
             clock,
+            metrics,
         }
     }
 
@@ -240,10 +243,12 @@ impl Fold {
         let mut done = Vec::with_capacity(entries.len());
         {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            let begun = Instant::now();
             for (entry, command) in entries.iter().zip(commands) {
                 done.push(apply_one(&mut state, entry, command));
             }
             self.clock.saw_log_time(state.time_us());
+            self.metrics.folded(entries.len(), begun.elapsed());
         }
         self.publish(done);
         Ok(())

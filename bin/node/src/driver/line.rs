@@ -38,6 +38,12 @@ impl Line {
         }
     }
 
+    /// Bytes in line, and operations in line and behind it.
+    pub(crate) fn queued(&self) -> (usize, usize) {
+        let (bytes, operations) = self.writer.queued();
+        (bytes, operations + self.waiting.len())
+    }
+
     /// Do readers see everything that was submitted?
     pub(crate) fn is_seen(&self) -> bool {
         self.waiting.is_empty()

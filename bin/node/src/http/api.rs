@@ -23,7 +23,7 @@ use super::{
     events, openapi, page,
     request::Key,
     schema::{DecimalId, Glob, Limit, Name, Seq},
-    wire,
+    scrape, wire,
 };
 
 /// The table of routes, once: the router, the description of each (`#[utoipa::path]` at its
@@ -55,6 +55,7 @@ macro_rules! table {
 table! {
     get "/healthz" => cluster::health,
     get "/readyz" => cluster::ready,
+    get "/metrics" => scrape::guarded,
     get "/v1/openapi.json" => openapi::serve,
     get "/v1/cluster" => cluster::status,
     get "/v1/cluster/hash" => cluster::hash,

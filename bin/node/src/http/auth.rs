@@ -32,7 +32,7 @@ pub(super) fn fresh_token() -> Result<(String, TokenHash), Refusal> {
 
 /// The hash of a token as a client shows it. A text that is no token has a hash that nothing
 /// answers to.
-pub(super) fn hash_of(token: &str) -> TokenHash {
+pub fn hash_of(token: &str) -> TokenHash {
     Sha256::digest(token.as_bytes()).into()
 }
 

@@ -108,6 +108,8 @@ pub(super) async fn upgrade(
 }
 
 async fn serve(api: Api, socket: WebSocket, greeting: Option<Greeting>) {
+    let metrics = &api.service.metrics().clients;
+    let _open = metrics.subscribed();
     let (sink, stream) = socket.split();
     let mut output = Output::new(sink, api.sockets.write_timeout);
     let (end, cursor) = match begin(&api, &mut output, stream, greeting).await {
@@ -118,6 +120,9 @@ async fn serve(api: Api, socket: WebSocket, greeting: Option<Greeting>) {
         }
     };
     tracing::debug!(?end, ?cursor, "a WebSocket ends");
+    if matches!(end, End::Slow) {
+        metrics.slow.inc();
+    }
     output.close(&end, cursor).await;
 }
 
@@ -226,6 +231,7 @@ impl Connection<'_> {
         for event in self.feed.told(&events).await? {
             if let Some(frame) = event.frame {
                 output.feed_text(frame).await?;
+                self.api.service.metrics().clients.events.inc();
             }
             self.feed.passed(event.index);
         }

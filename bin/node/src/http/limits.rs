@@ -6,6 +6,8 @@ use std::time::Duration;
 /// Connections open at once; the next one is closed before it is read. Overridden by
 /// `limits.connections`.
 pub const CONNECTIONS_MAX: usize = 4096;
+/// Connections open at once to the listener that serves the metrics alone.
+pub const METRICS_CONNECTIONS_MAX: usize = 16;
 /// Bytes of requests being answered at once; the next one is told 503 `busy`. Overridden by
 /// `limits.in_flight_bytes`.
 pub const IN_FLIGHT_BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -26,12 +26,15 @@ use super::{
     opening::Prompt,
     tls::{Reload, Tls},
 };
+use crate::metrics::{Clients, Open};
 
 /// A bound listener: the port is this process's from here on.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
+    /// For the metrics alone.
+    metrics: Option<TcpListener>,
     options: Options,
     reload: Reload,
 }
@@ -43,10 +46,14 @@ impl Listener {
             return Err(HttpError::PlainOutsideLoopback { address });
         }
         let reload = Reload::new(&options.tls)?;
-        let listen = |source| HttpError::Listen { address, source };
-        let socket = TcpListener::bind(address).map_err(listen)?;
-        let address = socket.local_addr().map_err(listen)?;
-        Ok(Self { socket, address, options: options.clone(), reload })
+        let listen = |address| move |source| HttpError::Listen { address, source };
+        let socket = TcpListener::bind(address).map_err(listen(address))?;
+        let address = socket.local_addr().map_err(listen(address))?;
+        let metrics = options
+            .metrics_listen
+            .map(|address| TcpListener::bind(address).map_err(listen(address)))
+            .transpose()?;
+        Ok(Self { socket, address, metrics, options: options.clone(), reload })
     }
 
     /// The address that clients reach, its port chosen by the system if none was asked for.
@@ -63,10 +70,12 @@ impl Listener {
         self.reload.clone()
     }
 
-    /// Serves until `shutdown` holds true, then lets requests already begun end.
+    /// Serves clients, and the metrics where those have a listener of their own, until `shutdown`
+    /// holds true, then lets requests already begun end.
     pub(super) async fn serve(
         self,
-        router: Router,
+        (router, metrics_router): (Router, Router),
+        clients: Clients,
         mut shutdown: watch::Receiver<bool>,
     ) -> Result<(), HttpError> {
         let address = self.address;
@@ -74,6 +83,9 @@ impl Listener {
         let patience = self.options.patience;
         let handle = Handle::new();
         let stop = handle.clone();
+        let metrics = self
+            .metrics
+            .map(|socket| tokio::spawn(scraped(socket, metrics_router, clients.clone())));
         let stopper = tokio::spawn(async move {
             // A dropped sender is a node that is gone: stop as well.
             if shutdown.wait_for(|stop| *stop).await.is_err() {
@@ -81,7 +93,7 @@ impl Listener {
             }
             stop.graceful_shutdown(Some(drain));
         });
-        let places = Places(Arc::new(Semaphore::new(self.options.connections_max)));
+        let places = Places::new(self.options.connections_max, clients);
         let tls = self.reload.config();
         let served = async {
             let mut server = axum_server::from_tcp(self.socket)?.handle(handle);
@@ -99,6 +111,9 @@ impl Listener {
         };
         let result = served.await.map_err(|source| HttpError::Serve { address, source });
         stopper.abort();
+        if let Some(metrics) = metrics {
+            metrics.abort();
+        }
         result
     }
 }
@@ -121,9 +136,31 @@ fn bound(server: &mut axum_server::Server<SocketAddr>, patience: Patience) {
 const HTTP2_HEAD_BYTES_MAX: u32 = 32 * 1024;
 const _: () = assert!(HTTP2_HEAD_BYTES_MAX as usize == limits::HEAD_BYTES_MAX);
 
+/// Serves the metrics on loopback, to the last moment. Few ask, so few places do.
+async fn scraped(socket: TcpListener, router: Router, clients: Clients) {
+    let places = Places::new(limits::METRICS_CONNECTIONS_MAX, clients);
+    let served = async {
+        let mut server = axum_server::from_tcp(socket)?;
+        bound(&mut server, Patience::default());
+        server.acceptor(places).serve(router.into_make_service()).await
+    };
+    if let Err(error) = served.await {
+        tracing::error!(%error, "the metrics are no longer served");
+    }
+}
+
 /// The places for connections.
 #[derive(Clone, Debug)]
-struct Places(Arc<Semaphore>);
+struct Places {
+    free: Arc<Semaphore>,
+    metrics: Clients,
+}
+
+impl Places {
+    fn new(count: usize, metrics: Clients) -> Self {
+        Self { free: Arc::new(Semaphore::new(count)), metrics }
+    }
+}
 
 impl<S> Accept<TcpStream, S> for Places {
     type Stream = Placed;
@@ -131,11 +168,14 @@ impl<S> Accept<TcpStream, S> for Places {
     type Future = Ready<io::Result<(Placed, S)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let Ok(place) = Arc::clone(&self.0).try_acquire_owned() else {
+        let Ok(place) = Arc::clone(&self.free).try_acquire_owned() else {
+            self.metrics.connections_refused.inc();
             tracing::warn!("too many client connections: one is closed (limits.connections)");
             return ready(Err(io::Error::from(io::ErrorKind::QuotaExceeded)));
         };
-        ready(stream.set_nodelay(true).map(|()| (Placed { stream, _place: place }, service)))
+        let open = self.metrics.connected();
+        let is_set = stream.set_nodelay(true);
+        ready(is_set.map(|()| (Placed { stream, _place: place, _open: open }, service)))
     }
 }
 
@@ -144,6 +184,7 @@ impl<S> Accept<TcpStream, S> for Places {
 struct Placed {
     stream: TcpStream,
     _place: OwnedSemaphorePermit,
+    _open: Open,
 }
 
 impl AsyncRead for Placed {

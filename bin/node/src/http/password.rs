@@ -17,6 +17,7 @@ use super::{error::Refusal, limits};
 pub(super) struct Passwords {
     running: Arc<Semaphore>,
     places: Arc<Semaphore>,
+    at_once: usize,
 }
 
 impl Passwords {
@@ -24,7 +25,19 @@ impl Passwords {
         Self {
             running: Arc::new(Semaphore::new(at_once)),
             places: Arc::new(Semaphore::new(at_once + limits::HASHES_WAITING_MAX)),
+            at_once,
         }
+    }
+
+    /// Passwords being hashed now.
+    pub(super) fn running(&self) -> usize {
+        self.at_once.saturating_sub(self.running.available_permits())
+    }
+
+    /// Passwords that wait for their turn now.
+    pub(super) fn waiting(&self) -> usize {
+        let places = self.at_once + limits::HASHES_WAITING_MAX;
+        places.saturating_sub(self.places.available_permits()).saturating_sub(self.running())
     }
 
     /// The PHC string of a password under a salt: the same for a retry of the request that brought

@@ -17,11 +17,18 @@ const WINDOW: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(super) struct Room {
     bytes: Arc<Semaphore>,
+    bytes_max: usize,
 }
 
 impl Room {
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self { bytes: Arc::new(Semaphore::new(bytes_max.min(Semaphore::MAX_PERMITS))) }
+        let bytes_max = bytes_max.min(Semaphore::MAX_PERMITS);
+        Self { bytes: Arc::new(Semaphore::new(bytes_max)), bytes_max }
+    }
+
+    /// Bytes taken now.
+    pub(super) fn taken(&self) -> usize {
+        self.bytes_max.saturating_sub(self.bytes.available_permits())
     }
 
     /// Room for a request of this size, held until it is answered.

@@ -6,6 +6,7 @@ mod kit;
 mod openapi;
 mod page;
 mod routes;
+mod scrape;
 mod service;
 
 /// A fresh key of a write.

@@ -13,7 +13,13 @@ use replication::{
 use tokio::sync::mpsc;
 use wal::{Io, Log, RealIo, Recovery};
 
-use crate::{certs, config::Config, error::NodeError, genesis::Genesis};
+use crate::{
+    certs,
+    config::Config,
+    error::NodeError,
+    genesis::Genesis,
+    metrics::{Disk, TimedIo},
+};
 
 /// What the disk gives a node to start with.
 pub(super) struct Boot {
@@ -50,7 +56,7 @@ impl Boot {
 }
 
 /// Open the data directory that `config` names; at its first start, make the log.
-pub(super) fn open(config: &Config, now: Now) -> Result<Boot, NodeError> {
+pub(super) fn open(config: &Config, now: Now, metrics: &Disk) -> Result<Boot, NodeError> {
     let data_dir = &config.node.data_dir;
     let genesis = Genesis::load(data_dir)?.ok_or_else(|| NodeError::NoGenesis(data_dir.clone()))?;
     genesis.check_owner(config)?;
@@ -58,7 +64,8 @@ pub(super) fn open(config: &Config, now: Now) -> Result<Boot, NodeError> {
     let tls = read_tls(config)?;
     let options =
         wal::Options { segment_bytes: config.storage.segment_bytes, ..wal::Options::default() };
-    let io: Arc<dyn Io> = Arc::new(RealIo::new(data_dir).map_err(NodeError::io("open", data_dir))?);
+    let disk = RealIo::new(data_dir).map_err(NodeError::io("open", data_dir))?;
+    let io: Arc<dyn Io> = Arc::new(TimedIo::new(disk, metrics.clone()));
     if !Log::exists(&io)? {
         let store = random_u128()?;
         let identity = wal::Identity { cluster: genesis.cluster.0, node: config.node.id.0, store };

@@ -33,16 +33,22 @@ fn service() -> (Service, mpsc::Receiver<Request>, TempDir) {
     let (commit, term, config) = (Index(0), Term(1), Arc::new(config));
     let view = View { role: Role::Follower, term, leader: Some(NodeId(2)), commit, config };
     let clock = Arc::new(Clock::start());
+    let metrics = Metrics::new();
     let (requests, inbox) = mpsc::channel(4);
     let service = Service::of(Parts {
         requests,
-        fold: Arc::new(Fold::new(chat::Genesis::default(), Arc::clone(&clock))),
+        fold: Arc::new(Fold::new(
+            chat::Genesis::default(),
+            Arc::clone(&clock),
+            metrics.fold.clone(),
+        )),
         reader: log.reader(),
         view: watch::channel(view).1,
         reports: Arc::new(Reports::new(NodeId(1))),
         clock,
         cluster_name: "team".to_owned(),
         draining: watch::channel(false).1,
+        metrics,
     });
     (service, inbox, dir)
 }

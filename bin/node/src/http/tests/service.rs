@@ -13,6 +13,7 @@ use wal::{Entry, EntryKind, Log, Op, RealIo};
 use crate::{
     driver::{REQUESTS_MAX, Request, View, apply::Fold, clock::Clock, report::Reports},
     genesis::token_hash,
+    metrics::Metrics,
     service::{Parts, Service},
 };
 
@@ -33,8 +34,9 @@ pub(super) fn start() -> (Service, Held) {
     let log = open(&dir);
     let reader = log.reader();
     let clock = Arc::new(Clock::start());
+    let metrics = Metrics::new();
     let genesis = chat::Genesis { owner_token_hash: Some(token_hash(super::kit::OWNER_TOKEN)) };
-    let fold = Arc::new(Fold::new(genesis, Arc::clone(&clock)));
+    let fold = Arc::new(Fold::new(genesis, Arc::clone(&clock), metrics.fold.clone()));
     let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
     let (_, view) = watch::channel(leading());
     let (_, draining) = watch::channel(false);
@@ -52,6 +54,7 @@ pub(super) fn start() -> (Service, Held) {
         clock,
         cluster_name: "team".to_owned(),
         draining,
+        metrics,
     });
     (service, Held { requests, paused, fold, folding: Some(folding), _dir: dir })
 }

@@ -1,0 +1,201 @@
+//! The log's files: how long a sync takes and how much it makes durable. `wal` has no clock; it is
+//! given a directory that has one.
+
+use std::{
+    collections::VecDeque,
+    io,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use bytes::Bytes;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{family::Family, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+use wal::{File, Io, Lock, Op};
+
+use super::{SECONDS, count, float};
+
+/// Bytes written in one go: from a sector to the largest batch.
+const WRITE_BYTES: [f64; 8] =
+    [512.0, 2_048.0, 8_192.0, 32_768.0, 131_072.0, 524_288.0, 2_097_152.0, 8_388_608.0];
+/// Entries made durable in one go.
+const ENTRIES: [f64; 12] =
+    [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0, 4_096.0];
+
+/// What the log's files tell.
+#[derive(Clone, Debug)]
+pub(crate) struct Disk {
+    sync: Family<FileLabel, Histogram, fn() -> Histogram>,
+    write: Histogram,
+    entries: Histogram,
+    submitted: Arc<Mutex<VecDeque<(u64, usize)>>>,
+}
+
+/// What a file is for: the log itself, for which acknowledgements wait.
+const SEGMENT: &str = "segment";
+/// A segment that is being made ahead: nobody waits.
+const SPARE: &str = "spare";
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct FileLabel {
+    file: &'static str,
+}
+
+impl Disk {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let sync = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
+        let help = "Time of one fdatasync, by what the file is for";
+        registry.register_with_unit("log_sync_duration", help, Unit::Seconds, sync.clone());
+        let write = Histogram::new(WRITE_BYTES);
+        let help = "Bytes written to the log between two syncs";
+        registry.register_with_unit("log_write", help, Unit::Bytes, write.clone());
+        let entries = Histogram::new(ENTRIES);
+        let help = "Entries that one sync of the log made durable, where it made any";
+        registry.register("log_sync_entries", help, entries.clone());
+        Self { sync, write, entries, submitted: Arc::default() }
+    }
+
+    /// An operation goes to the log under this ticket.
+    pub(crate) fn submitted(&self, ticket: u64, op: &Op) {
+        if let Op::Append(entries) = op {
+            self.waiting().push_back((ticket, entries.len()));
+        }
+    }
+
+    /// A sync made everything up to this ticket durable.
+    pub(crate) fn durable(&self, ticket: u64) {
+        let mut sum = 0;
+        let mut waiting = self.waiting();
+        while let Some((_, entries)) = waiting.pop_front_if(|(waits, _)| *waits <= ticket) {
+            sum += entries;
+        }
+        drop(waiting);
+        if sum > 0 {
+            self.entries.observe(float(count(sum)));
+        }
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, VecDeque<(u64, usize)>> {
+        self.submitted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A directory whose syncs are timed.
+#[derive(Debug)]
+pub(crate) struct TimedIo<I> {
+    io: I,
+    disk: Disk,
+}
+
+impl<I: Io> TimedIo<I> {
+    /// The same directory, measured.
+    pub(crate) const fn new(io: I, disk: Disk) -> Self {
+        Self { io, disk }
+    }
+
+    fn timed(&self, name: &str, file: Box<dyn File>, is_made: bool) -> Box<dyn File> {
+        let kind = match name {
+            "VOTE" => "vote",
+            "MANIFEST" => "manifest",
+            _segment => SEGMENT,
+        };
+        let (disk, is_made) = (self.disk.clone(), AtomicBool::new(is_made));
+        Box::new(TimedFile { file, kind, disk, is_made, written: AtomicU64::new(0) })
+    }
+}
+
+impl<I: Io> Io for TimedIo<I> {
+    fn path(&self, name: &str) -> PathBuf {
+        self.io.path(name)
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
+        Ok(self.timed(name, self.io.create(name)?, false))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
+        Ok(self.timed(name, self.io.open(name)?, true))
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.io.list()
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.io.remove(name)
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        self.io.sync_dir()
+    }
+
+    fn lock(&self, name: &str) -> io::Result<Box<dyn Lock>> {
+        self.io.lock(name)
+    }
+}
+
+#[derive(Debug)]
+struct TimedFile {
+    file: Box<dyn File>,
+    kind: &'static str,
+    disk: Disk,
+    /// Whoever makes a file ends with a full sync.
+    is_made: AtomicBool,
+    /// Bytes since the last sync.
+    written: AtomicU64,
+}
+
+impl File for TimedFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.written.fetch_add(count(bytes.len()), Ordering::Relaxed);
+        self.file.write_at(bytes, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let begun = Instant::now();
+        self.file.sync_data()?;
+        let span = begun.elapsed();
+        let written = self.written.swap(0, Ordering::Relaxed);
+        let is_made = self.is_made.load(Ordering::Relaxed);
+        let file = if is_made { self.kind } else { SPARE };
+        self.disk.sync.get_or_create(&FileLabel { file }).observe(span.as_secs_f64());
+        if file == SEGMENT {
+            self.disk.write.observe(float(written));
+        }
+        Ok(())
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.file.sync_all()?;
+        self.written.store(0, Ordering::Relaxed);
+        self.is_made.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn drop_cache(&self) -> io::Result<()> {
+        self.file.drop_cache()
+    }
+
+    fn map(&self) -> io::Result<Bytes> {
+        self.file.map()
+    }
+}

@@ -1,0 +1,135 @@
+//! The text is what a strict reader of `OpenMetrics` takes, and the log's files are measured.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use election::{NodeId, Term};
+use replication::{Outcome, Refusal, Role};
+use wal::{Entry, EntryKind, Io, Log, Op, Options, RealIo};
+
+use super::{Metrics, TimedIo};
+
+/// The value of a sample, by its whole name and labels.
+fn sample(text: &str, name: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap()
+}
+
+#[test]
+fn every_family_is_named_described_and_typed() {
+    let metrics = Metrics::new();
+    metrics.clients.answered("GET", "/v1/me", 200, Duration::from_millis(3));
+    let text = metrics.text();
+    assert!(text.ends_with("# EOF\n"), "{text}");
+    let mut described = BTreeMap::new();
+    for line in text.lines().filter_map(|line| line.strip_prefix("# HELP ")) {
+        let (name, help) = line.split_once(' ').unwrap();
+        assert!(name.starts_with("holdfast_"), "{name}");
+        assert!(help.len() > 5 && help.ends_with('.'), "{name}: {help}");
+        assert!(described.insert(name.to_owned(), help.to_owned()).is_none(), "{name} twice");
+    }
+    let typed = text.lines().filter(|line| line.starts_with("# TYPE ")).count();
+    assert_eq!(typed, described.len());
+    for unit in text.lines().filter_map(|line| line.strip_prefix("# UNIT ")) {
+        let (name, unit) = unit.split_once(' ').unwrap();
+        assert!(matches!(unit, "seconds" | "bytes"), "{name} in {unit}");
+        assert!(name.ends_with(unit), "{name} in {unit}");
+    }
+    assert!(sample(&text, "holdfast_process_resident_memory_bytes") > 1e6);
+    assert!(sample(&text, "holdfast_process_start_time_seconds") > 1.5e9);
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(text.contains(&format!("holdfast_build_info{{version=\"{version}\"}} 1\n")), "{text}");
+}
+
+#[test]
+fn a_method_that_nobody_knows_gets_no_name_of_its_own() {
+    let metrics = Metrics::new();
+    for method in ["BREW", "GET\n", "\"", "GET"] {
+        metrics.clients.answered(method, "none", 404, Duration::ZERO);
+    }
+    let text = metrics.text();
+    let requests = "holdfast_http_requests_total";
+    let other = format!("{requests}{{method=\"other\",route=\"none\",code=\"404\"}}");
+    assert!((sample(&text, &other) - 3.0).abs() < 0.5, "{text}");
+    assert!(!text.contains("BREW"));
+}
+
+#[test]
+fn what_is_open_is_counted_until_it_is_dropped() {
+    let metrics = Metrics::new();
+    let held = (metrics.clients.connected(), metrics.clients.connected());
+    let open = |metrics: &Metrics| sample(&metrics.text(), "holdfast_http_connections");
+    assert!((open(&metrics) - 2.0).abs() < 0.5);
+    drop(held);
+    assert!(open(&metrics).abs() < 0.5);
+}
+
+#[test]
+fn each_election_and_each_leader_counts_once() {
+    let metrics = Metrics::new();
+    let steps = [
+        (Role::Follower, 1, None),
+        (Role::PreCandidate, 1, None),
+        (Role::Candidate, 2, None),
+        (Role::Candidate, 3, None),
+        (Role::Leader, 3, Some(1)),
+        (Role::Leader, 3, Some(1)),
+        (Role::Follower, 4, None),
+        (Role::Follower, 4, Some(2)),
+    ];
+    let state =
+        |(role, term, leader): (Role, u64, Option<u64>)| (role, Term(term), leader.map(NodeId));
+    for pair in steps.windows(2) {
+        metrics.core.role(state(pair[0]), state(pair[1]));
+    }
+    metrics.core.outcome(Outcome::NotAccepted(Refusal::NoSpace));
+    let text = metrics.text();
+    for (name, value) in [
+        ("holdfast_elections_started_total", 2.0),
+        ("holdfast_elections_won_total", 1.0),
+        ("holdfast_leader_changes_total", 2.0),
+        ("holdfast_proposals_total{outcome=\"disk_full\"}", 1.0),
+    ] {
+        assert!((sample(&text, name) - value).abs() < 0.5, "{name} in\n{text}");
+    }
+}
+
+#[test]
+fn syncs_of_the_log_are_timed_and_making_a_segment_is_not_taken_for_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let metrics = Metrics::new();
+    let disk = RealIo::new(dir.path()).unwrap();
+    let io: Arc<dyn Io> = Arc::new(TimedIo::new(disk, metrics.disk.clone()));
+    let options = Options { segment_bytes: 32 << 20, spare_segments: 1, ..Options::default() };
+    let identity = wal::Identity { cluster: 1, node: 1, store: 1 };
+    Log::create(&io, identity, &options).unwrap();
+    let (mut log, _) = Log::open(io, options).unwrap();
+    let syncs = |text: &str, file: &str| {
+        let name = format!("holdfast_log_sync_duration_seconds_count{{file=\"{file}\"}}");
+        sample(text, &name)
+    };
+    let append = |index| {
+        let entry = Entry::new(index, 1, EntryKind::Command, vec![7; 1_000].into());
+        Op::Append(vec![entry])
+    };
+    // The first entry begins a segment, with syncs of its own.
+    log.stage(1, append(1));
+    log.write().unwrap();
+    log.sync().unwrap();
+    log.prepare_spares().unwrap();
+    let before = metrics.text();
+    for index in 2..=4 {
+        let op = append(index);
+        metrics.disk.submitted(index, &op);
+        log.stage(index, op);
+    }
+    log.write().unwrap();
+    metrics.disk.durable(log.sync().unwrap());
+    let after = metrics.text();
+    assert!((syncs(&after, "segment") - syncs(&before, "segment") - 1.0).abs() < 0.5, "{after}");
+    assert!((syncs(&after, "spare") - syncs(&before, "spare")).abs() < 0.5, "{after}");
+    assert!((sample(&after, "holdfast_log_sync_entries_sum") - 3.0).abs() < 0.1, "{after}");
+    let written = sample(&after, "holdfast_log_write_bytes_sum")
+        - sample(&before, "holdfast_log_write_bytes_sum");
+    assert!((3_000.0..8_192.0).contains(&written), "{written}");
+    log.close().unwrap();
+}
