@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     account::Registration,
     id::{AccountId, MessageId, SessionId, TokenHash},
-    limits::{self, COMMAND_BYTES_MAX},
+    limits::{self, COMMAND_BYTES_MAX, NAME_BYTES_MAX},
     rejection::Rejection,
     request::RequestId,
 };
@@ -182,6 +182,9 @@ pub enum Target {
     User(String),
     /// `#name`: a channel.
     Channel(String),
+    /// Something else, which is refused. So a send that names no target is refused by the fold, and
+    /// remembered like every other.
+    Neither,
 }
 
 /// Why bytes are no command.
@@ -287,6 +290,21 @@ impl Target {
         Err(Rejection::TargetMalformed)
     }
 
+    /// Read `@user` or `#channel`; of what is neither, as much as shows the fold what is wrong, so
+    /// that it refuses it for the same reason.
+    #[must_use]
+    pub fn parse_or_refused(text: &str) -> Self {
+        let cut = |name: &str| {
+            let mut name = name.to_ascii_lowercase();
+            name.truncate(name.floor_char_boundary(NAME_BYTES_MAX + char::MAX_LEN_UTF8));
+            name
+        };
+        if let Some(name) = text.strip_prefix('@') {
+            return Self::User(cut(name));
+        }
+        text.strip_prefix('#').map_or(Self::Neither, |name| Self::Channel(cut(name)))
+    }
+
     /// The direct conversation with `name`.
     #[must_use]
     pub fn user(name: &str) -> Self {
@@ -305,6 +323,7 @@ impl fmt::Display for Target {
         match self {
             Self::User(name) => write!(f, "@{name}"),
             Self::Channel(name) => write!(f, "#{name}"),
+            Self::Neither => f.write_str("nobody"),
         }
     }
 }

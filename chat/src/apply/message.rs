@@ -40,10 +40,14 @@ impl State {
         (text, reply_to): (&str, Option<MessageId>),
     ) -> Done {
         limits::text(text)?;
+        let (Target::User(name) | Target::Channel(name)) = to else {
+            return Err(Rejection::TargetMalformed);
+        };
+        if !limits::is_name(name) {
+            return Err(Rejection::NameInvalid);
+        }
         let found = self.resolve(account, to)?;
-        if let Target::User(name) = to
-            && let Some(other) = self.accounts.id_of(name)
-        {
+        if let (Target::User(_), Some(other)) = (to, self.accounts.id_of(name)) {
             self.check_lives(other)?;
         }
         if let Some(id) = found {
@@ -57,7 +61,7 @@ impl State {
         }
         let id = match found {
             Some(id) => id,
-            None => self.open_direct(entry, account, to)?,
+            None => self.open_direct(entry, account, name)?,
         };
         let author = self.account_known(account).ordinal;
         let post = Post { index: entry.index, time_us: entry.time_us, author };
@@ -73,14 +77,13 @@ impl State {
         Ok((answer, Some(Event::Message { index: entry.index, conversation: id, seq })))
     }
 
-    /// Begin the direct conversation with `to`, by its first message.
+    /// Begin the direct conversation with the account `name`, by its first message.
     fn open_direct(
         &mut self,
         entry: Entry,
         account: AccountId,
-        to: &Target,
+        name: &str,
     ) -> Result<ConversationId, Rejection> {
-        let (Target::User(name) | Target::Channel(name)) = to;
         let other = self.accounts.id_of(name).ok_or(Rejection::NoSuchUser)?;
         self.check_room(account)?;
         self.check_room(other)?;

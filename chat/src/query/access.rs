@@ -102,7 +102,7 @@ impl State {
     ///
     /// # Errors
     /// [`Rejection::NoSuchUser`], [`Rejection::NoSuchChannel`] (also for a private channel of
-    /// others), or [`Rejection::ToSelf`].
+    /// others), [`Rejection::ToSelf`], or [`Rejection::TargetMalformed`].
     pub fn resolve(
         &self,
         reader: AccountId,
@@ -117,6 +117,7 @@ impl State {
                 Ok(self.directs.get(&pair(reader, other)).copied())
             }
             Target::Channel(name) => self.channel_seen(reader, name).map(Some),
+            Target::Neither => Err(Rejection::TargetMalformed),
         }
     }
 

@@ -33,6 +33,15 @@ fn samples() -> Vec<(&'static str, Command)> {
             },
         ),
         ("send_plain", send("#ops", "x")),
+        (
+            "send_to_neither",
+            Action::Send {
+                to: Target::Neither,
+                text: name("x"),
+                reply_to: None,
+                after_request: None,
+            },
+        ),
         ("mark", Action::Mark { to: Target::channel("ops"), upto: 9 }),
         ("set_registration", Action::SetRegistration { registration: Registration::Invite }),
         ("edit", Action::Edit { message: MessageId(70_000), text: name("gr\u{fc}\u{df}e") }),
@@ -152,7 +161,7 @@ proptest! {
 
     #[test]
     fn damaged_commands_are_refused_or_canonical(
-        kind in 0..16_usize,
+        kind in 0..17_usize,
         at in any::<prop::sample::Index>(),
         byte: u8,
     ) {

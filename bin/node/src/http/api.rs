@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use axum::{
     Router,
-    routing::{delete, get, post},
+    routing::{delete, get, patch, post, put},
 };
 use chat::{Accepted, AccountId, Action, Body, Command, Posted, Rejection};
 use utoipa::OpenApi;
@@ -62,7 +62,10 @@ table! {
     post "/v1/register" => account::register,
     post "/v1/login" => account::login,
     post "/v1/logout" => account::logout,
+    post "/v1/token" => account::token,
     get "/v1/me" => account::me,
+    delete "/v1/me" => account::delete,
+    put "/v1/me/password" => account::set_password,
     get "/v1/me/sessions" => account::sessions,
     delete "/v1/me/sessions/{id}" => account::end_session,
     get "/v1/users" => account::users,
@@ -80,6 +83,8 @@ table! {
     get "/v1/conversations" => message::conversations,
     post "/v1/messages" => message::send,
     get "/v1/messages/{id}" => message::one,
+    patch "/v1/messages/{id}" => message::edit,
+    delete "/v1/messages/{id}" => message::delete,
     get "/v1/events" => events::upgrade,
 }
 

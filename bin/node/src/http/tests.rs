@@ -1,8 +1,10 @@
 //! The client API over real sockets, on a node whose log has one copy.
 
 mod bounds;
+mod changes;
 mod events;
 mod kit;
+mod leaving;
 mod openapi;
 mod page;
 mod routes;

@@ -38,6 +38,26 @@ pub(super) struct Login {
     pub(super) password: String,
 }
 
+/// `DELETE /v1/me`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeleteAccount {
+    #[schema(value_type = Password)]
+    pub(super) password: String,
+    #[serde(default)]
+    pub(super) erase_messages: bool,
+}
+
+/// `PUT /v1/me/password`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SetPassword {
+    #[schema(value_type = Password)]
+    pub(super) password: String,
+    #[schema(value_type = Password)]
+    pub(super) new_password: String,
+}
+
 /// `POST /v1/channels`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -71,6 +91,14 @@ pub(super) struct SendMessage {
     pub(super) reply_to: Option<Id>,
     #[schema(value_type = Option<Uuid7>)]
     pub(super) after_request: Option<String>,
+}
+
+/// `PATCH /v1/messages/{id}`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EditMessage {
+    #[schema(value_type = Text)]
+    pub(super) text: String,
 }
 
 /// `POST …/read`.
@@ -238,6 +266,15 @@ pub(super) struct Opened {
     pub(super) expires: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) unread: Option<u64>,
+}
+
+/// The answer to `POST /v1/token`.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ShortToken {
+    #[schema(value_type = Token)]
+    pub(super) token: String,
+    #[schema(value_type = Time)]
+    pub(super) expires: String,
 }
 
 /// `GET /v1/me`.

@@ -1,4 +1,4 @@
-//! Accounts and sessions: register, log in, log out, who is there.
+//! Accounts and sessions: register, log in, log out, who is there, and leaving for good.
 
 use axum::{Json, extract::State, http::StatusCode};
 use chat::{AccountId, Action, Answer, Command, Rejection, SessionId, limits};
@@ -97,6 +97,24 @@ pub(super) async fn logout(
     Ok((sender.forget(), status))
 }
 
+/// Open a token for a short while, which may do what the session may and dies with it.
+#[utoipa::path(
+    post, path = "/v1/token", tag = "account",
+    responses((status = 200, description = "the token", body = wire::ShortToken)),
+)]
+pub(super) async fn token(
+    State(api): State<Api>,
+    caller: Caller,
+    key: Key,
+) -> Result<Json<wire::ShortToken>, Refusal> {
+    let (token, token_hash) = fresh_token()?;
+    let accepted = act(&api, &caller, key, Action::OpenToken { token_hash }).await?;
+    let Answer::TokenOpened { expires_us, .. } = accepted.answer else {
+        return Err(wrong_answer(&accepted));
+    };
+    Ok(Json(wire::ShortToken { token, expires: wire::rfc3339(expires_us) }))
+}
+
 /// The account that asks.
 #[utoipa::path(
     get, path = "/v1/me", tag = "account", params(Freshness),
@@ -109,6 +127,49 @@ pub(super) async fn me(
 ) -> Result<Json<wire::Me>, Refusal> {
     let (user, unread) = whois(&api, account)?;
     Ok(Json(wire::Me { name: user.name, role: user.role, unread }))
+}
+
+/// Delete the account that asks, for good; its name stays taken.
+///
+/// What it sent stays under no name, or is deleted with it. A retry finds the session ended: then
+/// it is done.
+#[utoipa::path(
+    delete, path = "/v1/me", tag = "account", operation_id = "delete_account",
+    request_body = wire::DeleteAccount,
+    responses((status = 204, description = "the account is deleted")),
+)]
+pub(super) async fn delete(
+    State(api): State<Api>,
+    caller: Caller,
+    key: Key,
+    sender: Sender,
+    Body(asked): Body<wire::DeleteAccount>,
+) -> Result<(SetCookie, StatusCode), Refusal> {
+    let wire::DeleteAccount { password, erase_messages } = asked;
+    let password_generation = verified(&api, &caller, key, password).await?;
+    let action = Action::DeleteAccount { password_generation, erase_messages };
+    act(&api, &caller, key, action).await?;
+    Ok((sender.forget(), StatusCode::NO_CONTENT))
+}
+
+/// Change the password, and end every other session.
+#[utoipa::path(
+    put, path = "/v1/me/password", tag = "account",
+    request_body = wire::SetPassword,
+    responses((status = 204, description = "the password is changed")),
+)]
+pub(super) async fn set_password(
+    State(api): State<Api>,
+    caller: Caller,
+    key: Key,
+    Body(asked): Body<wire::SetPassword>,
+) -> Result<StatusCode, Refusal> {
+    limits::password(&asked.new_password)?;
+    let password_generation = verified(&api, &caller, key, asked.password).await?;
+    let password_hash = api.passwords.hash(asked.new_password, key.0.salt()).await?;
+    let action = Action::SetPassword { password_generation, password_hash };
+    act(&api, &caller, key, action).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// The sessions of the account that asks, oldest first, all of them.
@@ -176,6 +237,24 @@ async fn end(
 ) -> Result<StatusCode, Refusal> {
     act(api, caller, key, Action::Logout { session }).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Which of the account's passwords the caller has given.
+async fn verified(api: &Api, caller: &Caller, key: Key, password: String) -> Result<u32, Refusal> {
+    api.barrier().await?;
+    let known = api.service.query(|state| {
+        let name = state.name(caller.account)?;
+        let known = state.password_hash(&name)?;
+        Some((known.phc.to_owned(), known.generation))
+    });
+    let (phc, generation) = known.ok_or(Rejection::SessionEnded)?;
+    let is_right = api.passwords.verify(password, Some(phc)).await?;
+    // A retry of what changed the password brings the old one. It is answered, and does nothing.
+    if is_right || api.service.query(|state| state.remembers(caller.account, key.0)) {
+        Ok(generation)
+    } else {
+        Err(Rejection::BadCredentials.into())
+    }
 }
 
 fn whois(api: &Api, account: AccountId) -> Result<(wire::User, u64), Refusal> {

@@ -1,4 +1,4 @@
-//! Messages: send, read, mark as read, and the conversations that they make.
+//! Messages: send, edit, delete, read, mark as read, and the conversations that they make.
 
 use axum::{Json, extract::State, http::StatusCode};
 use chat::{
@@ -41,15 +41,15 @@ pub(super) async fn send(
     Ok((status, Json(message.answering(key.0))))
 }
 
-/// The command that a send asks for. Only what no command can hold is refused here: what the fold
-/// refuses it remembers, and a stream that goes on after a refused message needs that.
+/// The command that a send asks for. What is wrong with its text or its target is left to the fold,
+/// which remembers what it refuses: a stream that goes on after a refused message needs that. No
+/// more of a text goes into the log than shows that it is too long.
 pub(in crate::http) fn action(asked: wire::SendMessage) -> Result<Action, Refusal> {
-    if asked.text.len() > limits::TEXT_BYTES_MAX {
-        return Err(Rejection::TextTooLong.into());
-    }
+    let mut text = asked.text;
+    text.truncate(text.floor_char_boundary(limits::TEXT_BYTES_MAX + char::MAX_LEN_UTF8));
     Ok(Action::Send {
-        to: Target::parse(&asked.to)?,
-        text: asked.text,
+        to: Target::parse_or_refused(&asked.to),
+        text,
         reply_to: asked.reply_to.map(|id| MessageId(id.0)),
         after_request: asked.after_request.as_deref().map(RequestId::parse).transpose()?,
     })
@@ -184,19 +184,74 @@ pub(super) async fn one(
     Segment(id): Segment,
     _: Params<wire::Plain>,
 ) -> Result<Json<wire::Message>, Refusal> {
-    let id = MessageId(wire::parse_id(&id).ok_or(Rejection::NoSuchMessage)?);
-    shown(&api, account, id).await
+    let id = message_id(&id)?;
+    let place = api.service.query(|state| state.message(account, id))?;
+    shown(&api, account, place).await
 }
 
-/// A message as it stands now.
+/// Change the text of one's own message; any number of times, until it is deleted.
+#[utoipa::path(
+    patch, path = "/v1/messages/{id}", tag = "message",
+    params(("id" = schema::DecimalId, Path)),
+    request_body = wire::EditMessage,
+    responses((status = 200, description = "the message as it is now", body = wire::Message)),
+)]
+pub(super) async fn edit(
+    State(api): State<Api>,
+    caller: Caller,
+    key: Key,
+    Segment(id): Segment,
+    Body(asked): Body<wire::EditMessage>,
+) -> Result<Json<wire::Message>, Refusal> {
+    limits::text(&asked.text)?;
+    change(&api, &caller, key, Action::Edit { message: message_id(&id)?, text: asked.text }).await
+}
+
+/// Delete a message: one's own for everyone, another's for oneself alone.
+///
+/// It keeps its place. What is deleted is left so, and that is no error.
+#[utoipa::path(
+    delete, path = "/v1/messages/{id}", tag = "message", operation_id = "delete_message",
+    params(("id" = schema::DecimalId, Path)),
+    responses((status = 200, description = "the message as it is now", body = wire::Message)),
+)]
+pub(super) async fn delete(
+    State(api): State<Api>,
+    caller: Caller,
+    key: Key,
+    Segment(id): Segment,
+) -> Result<Json<wire::Message>, Refusal> {
+    change(&api, &caller, key, Action::Delete { message: message_id(&id)? }).await
+}
+
+/// Has a message changed; gives it as it stands now.
+async fn change(
+    api: &Api,
+    caller: &Caller,
+    key: Key,
+    action: Action,
+) -> Result<Json<wire::Message>, Refusal> {
+    let accepted = act(api, caller, key, action).await?;
+    let (Answer::Edited { conversation, seq, .. } | Answer::Deleted { conversation, seq, .. }) =
+        accepted.answer
+    else {
+        return Err(wrong_answer(&accepted));
+    };
+    let place = api.service.query(|state| state.posted(caller.account, conversation, seq));
+    shown(api, caller.account, place.ok_or(Rejection::NoSuchMessage)?).await
+}
+
 async fn shown(
     api: &Api,
     reader: AccountId,
-    id: MessageId,
+    place: Posted,
 ) -> Result<Json<wire::Message>, Refusal> {
-    let place = api.service.query(|state| state.message(reader, id))?;
     let message = messages(api, reader, &[place]).await?.pop();
     Ok(Json(message.ok_or(Rejection::NoSuchMessage)?))
+}
+
+fn message_id(text: &str) -> Result<MessageId, Rejection> {
+    wire::parse_id(text).map(MessageId).ok_or(Rejection::NoSuchMessage)
 }
 
 async fn history(
