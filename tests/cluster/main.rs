@@ -4,12 +4,14 @@
 //! - `stream`: a long pipe through a kill of the leader arrives exactly once, in order
 //! - `refusals`: wrong input is refused with a clear message and nothing is lost
 //! - `stopping`: SIGTERM hands over and drains
+//! - `chatctl`: the command line client walks through all of its commands
 //! - `dev`: the text of `node dev` leads through the loss of two nodes
 //! - `metrics`: the metrics of every node are sound through an election
 //! - `namespaces`: five hosts of their own, partitioned and healed
 
 #![expect(clippy::unwrap_used, reason = "a test fails loudly")]
 
+mod chatctl;
 mod crashes;
 mod dev;
 mod metrics;

@@ -472,11 +472,10 @@ async fn a_resync_moves_no_cursor_and_nothing_comes_twice() {
     let mut ids = Vec::new();
     let last = loop {
         let event = follow.next().await.unwrap();
-        match event.kind {
-            EventKind::Message => ids.push(event.message.unwrap().id),
-            EventKind::Account => break event,
-            _ => {}
+        if event.kind == EventKind::Account {
+            break event;
         }
+        ids.extend(event.message.map(|message| message.id));
     };
     assert_eq!(ids, [6, 7, 9]);
     assert_eq!((last.user.as_deref(), last.erased, last.cursor), (Some("eve"), true, Some(10)));
