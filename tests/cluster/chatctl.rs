@@ -87,6 +87,7 @@ async fn chatctl_walks_through_all_of_its_commands() {
     accounts(&desk);
     channels(&desk);
     messages(&desk).await;
+    changes(&desk).await;
     the_cluster(&desk);
     load(&desk, desk.home.path());
     endings(&desk);
@@ -164,6 +165,58 @@ async fn messages(desk: &Desk<'_>) {
     desk.said("bob", &["send", "#general", "a\u{202e}b"]);
     assert!(desk.said("alice", &["read", "#general", "--limit", "1"]).contains(r"a\u{202e}b"));
     following.heard(&["one", "two", "three", "a\u{202e}b"]).await;
+}
+
+async fn changes(desk: &Desk<'_>) {
+    let mut following = Following::start(desk, "carol");
+    following.stands().await;
+    let sent = desk.told("alice", &["send", "#general", "draft"]);
+    let id = sent[0]["id"].as_str().unwrap();
+    assert!(desk.said("alice", &["edit", id, "final"]).ends_with("alice: final (edited)\n"));
+    assert_eq!(desk.refused("bob", &["edit", id, "mine"]).0, 1);
+    assert_eq!(desk.told("bob", &["delete", id])[0]["deleted_for"], "you");
+    let newest = ["read", "#general", "--limit", "1"];
+    assert_eq!(texts(&desk.told("bob", &newest)), ["-"]);
+    assert_eq!(texts(&desk.told("carol", &newest)), ["final"]);
+    assert_eq!(desk.told("alice", &["delete", id])[0]["deleted_for"], "everyone");
+    assert_eq!(desk.told("carol", &newest)[0]["deleted"], true);
+
+    for (name, erase) in [("dave", false), ("eve", true)] {
+        desk.said(name, &["register", name]);
+        desk.said(name, &["channel", "join", "general"]);
+        desk.said(name, &["send", "#general", "I was here"]);
+        desk.said("alice", &["send", &format!("@{name}"), "stay"]);
+        let mut arguments = vec!["account", "delete", "--yes"];
+        arguments.extend(erase.then_some("--erase-messages"));
+        assert_eq!(desk.told(name, &arguments)[0]["unread"], 1);
+        assert_eq!(desk.refused(name, &["whoami"]), (1, "unauthenticated".to_owned()));
+        assert_eq!(desk.refused(name, &["register", name]), (1, "name_taken".to_owned()));
+        let left = desk.told("carol", &newest);
+        let wanted = if erase { Value::Null } else { "deleted user".into() };
+        assert_eq!(left[0]["author"], wanted, "{left:?}");
+        assert_eq!(desk.refused("alice", &["send", &format!("@{name}"), "come back"]).0, 1);
+    }
+    assert_eq!(
+        desk.refused("alice", &["account", "delete", "--no-input"]),
+        (2, "usage".to_owned())
+    );
+    let owner = desk.refused("alice", &["account", "delete", "--yes"]);
+    assert_eq!(owner, (1, "last_owner".to_owned()));
+    // Sent, edited and deleted; then twice: sent, and the account gone.
+    following.heard(&["draft", "final", "-", "I was here", "-", "I was here", "-"]).await;
+
+    let change = |old: &str, new: &str| {
+        let lines = format!("{old}\n{new}\n");
+        desk.with_input("carol", &["passwd", "--password-stdin"], &lines).status.code()
+    };
+    assert_eq!(change("not the one", "another password"), Some(1));
+    assert_eq!(change(PASSWORD, "another password"), Some(0));
+    assert_eq!(desk.told("carol", &["whoami"])[0]["name"], "carol", "this login goes on");
+    assert_eq!(
+        desk.refused("carol-at-home", &["login", "carol"]),
+        (1, "bad_credentials".to_owned())
+    );
+    assert_eq!(change("another password", PASSWORD), Some(0));
 }
 
 fn the_cluster(desk: &Desk<'_>) {
