@@ -1,6 +1,8 @@
 //! The test kit.
 
 #[cfg(feature = "processes")]
+pub mod browser;
+#[cfg(feature = "processes")]
 pub mod cluster;
 #[cfg(feature = "processes")]
 pub mod conversation;
