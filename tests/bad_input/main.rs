@@ -13,7 +13,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails loudly")]
 
+mod content;
 mod http;
+mod login;
+mod protocol;
+mod request;
 mod target;
 mod websocket;
 mod wire;

@@ -88,14 +88,28 @@ impl Target {
         headers: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Answer {
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
-        for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
         let body = body.map(Value::to_string).unwrap_or_default();
-        let length = body.len();
-        let request = format!("{head}Connection: close\r\nContent-Length: {length}\r\n\r\n{body}");
-        self.raw(request.as_bytes()).await.first()
+        self.call_raw(method, path, headers, body.as_bytes()).await
+    }
+
+    /// The same, with a body of any bytes.
+    pub(crate) async fn call_raw(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+        if !headers.iter().any(|(name, _)| *name == "Host") {
+            request.push_str(&format!("Host: {}\r\n", self.address));
+        }
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        let mut request = format!("{request}Content-Length: {}\r\n\r\n", body.len()).into_bytes();
+        request.extend_from_slice(body);
+        self.raw(&request).await.first()
     }
 
     /// `GET` with a token.
@@ -106,6 +120,24 @@ impl Target {
     /// `POST` with a token.
     pub(crate) async fn post(&self, path: &str, token: &str, body: &Value) -> Answer {
         self.call("POST", path, &[("Authorization", &format!("Bearer {token}"))], Some(body)).await
+    }
+
+    /// `POST` with a token and a body of any bytes.
+    pub(crate) async fn post_raw(&self, path: &str, token: &str, body: &[u8]) -> Answer {
+        self.call_raw("POST", path, &[("Authorization", &format!("Bearer {token}"))], body).await
+    }
+
+    /// `POST` with a token, under a key.
+    pub(crate) async fn post_under(
+        &self,
+        key: &str,
+        path: &str,
+        token: &str,
+        body: &Value,
+    ) -> Answer {
+        let bearer = format!("Bearer {token}");
+        let headers = [("Authorization", bearer.as_str()), ("Idempotency-Key", key)];
+        self.call("POST", path, &headers, Some(body)).await
     }
 
     /// Send a message.
