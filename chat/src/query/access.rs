@@ -125,14 +125,21 @@ impl State {
     #[must_use]
     pub fn sees(&self, account: AccountId, event: &Event) -> bool {
         match *event {
-            Event::Message { conversation, .. } | Event::Edited { conversation, .. } => {
+            Event::Message { conversation, .. } => self.is_member(account, conversation),
+            // Of what it cannot read it hears no more.
+            Event::Edited { conversation, seq, .. } => {
                 self.is_member(account, conversation)
+                    && self
+                        .posted(account, conversation, seq)
+                        .is_some_and(|post| post.body.is_some())
             }
             Event::Deleted { conversation, only_for, .. } => {
                 only_for.is_none_or(|only| only == account) && self.is_member(account, conversation)
             }
             // Who has an account is known to everyone who has one.
-            Event::AccountDeleted { .. } => self.accounts.get(account).is_some(),
+            Event::AccountDeleted { .. } => {
+                self.accounts.get(account).is_some_and(|account| !account.deleted)
+            }
             Event::Read { account: reader, .. } => reader == account,
             Event::Member { conversation, account: who, .. } => {
                 who == account || self.is_member(account, conversation)

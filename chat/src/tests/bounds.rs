@@ -1,16 +1,17 @@
 //! Every bound, at the bound and one beyond.
 
-use std::{format, string::String};
+use std::{format, string::String, vec::Vec};
 
 use crate::{
-    Action, Answer, Kind, Rejection,
+    Action, Answer, Kind, MessageId, Rejection,
     limits::{
-        self, CHANNELS_MAX, CONVERSATIONS_PER_ACCOUNT_MAX, GLOB_BYTES_MAX, MEMBERS_MAX,
-        NAME_BYTES_MAX, NAMES_SCANNED_MAX, PAGE_MAX, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN,
+        self, ACCESS_TOKEN_LIFETIME_US, ACCESS_TOKENS_MAX, CHANNELS_MAX,
+        CONVERSATIONS_PER_ACCOUNT_MAX, GLOB_BYTES_MAX, HIDDEN_MAX, MEMBERS_MAX, NAME_BYTES_MAX,
+        NAMES_SCANNED_MAX, PAGE_MAX, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN,
         PASSWORD_HASH_BYTES_MAX, SESSION_LIFETIME_US, SESSIONS_MAX, STAMP_US_MAX, TEXT_BYTES_MAX,
         TOPIC_BYTES_MAX,
     },
-    tests::kit::{PHC, World, create, join, send},
+    tests::kit::{PHC, START_US, World, create, join, send},
 };
 
 #[test]
@@ -120,6 +121,62 @@ fn sessions() {
     world.login("alice").outcome.unwrap();
     assert_eq!(world.state.sessions(account, 0).len(), 1);
     assert_eq!(world.state.tokens.len(), 1);
+}
+
+#[test]
+fn messages_deleted_for_oneself() {
+    let mut world = World::with(&["alice", "bob"]);
+    let mut sent = Vec::new();
+    for _ in 0..=HIDDEN_MAX {
+        world.send("alice", "@bob", "x").unwrap();
+        sent.push(MessageId(world.state.applied()));
+    }
+    let mut delete = |message| world.act("bob", Action::Delete { message }).outcome;
+    for &message in &sent[..HIDDEN_MAX] {
+        delete(message).unwrap();
+    }
+    assert_eq!(delete(sent[HIDDEN_MAX]), Err(Rejection::TooManyHidden));
+    // What is hidden is so already.
+    delete(sent[0]).unwrap();
+    assert_eq!(world.state.unread(world.id("bob")), 1);
+    assert_eq!(world.state.unread(world.id("alice")), 0);
+}
+
+#[test]
+fn access_tokens() {
+    let mut world = World::with(&["alice"]);
+    let (account, session) = world.people["alice"];
+    let tokens: Vec<_> = (0..=ACCESS_TOKENS_MAX).map(|_| world.token()).collect();
+    for &token_hash in &tokens {
+        world.act("alice", Action::OpenToken { token_hash }).outcome.unwrap();
+        let (owner, id, _) = world.state.session(&token_hash, 0).unwrap();
+        assert_eq!((owner, id), (account, session));
+    }
+    // The oldest drops; the session's own stays, and it is one session.
+    assert_eq!(world.state.session(&tokens[0], 0), None);
+    assert!(tokens[1..].iter().all(|token| world.state.session(token, 0).is_some()));
+    assert_eq!(world.state.tokens.len(), 1 + ACCESS_TOKENS_MAX);
+    assert_eq!(world.state.sessions(account, 0).len(), 1);
+}
+
+#[test]
+fn an_access_token_ends_after_its_lifetime_or_with_its_session() {
+    let mut world = World::with(&["alice"]);
+    let token_hash = world.token();
+    let opened = world.act("alice", Action::OpenToken { token_hash }).outcome.unwrap();
+    let Answer::TokenOpened { expires_us, .. } = opened.answer else { panic!("{opened:?}") };
+    assert_eq!(expires_us, world.state.time_us() + ACCESS_TOKEN_LIFETIME_US);
+    assert!(world.state.session(&token_hash, expires_us - 1).is_some());
+    assert!(world.state.session(&token_hash, expires_us).is_none());
+
+    // A minute before the session's end.
+    let end_us = START_US + SESSION_LIFETIME_US;
+    world.clock_us = end_us - 60 * limits::SECOND_US;
+    let token_hash = world.token();
+    let opened = world.act("alice", Action::OpenToken { token_hash }).outcome.unwrap();
+    let Answer::TokenOpened { expires_us, .. } = opened.answer else { panic!("{opened:?}") };
+    assert!(expires_us.abs_diff(end_us) < 10, "{expires_us} {end_us}");
+    assert!(world.state.session(&token_hash, expires_us).is_none());
 }
 
 #[test]

@@ -232,6 +232,37 @@ proptest! {
         }
     }
 
+    /// Chunks hold 512, words of their bits 64: the counts around those are what may go wrong.
+    #[test]
+    fn deleted_messages_are_counted_across_chunks(
+        gone in prop::collection::btree_set(1..1_300_u64, 0..200),
+        dense in 0..1_300_u64,
+    ) {
+        let mut posts = Posts::new();
+        for seq in 1..=1_300 {
+            let reply_to = (seq > 1).then(|| MessageId(seq - 1));
+            posts.push(Post { index: seq, time_us: seq, author: u32::try_from(seq % 3).unwrap() }, reply_to);
+        }
+        // All of one author from somewhere on as well.
+        let gone_too = (dense.max(1)..=1_300).filter(|seq| seq % 3 == 1);
+        let count = u64::try_from(gone_too.clone().count()).unwrap();
+        if let Some(first) = gone_too.clone().next() {
+            posts.delete_by(1, first, count);
+        }
+        let gone: std::collections::BTreeSet<_> = gone.into_iter().chain(gone_too).collect();
+        for &seq in &gone {
+            let was_gone = posts.is_gone(seq);
+            prop_assert_eq!(posts.delete(seq), !was_gone);
+        }
+        for seq in 0..=1_301 {
+            prop_assert_eq!(posts.is_gone(seq), gone.contains(&seq));
+            let after = u64::try_from(gone.range(seq + 1..).count()).unwrap();
+            prop_assert_eq!(posts.gone_after(seq), after, "after {}", seq);
+            let reply_to = (2..=1_300).contains(&seq) && !gone.contains(&seq);
+            prop_assert_eq!(posts.reply_to(seq).is_some(), reply_to);
+        }
+    }
+
     /// Steps of 0 and 1 are sends of the two members, a higher one is a mark of the first member.
     #[test]
     fn unread_is_what_others_wrote_after_the_mark(steps in prop::collection::vec(0..40_u64, 0..200)) {

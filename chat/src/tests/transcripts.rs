@@ -36,6 +36,21 @@ fn unread_counts() {
 }
 
 #[test]
+fn deleting() {
+    run("deleting.txt");
+}
+
+#[test]
+fn editing() {
+    run("editing.txt");
+}
+
+#[test]
+fn leaving() {
+    run("leaving.txt");
+}
+
+#[test]
 fn history_pages() {
     run("history.txt");
 }
