@@ -212,6 +212,7 @@ struct Api {
     request_timeout: Duration,
     patience: Patience,
     sockets: Sockets,
+    pictures: events::Gallery,
     shutdown: watch::Receiver<bool>,
     /// Nothing is ever sent: it is held by whatever has to end before the node may.
     _alive: mpsc::Sender<Infallible>,
@@ -224,6 +225,7 @@ impl Api {
         shutdown: watch::Receiver<bool>,
         alive: mpsc::Sender<Infallible>,
     ) -> Self {
+        let pictures = events::Gallery::open(service.clone(), shutdown.clone());
         Self {
             service,
             passwords: password::Passwords::new(options.password_hashes_max),
@@ -235,6 +237,7 @@ impl Api {
             request_timeout: options.request_timeout,
             patience: options.patience,
             sockets: options.sockets,
+            pictures,
             shutdown,
             _alive: alive,
         }

@@ -16,6 +16,7 @@
 mod feed;
 mod frame;
 mod output;
+mod picture;
 
 use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
@@ -36,6 +37,8 @@ use futures_util::{
     stream::{FuturesUnordered, SplitStream},
 };
 use output::{End, Output};
+pub(super) use picture::Gallery;
+use picture::Watched;
 use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Instant, Interval, MissedTickBehavior, interval_at, timeout},
@@ -57,6 +60,8 @@ use crate::service::Live;
 struct Greeting {
     caller: Caller,
     after: Option<u64>,
+    /// It wants to be told how the cluster does.
+    cluster: bool,
 }
 
 /// The frames, for the description of the API.
@@ -95,7 +100,7 @@ pub(super) async fn upgrade(
         None => None,
         Some(token) => {
             let caller = Caller::find(&api, token).await?;
-            Some(Greeting { caller, after: query.after.map(|id| id.0) })
+            Some(Greeting { caller, after: query.after.map(|id| id.0), cluster: query.cluster })
         }
     };
     Ok(upgrade
@@ -137,7 +142,9 @@ async fn begin<'a>(
         None => greet(api, &mut stream).await?,
     };
     let feed = Feed::begin(api, greeting.caller, greeting.after, output).await?;
-    Ok(Connection { api, caller: greeting.caller, stream, feed, sends: FuturesUnordered::new() })
+    let pictures = api.pictures.watch(greeting.cluster);
+    let (caller, sends) = (greeting.caller, FuturesUnordered::new());
+    Ok(Connection { api, caller, stream, feed, pictures, sends })
 }
 
 async fn greet(api: &Api, stream: &mut SplitStream<WebSocket>) -> Result<Greeting, End> {
@@ -152,10 +159,10 @@ async fn greet(api: &Api, stream: &mut SplitStream<WebSocket>) -> Result<Greetin
             }
         }
     });
-    let Hello::Hello { token, after } =
+    let Hello::Hello { token, after, cluster } =
         hello.await.map_err(|_elapsed| Refusal::unauthenticated("no `hello` came in time"))??;
     let caller = Caller::find(api, auth::hash_of(&token)).await?;
-    Ok(Greeting { caller, after: after.map(|id| id.0) })
+    Ok(Greeting { caller, after: after.map(|id| id.0), cluster })
 }
 
 /// One WebSocket at work.
@@ -164,6 +171,7 @@ struct Connection<'a> {
     caller: Caller,
     stream: SplitStream<WebSocket>,
     feed: Feed<'a>,
+    pictures: Watched,
     sends: FuturesUnordered<BoxFuture<'a, ServerFrame>>,
 }
 
@@ -197,6 +205,7 @@ impl Connection<'_> {
                     self.tell(events?, output).await?;
                     self.gather(output).await?;
                 }
+                picture = self.pictures.next() => output.feed_text(picture).await?,
                 message = self.stream.next(), if has_room && !is_leaving => {
                     heard = Instant::now();
                     if let Some(frame) = self.take(message).await? {

@@ -58,6 +58,8 @@ pub const WRITE_BUFFER_BYTES: usize = 64 * 1024;
 pub const WRITE_BUFFER_BYTES_MAX: usize = 1024 * 1024;
 /// Events that are gathered for one write to a WebSocket.
 pub const FRAMES_PER_WRITE_MAX: usize = 128;
+/// Sockets that asked for it are told how the cluster does no more often than this.
+pub const CLUSTER_FRAME_INTERVAL: Duration = Duration::from_millis(500);
 /// Sends of one WebSocket that wait for their outcome; more are not read from the socket until one
 /// is answered.
 pub const SENDS_IN_FLIGHT_MAX: usize = 1024;

@@ -7,9 +7,11 @@ mod kit;
 mod leaving;
 mod openapi;
 mod page;
+mod retold;
 mod routes;
 mod scrape;
 mod service;
+mod slow;
 
 /// A fresh key of a write.
 fn fresh_key() -> String {

@@ -193,13 +193,16 @@ pub(super) struct HistoryQuery {
     _consistency: Option<String>,
 }
 
-/// Where a subscription begins when the token comes in the header.
+/// What a subscription is of when the token comes in the header.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct EventsQuery {
     #[param(value_type = Option<DecimalId>)]
     pub(super) after: Option<Id>,
+    /// Tell how the cluster does as well, when that changes.
+    #[serde(default)]
+    pub(super) cluster: bool,
 }
 
 /// The query of a state's hash.

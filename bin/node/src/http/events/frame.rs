@@ -5,10 +5,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::output::End;
-use crate::http::{
-    error::{ErrorObject, Refusal},
-    schema::{DecimalId, Target, Text, Uuid7},
-    wire::{Channel, Id, Message, SendMessage},
+use crate::{
+    http::{
+        error::{ErrorObject, Refusal},
+        schema::{DecimalId, Target, Text, Uuid7},
+        wire::{Channel, Id, Message, SendMessage},
+    },
+    service::ClusterView,
 };
 
 /// The first frame of a client.
@@ -19,6 +22,9 @@ pub(super) enum Hello {
         token: String,
         #[schema(value_type = Option<DecimalId>)]
         after: Option<Id>,
+        /// Tell how the cluster does as well, when that changes.
+        #[serde(default)]
+        cluster: bool,
     },
 }
 
@@ -87,6 +93,8 @@ pub(super) enum ServerFrame {
     /// Events other than messages may have been missed: what a client holds it should load anew. The
     /// cursor is good.
     Resync { cursor: String },
+    /// How the cluster does, as this node sees it.
+    Cluster(ClusterView),
     /// A send is in the log.
     Sent { request_id: String, message: Box<Message> },
     /// A send is not done, or it is not known; `retry` says whether to send it again under its key.

@@ -1,55 +1,16 @@
 //! The WebSocket: a subscription without gap or repeat, and sends in order.
 
-use std::time::Duration;
-
-use chat::{Action, Body, Command, RequestId, Target};
-use futures_util::{SinkExt, StreamExt, stream::FuturesOrdered};
+use futures_util::{SinkExt, StreamExt};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{
     super::limits,
     fresh_key,
-    kit::{Node, Socket, hear, hear_end, say},
+    kit::{Node, hear, hear_end, numbers, say, texts, texts_and_others, two},
 };
 use crate::driver::apply::EVENTS_KEPT_MAX;
-
-async fn two(node: &Node) -> (String, String) {
-    (node.register("ann").await, node.register("bob").await)
-}
-
-async fn texts(socket: &mut Socket, count: usize) -> Vec<Value> {
-    texts_and_others(socket, count).await.0
-}
-
-/// The texts of so many messages, and the frames among them.
-async fn texts_and_others(socket: &mut Socket, count: usize) -> (Vec<Value>, Vec<Value>) {
-    let (mut texts, mut others) = (Vec::new(), Vec::new());
-    let mut last = 0;
-    while texts.len() < count {
-        let frame = hear(socket).await;
-        let cursor = cursor_of(&frame);
-        assert!(cursor > last || frame["type"] == "resync" && cursor == last, "{frame}");
-        last = cursor;
-        if frame["type"] == "message" {
-            assert_eq!(frame["cursor"], frame["message"]["id"]);
-            texts.push(frame["message"]["text"].clone());
-        } else {
-            others.push(frame);
-        }
-    }
-    (texts, others)
-}
-
-fn cursor_of(frame: &Value) -> u64 {
-    frame["cursor"].as_str().unwrap().parse().unwrap()
-}
-
-fn numbers(range: std::ops::Range<usize>) -> Vec<Value> {
-    range.map(|n| n.to_string().into()).collect()
-}
 
 #[tokio::test]
 async fn a_message_reaches_whoever_listens() {
@@ -85,28 +46,6 @@ async fn a_subscription_goes_on_after_its_cursor_without_gap_or_repeat() {
     assert_eq!(texts(&mut socket, 2).await, [json!((count - 1).to_string()), json!("live")]);
 }
 
-/// Puts many texts into the log, in order, past HTTP and JSON.
-async fn pour(node: &Node, token: &str, to: &str, texts: impl Iterator<Item = String>) {
-    let token = crate::genesis::token_hash(token);
-    let (account, session, _) =
-        node.service.query(|state| state.session(&token, state.time_us())).unwrap();
-    let to = Target::parse(to).unwrap();
-    let mut sends = FuturesOrdered::new();
-    for text in texts {
-        let send = Action::Send { to: to.clone(), text, reply_to: None, after_request: None };
-        let body = Body::Act { account, session, action: send };
-        let request = RequestId::parse(&fresh_key()).unwrap();
-        let deadline = Instant::now() + Duration::from_secs(60);
-        sends.push_back(node.service.submit(Command::new(request, body), deadline));
-        if sends.len() == 1_000 {
-            sends.next().await.unwrap().unwrap().outcome.unwrap();
-        }
-    }
-    while let Some(sent) = sends.next().await {
-        sent.unwrap().outcome.unwrap();
-    }
-}
-
 #[tokio::test]
 async fn whoever_comes_back_is_told_what_else_happened_too() {
     let node = Node::start();
@@ -136,7 +75,7 @@ async fn what_lies_further_back_than_events_are_kept_is_read_from_the_log() {
     node.post("/v1/channels", &ann, json!({"name": "general"})).await;
     let (_, behind) = node.follow(&bob, None).await;
     let count = EVENTS_KEPT_MAX + limits::REPLAY_PAGE + 7;
-    pour(&node, &ann, "@bob", (0..count).map(|n| n.to_string())).await;
+    node.pour(&ann, "@bob", (0..count).map(|n| n.to_string())).await;
 
     let (mut socket, _) = node.follow(&bob, behind["cursor"].as_str()).await;
     let (texts, others) = texts_and_others(&mut socket, count).await;
@@ -162,7 +101,7 @@ async fn who_reads_too_slowly_is_closed_with_the_cursor_to_go_on_from() {
     let (mut slow, _) = node.follow(&bob, None).await;
     // More than the sockets' buffers and the events that wait for one subscriber hold together.
     let count = EVENTS_KEPT_MAX + 2_048;
-    pour(&node, &ann, "@bob", (0..count).map(|n| format!("{n:04000}"))).await;
+    node.pour(&ann, "@bob", (0..count).map(|n| format!("{n:04000}"))).await;
     let (frames, close) = hear_end(&mut slow).await;
     let (error, messages) = frames.split_last().unwrap();
     assert_eq!((&error["error"]["code"], &error["retry"]), (&json!("too_slow"), &json!(true)));

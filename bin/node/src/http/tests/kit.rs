@@ -1,11 +1,12 @@
 //! A node for the tests: the real listener, the real fold, and a log that commits at once.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, ops::Range, sync::Arc, time::Duration};
 
-use futures_util::{SinkExt, StreamExt};
+use chat::{Accepted, Action, Body, Command, RequestId, Target};
+use futures_util::{SinkExt, StreamExt, stream::FuturesOrdered};
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, sync::watch, task::JoinHandle};
+use tokio::{net::TcpStream, sync::watch, task::JoinHandle, time::Instant};
 use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{Message, protocol::CloseFrame},
@@ -127,6 +128,36 @@ impl Node {
         answer.json["id"].as_str().unwrap().to_owned()
     }
 
+    /// Has the cluster do something in the session of this token, past HTTP and JSON.
+    pub(super) async fn act(&self, token: &str, action: Action) -> Accepted {
+        let command = Command::new(key(), self.body(token, action));
+        self.service.submit(command, soon()).await.unwrap().outcome.unwrap()
+    }
+
+    /// Puts many texts into the log, in order, past HTTP and JSON.
+    pub(super) async fn pour(&self, token: &str, to: &str, texts: impl Iterator<Item = String>) {
+        let to = Target::parse(to).unwrap();
+        let mut sends = FuturesOrdered::new();
+        for text in texts {
+            let send = Action::Send { to: to.clone(), text, reply_to: None, after_request: None };
+            let command = Command::new(key(), self.body(token, send));
+            sends.push_back(self.service.submit(command, soon()));
+            if sends.len() == 1_000 {
+                sends.next().await.unwrap().unwrap().outcome.unwrap();
+            }
+        }
+        while let Some(sent) = sends.next().await {
+            sent.unwrap().outcome.unwrap();
+        }
+    }
+
+    fn body(&self, token: &str, action: Action) -> Body {
+        let token = crate::genesis::token_hash(token);
+        let session = self.service.query(|state| state.session(&token, state.time_us()));
+        let (account, session, _) = session.unwrap();
+        Body::Act { account, session, action }
+    }
+
     /// A WebSocket that has not said anything.
     pub(super) async fn connect(&self) -> Socket {
         let stream = TcpStream::connect(self.address).await.unwrap();
@@ -137,11 +168,7 @@ impl Node {
     /// A WebSocket that is ready.
     pub(super) async fn follow(&self, token: &str, after: Option<&str>) -> (Socket, Value) {
         let mut socket = self.connect().await;
-        let mut hello = json!({"type": "hello", "token": token});
-        if let Some(after) = after {
-            hello["after"] = after.into();
-        }
-        say(&mut socket, &hello).await;
+        say(&mut socket, &hello(token, after)).await;
         let ready = hear(&mut socket).await;
         assert_eq!(ready["type"], "ready", "{ready}");
         (socket, ready)
@@ -181,6 +208,28 @@ impl Answer {
     }
 }
 
+fn key() -> RequestId {
+    RequestId::parse(&super::fresh_key()).unwrap()
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(60)
+}
+
+/// The first frame of a subscription.
+pub(super) fn hello(token: &str, after: Option<&str>) -> Value {
+    let mut hello = json!({"type": "hello", "token": token});
+    if let Some(after) = after {
+        hello["after"] = after.into();
+    }
+    hello
+}
+
+/// Two accounts.
+pub(super) async fn two(node: &Node) -> (String, String) {
+    (node.register("ann").await, node.register("bob").await)
+}
+
 pub(super) async fn say(socket: &mut Socket, frame: &Value) {
     socket.send(Message::text(frame.to_string())).await.unwrap();
 }
@@ -211,4 +260,40 @@ pub(super) async fn hear_end(socket: &mut Socket) -> (Vec<Value>, CloseFrame) {
             }
         }
     }
+}
+
+/// The texts of so many messages.
+pub(super) async fn texts(socket: &mut Socket, count: usize) -> Vec<Value> {
+    texts_and_others(socket, count).await.0
+}
+
+/// The texts of so many messages, and the frames among them.
+pub(super) async fn texts_and_others(
+    socket: &mut Socket,
+    count: usize,
+) -> (Vec<Value>, Vec<Value>) {
+    let (mut texts, mut others) = (Vec::new(), Vec::new());
+    let mut last = 0;
+    while texts.len() < count {
+        let frame = hear(socket).await;
+        let cursor = cursor_of(&frame);
+        assert!(cursor > last || frame["type"] == "resync" && cursor == last, "{frame}");
+        last = cursor;
+        if frame["type"] == "message" {
+            assert_eq!(frame["cursor"], frame["message"]["id"]);
+            texts.push(frame["message"]["text"].clone());
+        } else {
+            others.push(frame);
+        }
+    }
+    (texts, others)
+}
+
+pub(super) fn cursor_of(frame: &Value) -> u64 {
+    frame["cursor"].as_str().unwrap().parse().unwrap()
+}
+
+/// Numbers, as texts.
+pub(super) fn numbers(range: Range<usize>) -> Vec<Value> {
+    range.map(|n| n.to_string().into()).collect()
 }

@@ -11,7 +11,12 @@ use tokio::sync::{mpsc, watch};
 use wal::{Entry, EntryKind, Log, Op, RealIo};
 
 use crate::{
-    driver::{REQUESTS_MAX, Request, View, apply::Fold, clock::Clock, report::Reports},
+    driver::{
+        REQUESTS_MAX, Request, View,
+        apply::Fold,
+        clock::Clock,
+        report::{Report, Reports},
+    },
     genesis::token_hash,
     metrics::Metrics,
     service::{Parts, Service},
@@ -24,6 +29,7 @@ pub(super) struct Held {
     requests: mpsc::Sender<Request>,
     paused: watch::Sender<bool>,
     fold: Arc<Fold>,
+    reports: Arc<Reports>,
     folding: Option<thread::JoinHandle<()>>,
     _dir: TempDir,
 }
@@ -45,24 +51,30 @@ pub(super) fn start() -> (Service, Held) {
     tokio::spawn(lead(log, inbox, go, parts));
     let folding = (Arc::clone(&fold), reader.clone());
     let folding = thread::spawn(move || folding.0.run(&folding.1).unwrap());
+    let reports = Arc::new(Reports::new(NodeId(1)));
     let service = Service::of(Parts {
         requests: requests.clone(),
         fold: Arc::clone(&fold),
         reader,
         view,
-        reports: Arc::new(Reports::new(NodeId(1))),
+        reports: Arc::clone(&reports),
         clock,
         cluster_name: "team".to_owned(),
         draining,
         metrics,
     });
-    (service, Held { requests, paused, fold, folding: Some(folding), _dir: dir })
+    (service, Held { requests, paused, fold, reports, folding: Some(folding), _dir: dir })
 }
 
 impl Held {
     /// The leader takes nothing until it is told to go on.
     pub(super) fn pause(&self, paused: bool) {
         self.paused.send_replace(paused);
+    }
+
+    /// The node reports how it does, as it does all the time in a cluster.
+    pub(super) fn report(&self) {
+        self.reports.own(Report::of(&leading(), Index(self.fold.applied()), &self.fold));
     }
 
     /// How many requests wait for the leader.
