@@ -13,7 +13,9 @@ use utoipa::{OpenApi as _, PartialSchema as _, openapi::Info};
 
 use super::{
     api, error, events,
+    request::Params,
     schema::{DecimalId, Time, Uuid7},
+    wire::Nothing,
 };
 
 const ABOUT: &str = "Chat over a replicated log. Any node answers any request. A write takes \
@@ -38,7 +40,7 @@ static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| document().to_string().into(
     get, path = "/v1/openapi.json", tag = "node", security(()),
     responses((status = 200, description = "the description", body = serde_json::Value)),
 )]
-pub(super) async fn serve() -> impl IntoResponse {
+pub(super) async fn serve(_: Params<Nothing>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.clone())
 }
 
@@ -177,6 +179,7 @@ impl Kind {
             (401, asks),
             (403, true),
             (404, self.is_write || self.is_about_one),
+            (408, self.is_write),
             (409, self.is_write),
             (413, self.is_write),
             (422, self.is_write || self.has_query),

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod changes;
+mod conformance;
 mod events;
 mod kit;
 mod leaving;

@@ -84,6 +84,14 @@ async fn a_core_that_ends_leaves_the_outcome_unknown() {
 }
 
 #[tokio::test]
+async fn what_comes_too_late_is_offered_to_nobody() {
+    let (service, mut inbox, _dir) = service();
+    let outcome = service.submit(command(), Instant::now()).await;
+    assert_eq!(outcome.unwrap_err(), SubmitError::Unavailable);
+    inbox.try_recv().unwrap_err();
+}
+
+#[tokio::test]
 async fn what_was_unknown_once_is_never_called_refused() {
     let (service, mut inbox, _dir) = service();
     let core = async {

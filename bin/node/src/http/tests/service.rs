@@ -1,18 +1,24 @@
 //! A service on the real log and the real fold; in place of the core stands a leader without
 //! followers, which takes every command at once.
 
-use std::{sync::Arc, thread};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
 
 use bytes::Bytes;
 use election::{Index, NodeId, StoreId, Term};
-use replication::{ClusterConfig, Member, Mode, Role};
+use replication::{ClusterConfig, Member, Mode, Refusal, Role};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 use wal::{Entry, EntryKind, Log, Op, RealIo};
 
 use crate::{
     driver::{
-        REQUESTS_MAX, Request, View,
+        REQUESTS_MAX, Refused, Request, View,
         apply::Fold,
         clock::Clock,
         report::{Report, Reports},
@@ -28,6 +34,7 @@ const TERM: u64 = 1;
 pub(super) struct Held {
     requests: mpsc::Sender<Request>,
     paused: watch::Sender<bool>,
+    leaderless: Arc<AtomicBool>,
     fold: Arc<Fold>,
     reports: Arc<Reports>,
     folding: Option<thread::JoinHandle<()>>,
@@ -47,7 +54,8 @@ pub(super) fn start() -> (Service, Held) {
     let (_, view) = watch::channel(leading());
     let (_, draining) = watch::channel(false);
     let (paused, go) = watch::channel(false);
-    let parts = (Arc::clone(&fold), Arc::clone(&clock));
+    let leaderless = Arc::new(AtomicBool::new(false));
+    let parts = (Arc::clone(&fold), Arc::clone(&clock), Arc::clone(&leaderless));
     tokio::spawn(lead(log, inbox, go, parts));
     let folding = (Arc::clone(&fold), reader.clone());
     let folding = thread::spawn(move || folding.0.run(&folding.1).unwrap());
@@ -63,7 +71,10 @@ pub(super) fn start() -> (Service, Held) {
         draining,
         metrics,
     });
-    (service, Held { requests, paused, fold, reports, folding: Some(folding), _dir: dir })
+    (
+        service,
+        Held { requests, paused, leaderless, fold, reports, folding: Some(folding), _dir: dir },
+    )
 }
 
 impl Held {
@@ -75,6 +86,11 @@ impl Held {
     /// The node reports how it does, as it does all the time in a cluster.
     pub(super) fn report(&self) {
         self.reports.own(Report::of(&leading(), Index(self.fold.applied()), &self.fold));
+    }
+
+    /// There is no leader until it is told otherwise.
+    pub(super) fn depose(&self, leaderless: bool) {
+        self.leaderless.store(leaderless, Ordering::Relaxed);
     }
 
     /// How many requests wait for the leader.
@@ -135,12 +151,18 @@ async fn lead(
     mut log: Log,
     mut inbox: mpsc::Receiver<Request>,
     mut paused: watch::Receiver<bool>,
-    (fold, clock): (Arc<Fold>, Arc<Clock>),
+    (fold, clock, leaderless): (Arc<Fold>, Arc<Clock>, Arc<AtomicBool>),
 ) {
     let mut last = 1;
     fold.commit(last);
     while let Some(request) = next(&mut inbox, &mut paused).await {
         match request {
+            Request::Propose { refused, .. } if leaderless.load(Ordering::Relaxed) => {
+                refused.send(Refused::NotAccepted(Refusal::NoLeader)).ok();
+            }
+            Request::Read { answer } if leaderless.load(Ordering::Relaxed) => {
+                answer.send(None).ok();
+            }
             Request::Propose { body, answer, refused } => {
                 last += 1;
                 let mut payload = clock.client_us().to_le_bytes().to_vec();
