@@ -34,7 +34,7 @@ macro_rules! table {
         pub(super) fn routes() -> Router<Api> {
             Router::new()
                 .route("/", get(page::index))
-                .route("/assets/{name}", get(page::asset))
+                .route("/assets/{*name}", get(page::asset))
                 $(.route($path, $method($module::$handler)))+
         }
 

@@ -70,6 +70,13 @@ impl Caller {
         Self::known(api, token).ok_or_else(session_ended)
     }
 
+    /// The same for a request, which counts against the account's rate.
+    pub(super) async fn counted(api: &Api, token: TokenHash) -> Result<Self, Refusal> {
+        let caller = Self::find(api, token).await?;
+        api.rates.count(caller.account.0)?;
+        Ok(caller)
+    }
+
     fn known(api: &Api, token: TokenHash) -> Option<Self> {
         let now_us = api.service.clock_us();
         let (account, session, _) = api.service.query(|state| state.session(&token, now_us))?;
@@ -88,9 +95,7 @@ impl FromRequestParts<Api> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
         let token = bearer(&parts.headers)?.ok_or_else(no_token)?;
-        let caller = Self::find(api, token).await?;
-        api.rates.count(caller.account.0)?;
-        Ok(caller)
+        Self::counted(api, token).await
     }
 }
 

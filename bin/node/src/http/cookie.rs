@@ -11,11 +11,16 @@ use std::convert::Infallible;
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderValue, header, request::Parts},
+    http::{HeaderMap, HeaderValue, header, request::Parts},
     response::{IntoResponseParts, ResponseParts},
 };
 
-use super::{Api, origin};
+use super::{
+    Api,
+    auth::{self, Caller},
+    error::Refusal,
+    origin,
+};
 
 /// `__Host-`: the browser itself holds it to this host, to `/` and to TLS (or loopback).
 const NAME: &str = "__Host-holdfast";
@@ -24,6 +29,10 @@ const NAME: &str = "__Host-holdfast";
 pub(super) struct Sender {
     is_page: bool,
 }
+
+/// Whoever asks for a token of ten minutes: by a token, or this node's own page by its cookie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opener(pub(super) Caller);
 
 /// What becomes of the browser's cookie.
 pub(super) struct SetCookie(Option<HeaderValue>);
@@ -56,6 +65,22 @@ impl FromRequestParts<Api> for Sender {
     }
 }
 
+impl FromRequestParts<Api> for Opener {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
+        let authority = origin::authority(&parts.headers, &parts.uri);
+        let is_page = origin::is_own_page(&parts.headers, authority);
+        match cookie(&parts.headers).filter(|_| is_page) {
+            // A token goes before the cookie: it may be another session's.
+            Some(token) if !parts.headers.contains_key(header::AUTHORIZATION) => {
+                Caller::counted(api, auth::hash_of(token)).await.map(Self)
+            }
+            Some(_) | None => Caller::from_request_parts(parts, api).await.map(Self),
+        }
+    }
+}
+
 impl IntoResponseParts for SetCookie {
     type Error = Infallible;
 
@@ -65,4 +90,14 @@ impl IntoResponseParts for SetCookie {
         }
         Ok(response)
     }
+}
+
+/// The cookie's value. HTTP/2 may bring cookies in several headers.
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|cookies| cookies.to_str().ok())
+        .flat_map(|cookies| cookies.split(';'))
+        .find_map(|cookie| cookie.trim().strip_prefix(NAME)?.strip_prefix('='))
 }

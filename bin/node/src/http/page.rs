@@ -40,7 +40,29 @@ pub(super) const ASSETS: &[(&str, &str, &str)] = assets! {
     "icon.svg": PICTURE,
     "manifest.webmanifest": MANIFEST,
     "style.css": STYLE,
+    "api.js": SCRIPT,
+    "app.js": SCRIPT,
+    "dom.js": SCRIPT,
     "main.js": SCRIPT,
+    "nodes.js": SCRIPT,
+    "socket.js": SCRIPT,
+    "store.js": SCRIPT,
+    "text.js": SCRIPT,
+    "uuid7.js": SCRIPT,
+    "view/account.js": SCRIPT,
+    "view/avatar.js": SCRIPT,
+    "view/banner.js": SCRIPT,
+    "view/channels.js": SCRIPT,
+    "view/cluster.js": SCRIPT,
+    "view/composer.js": SCRIPT,
+    "view/conversation.js": SCRIPT,
+    "view/dialogs.js": SCRIPT,
+    "view/finder.js": SCRIPT,
+    "view/message.js": SCRIPT,
+    "view/page.js": SCRIPT,
+    "view/sidebar.js": SCRIPT,
+    "view/sign.js": SCRIPT,
+    "view/toasts.js": SCRIPT,
 };
 
 /// What the page never asks of the browser.
@@ -66,7 +88,7 @@ pub(super) async fn index(State(api): State<Api>, headers: HeaderMap) -> Respons
     response
 }
 
-/// `GET /assets/{name}`.
+/// `GET /assets/{*name}`.
 pub(super) async fn asset(
     Path(name): Path<String>,
     headers: HeaderMap,

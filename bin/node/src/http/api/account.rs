@@ -6,7 +6,7 @@ use chat::{AccountId, Action, Answer, Command, Rejection, SessionId, limits};
 use super::{
     super::{
         auth::{Caller, Reader, fresh_token, hash_of},
-        cookie::{Sender, SetCookie},
+        cookie::{Opener, Sender, SetCookie},
         error::Refusal,
         request::{Body, Freshness, Key, Params, Segment},
         schema, wire,
@@ -98,13 +98,15 @@ pub(super) async fn logout(
 }
 
 /// Open a token for a short while, which may do what the session may and dies with it.
+///
+/// The page of this node may ask by its cookie, everyone else by a token.
 #[utoipa::path(
     post, path = "/v1/token", tag = "account",
     responses((status = 200, description = "the token", body = wire::ShortToken)),
 )]
 pub(super) async fn token(
     State(api): State<Api>,
-    caller: Caller,
+    Opener(caller): Opener,
     key: Key,
 ) -> Result<Json<wire::ShortToken>, Refusal> {
     let (token, token_hash) = fresh_token()?;

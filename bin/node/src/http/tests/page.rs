@@ -17,12 +17,19 @@ const KNOWN: &str = "http://127.0.0.1:7411";
 
 #[test]
 fn every_file_of_the_page_is_embedded() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
-    let mut files: Vec<String> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name != "index.html")
-        .collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
+    let mut folders = vec![root.clone()];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !path.ends_with("index.html") {
+                files.push(path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
     let mut embedded: Vec<&str> = ASSETS.iter().map(|(name, ..)| *name).collect();
     files.sort();
     embedded.sort_unstable();
@@ -256,4 +263,50 @@ async fn a_cookie_is_no_token_for_any_route() {
         let answer = Answer::of(request.header("cookie", format!("__Host-holdfast={ann}"))).await;
         assert_eq!((answer.status, answer.code()), (StatusCode::UNAUTHORIZED, "unauthenticated"));
     }
+}
+
+#[tokio::test]
+async fn the_nodes_own_page_opens_a_short_token_by_its_cookie() {
+    let node = Node::start();
+    let (ann, bob) = (node.register("ann").await, node.register("bob").await);
+    let own = format!("http://{}", node.address);
+    let open = async |marks: &[(&str, &str)]| {
+        let mut request = node.request(Method::POST, "/v1/token");
+        for (name, value) in marks {
+            request = request.header(*name, *value);
+        }
+        Answer::of(request).await
+    };
+    let cookie = format!("other=1; __Host-holdfast={ann}; more=2");
+    for mark in [("sec-fetch-site", "same-origin"), ("origin", own.as_str())] {
+        let given = open(&[("cookie", &cookie), mark]).await;
+        assert_eq!(given.status, StatusCode::OK, "{}", given.json);
+        let token = given.json["token"].as_str().unwrap();
+        assert_ne!(token, ann);
+        assert_eq!(node.get("/v1/me", token).await.json["name"], "ann");
+        // The page, moved to another node, goes on with what it has.
+        let renewed = node.call(Method::POST, "/v1/token", Some(token), None).await;
+        assert_eq!(renewed.status, StatusCode::OK, "{}", renewed.json);
+    }
+    // A token goes before the cookie.
+    let bearer = format!("Bearer {bob}");
+    let marks =
+        [("cookie", &*cookie), ("sec-fetch-site", "same-origin"), ("authorization", &bearer)];
+    let given = open(&marks).await.json["token"].as_str().unwrap().to_owned();
+    assert_eq!(node.get("/v1/me", &given).await.json["name"], "bob");
+
+    let foreign: [&[(&str, &str)]; 5] = [
+        &[("cookie", &cookie)],
+        &[("cookie", &cookie), ("sec-fetch-site", "same-site")],
+        &[("cookie", &cookie), ("sec-fetch-site", "cross-site"), ("origin", &own)],
+        &[("cookie", &cookie), ("origin", "http://localhost:7411")],
+        &[("cookie", "__Host-holdfast=wrong"), ("sec-fetch-site", "same-origin")],
+    ];
+    for marks in foreign {
+        let refused = open(marks).await;
+        assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{marks:?}");
+    }
+    node.call(Method::POST, "/v1/logout", Some(&ann), None).await;
+    let ended = open(&[("cookie", &cookie), ("sec-fetch-site", "same-origin")]).await;
+    assert_eq!((ended.status, ended.code()), (StatusCode::UNAUTHORIZED, "session_ended"));
 }

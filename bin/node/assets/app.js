@@ -1,0 +1,530 @@
+// The page at work: it joins what is known (`store`), the nodes (`api`, `socket`) and whoever looks
+// (`view`). Views call it and are told when something is different; they hold no state of the chat.
+
+import { Api, ApiError, pause } from './api.js';
+import { Nodes } from './nodes.js';
+import { Live } from './socket.js';
+import { Store } from './store.js';
+import { Clock, Ids } from './uuid7.js';
+
+const PAGE = 50;
+const POLL_MS = 2_000;
+const POLL_FAST_MS = 500;
+const POLL_HIDDEN_MS = 10_000;
+const POLL_TIMEOUT_MS = 1_500;
+const MISSES_MAX = 2;
+const LEADERLESS_MS = 1_200;
+const RESEND_MS = 400;
+const MARK_MS = 250;
+
+/** @typedef {{view: 'list' | 'conversation' | 'cluster' | 'account' | 'channels', label: string | null}} Route */
+
+export class App {
+  /** @param {{own: string, nodes: string[]}} where */
+  constructor({ own, nodes }) {
+    this.clock = new Clock();
+    this.ids = new Ids(this.clock);
+    this.nodes = new Nodes(own, nodes);
+    this.api = new Api(this.nodes, this.clock, this.ids);
+    this.api.onEnded = () => this.ended('Your session has ended. Sign in again.');
+    this.store = new Store();
+    this.live = new Live(this.nodes, {
+      token: () => this.api.token,
+      cursor: () => this.store.cursor,
+      onFrame: (frame) => this.frame(frame),
+      onState: (state) => this.connection(state),
+      onRefused: (error) => this.refused(error),
+    });
+    /** @type {'loading' | 'sign' | 'main'} */
+    this.screen = 'loading';
+    this.notice = '';
+    /** @type {Route} */
+    this.route = { view: 'list', label: null };
+    this.is_connected = false;
+    /** The list of conversations has been loaded. */
+    this.is_listed = false;
+    /** The cluster as the node in use told last. @type {any} */
+    this.cluster = null;
+    this.leaderless_since = 0;
+    this.misses = 0;
+    /** Channels by label, as asked for. @type {Map<string, any>} */
+    this.channels = new Map();
+    /** Why a conversation is not to be seen. @type {Map<string, string>} */
+    this.closed = new Map();
+    /** @type {Map<string, string>} */
+    this.drafts = new Map();
+    /** Loads under way. @type {Map<string, Promise<void>>} */
+    this.loading = new Map();
+    /** @type {{text: string, code: string, id: number}[]} */
+    this.toasts = [];
+    this.members_version = 0;
+    /** @type {(() => void)[]} */
+    this.watchers = [];
+    this.is_telling = false;
+  }
+
+  watch(watcher) {
+    this.watchers.push(watcher);
+  }
+
+  /** Has the views look again, once for everything that changes now. */
+  tell() {
+    if (this.is_telling) return;
+    this.is_telling = true;
+    queueMicrotask(() => {
+      this.is_telling = false;
+      for (const watcher of this.watchers) watcher();
+    });
+  }
+
+  // ---- session -------------------------------------------------------------------------------
+
+  async start() {
+    this.follow();
+    window.addEventListener('hashchange', () => this.follow());
+    document.addEventListener('visibilitychange', () => this.wake());
+    window.addEventListener('online', () => this.live.again());
+    for (;;) {
+      try {
+        if (await this.api.resume()) await this.enter();
+        else this.leave('');
+        return;
+      } catch {
+        this.notice = 'No node answers. Trying again …';
+        this.tell();
+        await pause(1000);
+      }
+    }
+  }
+
+  async signIn(name, password) {
+    await this.begin('/v1/login', { name, password });
+  }
+
+  async signUp(name, password, invite) {
+    await this.begin('/v1/register', invite ? { name, password, invite } : { name, password });
+  }
+
+  async begin(path, body) {
+    const opened = await this.api.call('POST', path, body, { open: true });
+    await this.api.open(opened.token);
+    await this.enter();
+  }
+
+  async enter() {
+    const me = await this.api.get('/v1/me');
+    this.store = new Store();
+    this.store.me = { name: me.name, role: me.role };
+    this.is_listed = false;
+    this.screen = 'main';
+    this.notice = '';
+    this.tell();
+    this.live.start();
+    this.poll();
+  }
+
+  async signOut() {
+    await this.api.post('/v1/logout');
+    this.leave('');
+  }
+
+  get(path) {
+    return this.api.get(path);
+  }
+
+  async changePassword(password, new_password) {
+    await this.api.call('PUT', '/v1/me/password', { password, new_password });
+  }
+
+  async deleteAccount(password, erase_messages) {
+    await this.api.call('DELETE', '/v1/me', { password, erase_messages });
+    this.leave('Your account is deleted.');
+  }
+
+  ended(notice) {
+    if (this.screen === 'main') this.leave(notice);
+  }
+
+  leave(notice) {
+    this.live.stop();
+    clearTimeout(this.polling);
+    this.api.token = null;
+    this.store = new Store();
+    this.cluster = null;
+    this.is_connected = false;
+    for (const held of [this.channels, this.closed, this.drafts, this.loading]) held.clear();
+    this.screen = 'sign';
+    this.notice = notice;
+    if (this.route.view !== 'list') location.hash = '#/';
+    this.tell();
+  }
+
+  // ---- connection ----------------------------------------------------------------------------
+
+  connection(state) {
+    this.is_connected = state === 'connected';
+    if (this.is_connected) {
+      this.misses = 0;
+      if (!this.is_listed) this.refresh();
+      this.pump();
+    } else {
+      this.store.disconnected();
+    }
+    this.tell();
+  }
+
+  async refused(error) {
+    if (error.code === 'cursor_ahead') {
+      // Another cluster stands here now, or one from a backup.
+      this.store.cursor = null;
+      this.store.missed();
+      this.is_listed = false;
+    } else {
+      try {
+        await this.api.renew();
+      } catch {
+        if (this.screen !== 'main') return;
+        await pause(1000);
+      }
+    }
+    if (this.screen === 'main') this.live.again();
+  }
+
+  frame(frame) {
+    const was = this.store.outgoing(frame.request_id);
+    this.store.receive(frame);
+    if (frame.type === 'failed' && was?.state === 'pending') setTimeout(() => this.pump(), RESEND_MS * Math.max(1, was.tries));
+    if (frame.type === 'sent') this.pump();
+    if (frame.type === 'channel') this.channels.set(`#${frame.channel.name}`, frame.channel);
+    if (frame.type === 'member') this.memberChanged(frame);
+    if (frame.type === 'account' || frame.type === 'resync') this.members_version += 1;
+    if (frame.type === 'message') this.onMessage?.(frame.message);
+    this.settle();
+    this.tell();
+  }
+
+  memberChanged({ conversation, user, change }) {
+    this.members_version += 1;
+    const channel = this.channels.get(conversation);
+    const is_me = user === this.store.me?.name;
+    if (channel) {
+      channel.members += change === 'joined' ? 1 : -1;
+      if (is_me) channel.member = change === 'joined';
+    }
+    if (is_me && change === 'joined') this.closed.delete(conversation);
+  }
+
+  /** Has loaded again whatever turned out to be missing. */
+  settle() {
+    if (this.store.is_dirty) {
+      this.store.is_dirty = false;
+      clearTimeout(this.refreshing);
+      this.refreshing = setTimeout(() => this.refresh(), 30);
+    }
+    const { label } = this.route;
+    if (label && this.store.conversations.get(label)?.is_stale) this.reload(label);
+  }
+
+  /** Sends what is to be sent, as far as there is a connection. */
+  pump() {
+    if (!this.is_connected) return;
+    for (const item of this.store.take()) {
+      const { request_id, to, text, after } = item;
+      const frame = { type: 'send', request_id, to, text };
+      if (after) frame.after_request = after;
+      if (!this.live.send(frame)) item.is_in_flight = false;
+    }
+    this.tell();
+  }
+
+  /** Asks the node in use how the cluster does; that is also how its silence is noticed. */
+  async poll() {
+    clearTimeout(this.polling);
+    const node = this.live.node ?? this.nodes.current;
+    const answer = await this.api.attempt(node, 'GET', '/v1/cluster', undefined, null, false, POLL_TIMEOUT_MS);
+    if (this.screen !== 'main') return;
+    if (answer instanceof ApiError) {
+      if (answer.status === 0 && this.live.node === node && ++this.misses >= MISSES_MAX) this.live.silent();
+    } else {
+      this.misses = 0;
+      this.cluster = answer.json;
+      this.nodes.learn(answer.json.nodes.map((one) => one.client));
+      if (answer.json.leader !== null) this.leaderless_since = 0;
+      else this.leaderless_since ||= performance.now();
+      this.tell();
+    }
+    this.polling = setTimeout(() => this.poll(), this.pollPause());
+  }
+
+  pollPause() {
+    if (document.hidden) return POLL_HIDDEN_MS;
+    return this.route.view === 'cluster' || this.leaderless_since > 0 || !this.is_connected ? POLL_FAST_MS : POLL_MS;
+  }
+
+  wake() {
+    if (document.hidden || this.screen !== 'main') return;
+    this.live.again();
+    this.poll();
+    this.tell();
+  }
+
+  /** @returns {'connected' | 'reconnecting' | 'waiting'} */
+  get health() {
+    const is_leaderless = this.leaderless_since > 0 && performance.now() - this.leaderless_since > LEADERLESS_MS;
+    if (is_leaderless) return 'waiting';
+    return this.is_connected ? 'connected' : 'reconnecting';
+  }
+
+  /** The node in use, by its number, as far as it is known. @returns {any} */
+  get node() {
+    const address = this.live.node;
+    return this.cluster?.nodes.find((one) => this.nodes.reach(one.client) === address) ?? null;
+  }
+
+  // ---- conversations -------------------------------------------------------------------------
+
+  async refresh() {
+    const { store } = this;
+    try {
+      const items = [];
+      let after = '';
+      do {
+        const page = await this.api.get(`/v1/conversations?limit=200${after}`);
+        items.push(...page.items);
+        after = page.next ? `&after=${page.next}` : null;
+      } while (after !== null);
+      if (store !== this.store) return;
+      store.setConversations(items);
+      this.is_listed = true;
+      for (const item of items) this.closed.delete(item.conversation);
+      this.settle();
+    } catch (error) {
+      if (this.screen !== 'main' || store !== this.store) return;
+      if (!(error instanceof ApiError) || error.status === 0 || error.status >= 500) {
+        clearTimeout(this.refreshing);
+        this.refreshing = setTimeout(() => this.refresh(), 1000);
+      }
+    }
+    this.tell();
+  }
+
+  follow() {
+    const [, kind = '', name = ''] = location.hash.split('/').map(decodeURIComponent);
+    const labels = { c: `#${name}`, d: `@${name}` };
+    const views = { cluster: 'cluster', account: 'account', channels: 'channels' };
+    const label = name !== '' ? (labels[kind] ?? null) : null;
+    const view = label ? 'conversation' : (views[kind] ?? 'list');
+    this.route = /** @type {Route} */ ({ view, label });
+    if (this.screen === 'main' && view === 'cluster') this.poll();
+    this.tell();
+  }
+
+  /** @param {string | null} label */
+  go(label) {
+    location.hash = label === null ? '#/' : path(label);
+  }
+
+  /** Loads an opened conversation: where the reading stopped, or its end. */
+  open(label) {
+    return this.once(`open ${label}`, async () => {
+      if (label.startsWith('#')) await this.learnChannel(label);
+      const one = this.store.conversation(label);
+      if (one.is_loaded && !one.is_stale) return;
+      const is_far = !one.is_loaded && one.unread > PAGE / 2;
+      await this.load(label, is_far ? `around=${one.read_upto + PAGE / 2 - 5}` : '', 'fresh');
+    });
+  }
+
+  async learnChannel(label) {
+    try {
+      this.channels.set(label, await this.api.get(`/v1/channels/${label.slice(1)}`));
+      this.tell();
+    } catch (error) {
+      if (error.code === 'no_such_channel') this.closed.set(label, 'There is no such channel, or it is private.');
+    }
+  }
+
+  reload(label) {
+    return this.once(`reload ${label}`, () => {
+      const one = this.store.conversation(label);
+      const newest = one.messages[one.messages.length - 1];
+      one.is_stale = false;
+      // What was edited or deleted meanwhile stands in what is loaded afresh.
+      const first = one.messages[0]?.seq ?? 0;
+      const count = newest ? newest.seq - first + 1 : 0;
+      if (count > 0 && count < PAGE && !one.more_after) return this.load(label, '', 'fresh');
+      if (one.more_after) return this.load(label, `around=${Math.floor((first + newest.seq) / 2)}`, 'fresh');
+      return this.load(label, '', 'fresh');
+    });
+  }
+
+  loadBefore(label) {
+    const one = this.store.conversation(label);
+    if (!one.is_loaded || !one.more_before || one.messages.length === 0) return null;
+    return this.once(`before ${label}`, () => this.load(label, `before=${one.messages[0].seq}`, 'before'));
+  }
+
+  loadAfter(label) {
+    const one = this.store.conversation(label);
+    if (!one.is_loaded || !one.more_after || one.messages.length === 0) return null;
+    const last = one.messages[one.messages.length - 1].seq;
+    return this.once(`after ${label}`, () => this.load(label, `after=${last}`, 'after'));
+  }
+
+  loadNewest(label) {
+    return this.once(`newest ${label}`, () => this.load(label, '', 'fresh'));
+  }
+
+  async load(label, query, how) {
+    const { store } = this;
+    try {
+      const page = await this.api.get(`${history(label)}/messages?limit=${PAGE}${query && `&${query}`}`);
+      if (store !== this.store) return;
+      store.history(label, page, how);
+      this.closed.delete(label);
+      this.settle();
+    } catch (error) {
+      if (store !== this.store) return;
+      if (error.status === 403 || error.status === 404) this.closed.set(label, reason(error));
+      else this.toast(error);
+      if (how !== 'fresh') throw error;
+    }
+  }
+
+  /** Does something once at a time. */
+  once(name, work) {
+    const running = this.loading.get(name);
+    if (running) return running;
+    const run = Promise.resolve()
+      .then(work)
+      .catch(() => {})
+      .finally(() => {
+        this.loading.delete(name);
+        this.tell();
+      });
+    this.loading.set(name, run);
+    this.tell();
+    return run;
+  }
+
+  isLoading(name) {
+    return this.loading.has(name);
+  }
+
+  /** The messages up to `seq` have been seen. */
+  seen(label, seq) {
+    const one = this.store.conversations.get(label);
+    if (!one?.is_member || seq <= one.read_upto) return;
+    this.marks ??= new Map();
+    this.marks.set(label, Math.max(seq, this.marks.get(label) ?? 0));
+    this.marking ??= setTimeout(() => this.mark(), MARK_MS);
+  }
+
+  async mark() {
+    const marks = [...(this.marks ?? [])];
+    this.marks = new Map();
+    for (const [label, upto] of marks) {
+      this.store.read(label, upto);
+      this.tell();
+      await this.api.post(`${history(label)}/read`, { upto }).catch(() => {});
+    }
+    this.marking = undefined;
+    if (this.marks.size > 0) this.marking = setTimeout(() => this.mark(), MARK_MS);
+    this.settle();
+  }
+
+  // ---- messages ------------------------------------------------------------------------------
+
+  send(to, text) {
+    this.store.enqueue(to, text, this.ids.next(), this.clock.now());
+    this.pump();
+    this.tell();
+  }
+
+  retry(request_id) {
+    this.store.retry(request_id, this.ids.next());
+    this.pump();
+    this.tell();
+  }
+
+  discard(request_id) {
+    this.store.discard(request_id);
+    this.tell();
+  }
+
+  async edit(id, text) {
+    const message = await this.api.call('PATCH', `/v1/messages/${id}`, { text });
+    this.store.changed(message);
+    this.tell();
+  }
+
+  async remove(id) {
+    const message = await this.api.call('DELETE', `/v1/messages/${id}`);
+    this.store.changed(message);
+    this.settle();
+    this.tell();
+  }
+
+  // ---- channels ------------------------------------------------------------------------------
+
+  async createChannel(name, topic, is_private) {
+    const channel = await this.api.post('/v1/channels', { name, topic, private: is_private });
+    this.joined(channel);
+    return channel;
+  }
+
+  async join(label) {
+    const channel = await this.api.post(`/v1/channels/${label.slice(1)}/join`);
+    this.joined(channel);
+    await this.open(label);
+  }
+
+  joined(channel) {
+    const label = `#${channel.name}`;
+    this.channels.set(label, channel);
+    this.closed.delete(label);
+    const one = this.store.conversation(label);
+    one.is_member = true;
+    if (one.activity === '0') one.activity = this.store.cursor ?? '0';
+    this.refresh();
+  }
+
+  async quit(label) {
+    await this.api.post(`/v1/channels/${label.slice(1)}/leave`);
+    this.store.conversation(label).is_member = false;
+    this.store.conversation(label).is_loaded = false;
+    this.channels.delete(label);
+    this.go(null);
+    this.tell();
+  }
+
+  // ---- notices -------------------------------------------------------------------------------
+
+  /** @param {Error | string} what */
+  toast(what) {
+    const toast = typeof what === 'string' ? { text: what, code: '', id: Math.random() } : { text: reason(what), code: what.code ?? '', id: Math.random() };
+    this.toasts = [...this.toasts.slice(-2), toast];
+    setTimeout(() => {
+      this.toasts = this.toasts.filter((one) => one !== toast);
+      this.tell();
+    }, 6000);
+    this.tell();
+  }
+}
+
+/** Where a conversation is in the page. */
+export function path(label) {
+  return `#/${label.startsWith('#') ? 'c' : 'd'}/${encodeURIComponent(label.slice(1))}`;
+}
+
+function history(label) {
+  const kind = label.startsWith('#') ? 'channels' : 'direct';
+  return `/v1/${kind}/${encodeURIComponent(label.slice(1))}`;
+}
+
+/** What went wrong, as a sentence. */
+export function reason(error) {
+  const text = error.message || 'something went wrong';
+  const sentence = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?…]$/.test(sentence) ? sentence : `${sentence}.`;
+}

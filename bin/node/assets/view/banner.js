@@ -1,0 +1,39 @@
+// The thin line at the top: which node is in use, and whether messages get through.
+
+import { h, say, set } from '../dom.js';
+import { survives } from '../text.js';
+
+export class Banner {
+  /** @param {import('../app.js').App} app */
+  constructor(app) {
+    this.app = app;
+    this.text = h('span', { class: 'banner-text' });
+    this.more = h('a', { class: 'banner-more', href: '#/cluster' });
+    this.element = h(
+      'div',
+      { class: 'banner', 'data-testid': 'banner', role: 'status' },
+      h('span', { class: 'dot', 'aria-hidden': 'true' }),
+      this.text,
+      this.more,
+    );
+  }
+
+  update() {
+    const { app } = this;
+    const { health, node, cluster } = app;
+    set(this.element, 'data-state', health);
+    set(this.element, 'data-node', node?.id);
+    set(this.element, 'data-endpoint', app.live.node);
+    say(this.text, words(health, node, app));
+    const live = cluster?.nodes.filter((one) => one.reachable).map((one) => one.id) ?? [];
+    const is_known = health === 'connected' && cluster !== null;
+    say(this.more, is_known ? `${live.length} of ${cluster.nodes.length} nodes up \u00b7 ${survives(cluster.survives, live)}` : '');
+  }
+}
+
+function words(health, node, app) {
+  if (health === 'waiting') return 'No quorum: messages wait until enough nodes are back';
+  if (health === 'reconnecting') return 'Reconnecting \u2026';
+  const name = node ? `node ${node.id}` : new URL(app.live.node ?? app.nodes.current).host;
+  return `Connected to ${name}`;
+}
