@@ -9,9 +9,9 @@ mod cluster;
 mod message;
 mod parse;
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use self::parse::duration;
 pub(crate) use self::{
@@ -36,6 +36,24 @@ configuration with endpoints of its own.
 
 Exit codes: 0 done, 1 refused, 2 wrong usage, 3 nothing was done, 4 damage found,
             5 outcome unknown (retry with the same --request-id)";
+
+/// Every help: what it does, how it is written, an example, and then the options.
+const HELP: &str = "{about-with-newline}\n{usage-heading} {usage}{after-help}\n\n{all-args}";
+
+/// The description of the command line.
+pub(crate) fn command() -> clap::Command {
+    fn example_first(command: clap::Command) -> clap::Command {
+        command.help_template(HELP).mut_subcommands(example_first)
+    }
+    example_first(Cli::command())
+}
+
+/// The words of the command line, understood.
+pub(crate) fn parse(words: &[OsString]) -> Result<Cli, clap::Error> {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(words)?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
 
 /// Chat on a Holdfast cluster.
 #[derive(Debug, Parser)]
@@ -69,8 +87,14 @@ pub(crate) struct Global {
     /// How long a request may take over all nodes
     #[arg(long, global = true, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub(crate) timeout: Duration,
-    /// How fresh reads must be
-    #[arg(long, global = true, value_name = "LEVEL", default_value = "linearizable")]
+    /// How fresh reads must be: linearizable, session (what this login saw) or stale
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        default_value = "linearizable",
+        hide_possible_values = true
+    )]
     pub(crate) read: Consistency,
     /// Never ask anything
     #[arg(long, global = true)]
@@ -241,13 +265,11 @@ pub(crate) enum DocsCommand {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
@@ -260,7 +282,7 @@ mod tests {
             let ours = command.get_subcommands_mut().filter(|below| below.get_name() != "help");
             ours.into_iter().for_each(check);
         }
-        check(&mut Cli::command());
+        check(&mut command());
     }
 
     #[test]

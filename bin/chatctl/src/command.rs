@@ -18,12 +18,10 @@ mod verify;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::Parser;
-
 use self::app::App;
 use crate::{
     ClientError,
-    args::{AccountCommand, BenchCommand, ChannelCommand, Cli, ClusterCommand, Command},
+    args::{self, AccountCommand, BenchCommand, ChannelCommand, Cli, ClusterCommand, Command},
     output::{self, Output},
 };
 
@@ -35,7 +33,7 @@ pub fn main() -> ExitCode {
 
 fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
-    let cli = match Cli::try_parse_from(&args) {
+    let cli = match args::parse(&args) {
         Ok(cli) => cli,
         // Help and version are no errors; a closed pipe while printing them is none either.
         Err(shown) if !shown.use_stderr() => {

@@ -53,8 +53,8 @@ The history has one JSON object per line, in the order in which things happened:
   {\"type\":\"ok\",     the same,  \"id\":\"4711\",\"seq\":42}       acknowledged: it is in the log, once
   {\"type\":\"fail\",   the same,  \"code\":\"busy\"}               refused: it is not in the log
   {\"type\":\"info\",   the same,  \"reason\":\"...\"}              unknown: it may be in the log, once
-T is microseconds of this machine since 1970. The text of a message starts with its request id, as far
-as its size allows.
+T is microseconds of this machine since 1970. The text of a message starts with its request id, as
+far as its size allows.
 
 Exit code 0 when every message was acknowledged, 1 when some were refused, 5 when the outcome of
 some is unknown, 3 when no node was reached.";

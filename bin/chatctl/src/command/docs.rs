@@ -6,12 +6,12 @@ use std::{
     path::Path,
 };
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 use clap_complete::Shell;
 
 use crate::{
     ClientError,
-    args::{Cli, DocsCommand},
+    args::{self, DocsCommand},
     output::stdout_error,
 };
 
@@ -24,12 +24,12 @@ pub(super) fn print(command: &DocsCommand) -> Result<(), ClientError> {
 
 fn completions(shell: Shell) -> Result<(), ClientError> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "chatctl", &mut script);
+    clap_complete::generate(shell, &mut args::command(), "chatctl", &mut script);
     io::stdout().lock().write_all(&script).map_err(stdout_error)
 }
 
 fn man(dir: Option<&Path>) -> Result<(), ClientError> {
-    let mut command = Cli::command();
+    let mut command = args::command();
     command.build();
     let Some(dir) = dir else {
         return io::stdout().lock().write_all(&page(&command)?).map_err(stdout_error);

@@ -84,7 +84,7 @@ async fn one(
         }
     }
     newest_last.iter().try_for_each(|message| shown.message(message))?;
-    if let Some(before) = before.filter(|before| *before > 1) {
+    if let Some(before) = before.filter(|before| *before > 1 && app.output.is_terminal()) {
         app.output.note(&format!("older ones: chatctl read '{to}' --before {before}"));
     }
     Ok(())
@@ -192,7 +192,7 @@ pub(super) async fn inbox(app: &App) -> Result<(), ClientError> {
 
 fn excerpt(message: Option<&Message>) -> String {
     let Some(message) = message else { return String::new() };
-    let text = message.text.as_deref().unwrap_or("(deleted)");
+    let Some(text) = message.text.as_deref() else { return "(deleted)".to_owned() };
     let mut short = visible(text).replace(['\n', '\t'], " ");
     if let Some((end, _)) = short.char_indices().nth(EXCERPT_CHARS_MAX) {
         short.truncate(end);

@@ -121,10 +121,12 @@ fn judge(index: u64, compared: &[Compared], common: Option<&str>) -> Result<(), 
     if missing.is_empty() && !compared.is_empty() {
         return Ok(());
     }
-    let reasons: Vec<String> = compared
+    let mut reasons: Vec<&str> = compared
         .iter()
-        .filter_map(|node| Some(format!("node {}: {}", node.node, node.result.as_ref().err()?)))
+        .filter_map(|node| node.result.as_deref().err())
+        .map(String::as_str)
         .collect();
+    reasons.dedup();
     Err(ClientError::Found {
         finding: Finding::Incomplete,
         message: format!(

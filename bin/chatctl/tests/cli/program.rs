@@ -132,6 +132,27 @@ fn exit_codes_tell_refused_from_nothing_done() {
 }
 
 #[test]
+fn a_read_says_how_fresh_it_has_to_be() {
+    let scene = Scene::new(|line, body| match line {
+        "GET /v1/me?consistency=stale" => willing("GET /v1/me", body),
+        _ => willing(line, body),
+    });
+    scene.login();
+    let before = scene.seen.lock().unwrap().len();
+    for level in ["session", "linearizable", "stale", "session"] {
+        assert_eq!(code(&scene.run(&["whoami", "--read", level])), 0, "{level}");
+    }
+    // Each answer of this node tells an index that is one higher.
+    let wanted = [
+        format!("GET /v1/me not below {}", 100 + before),
+        "GET /v1/me".to_owned(),
+        "GET /v1/me?consistency=stale".to_owned(),
+        format!("GET /v1/me not below {}", 100 + before + 3),
+    ];
+    assert_eq!(scene.seen.lock().unwrap()[before..], wanted);
+}
+
+#[test]
 fn an_ended_session_says_how_to_log_in_again() {
     let scene = Scene::new(without_session);
     scene.login();

@@ -94,10 +94,18 @@ fn serve(
         }
     };
     let line = head.lines().next().unwrap().trim_end_matches(" HTTP/1.1").to_owned();
-    log.lock().unwrap().push(format!("{line} {body}").trim_end().to_owned());
+    let session = head.lines().find_map(|line| line.strip_prefix("holdfast-min-index: "));
+    let session = session.map_or_else(String::new, |index| format!("not below {index}"));
+    let index = {
+        let mut log = log.lock().unwrap();
+        log.push(format!("{line} {body}{session}").trim_end().to_owned());
+        100 + log.len()
+    };
     let (status, answer) = answers(&line, &body);
     let length = answer.len();
-    let head = format!("HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {length}");
+    let head = format!(
+        "HTTP/1.1 {status} x\r\nconnection: close\r\nholdfast-index: {index}\r\ncontent-length: {length}"
+    );
     tcp.write_all(format!("{head}\r\n\r\n{answer}").as_bytes()).unwrap();
 }
 
