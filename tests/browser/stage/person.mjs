@@ -69,7 +69,6 @@ export class Person {
     await this.at("open-channels").click();
     const row = this.page.locator(`[data-testid="channel-row"][data-channel="${name}"]`);
     await row.getByTestId("channel-join").click();
-    await row.getByTestId("channel-open").click();
     await this.isAt(`#${name}`);
   }
 
@@ -100,9 +99,11 @@ export class Person {
     await this.at("composer").press("Enter");
   }
 
-  /** The messages that hold `text`. */
+  /** The messages whose text is `text`, edited or not. */
   message(text) {
-    return this.at("message").filter({ has: this.page.getByTestId("message-text").getByText(text, { exact: true }) });
+    const whole = new RegExp(`^\\s*${escape(text)}( \\(edited\\))?\\s*$`);
+    const body = this.at("message-text").filter({ hasText: whole });
+    return this.at("message").filter({ has: body });
   }
 
   async sees(text) {
@@ -155,4 +156,8 @@ export class Person {
   async confirm() {
     await this.at("confirm-dialog").getByTestId("confirm").click();
   }
+}
+
+function escape(text) {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
