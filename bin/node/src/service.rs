@@ -62,11 +62,6 @@ pub enum ReadError {
     Log(String),
 }
 
-/// The subscriber fell too far behind the live events: reconnect from the last cursor.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the subscriber fell behind the live events")]
-pub struct Lagged;
-
 /// The node, as its gateways see it.
 #[derive(Clone, Debug)]
 pub struct Service {
@@ -260,15 +255,11 @@ impl Service {
     }
 
     /// Every event above `cursor`: those that have been, and those to come.
-    ///
-    /// # Errors
-    /// They are no longer all kept in memory: whoever needs the older ones reads the state up to
-    /// there first.
-    pub fn subscribe_after(&self, cursor: u64) -> Result<Subscription, Missed> {
+    #[must_use]
+    pub fn subscribe_after(&self, cursor: u64) -> Subscription {
         let fold = Arc::clone(&self.inner.fold);
         let applied = fold.applied_watch();
-        fold.events_after(cursor, 0)?;
-        Ok(Subscription { fold, cursor, applied })
+        Subscription { fold, cursor, applied }
     }
 
     /// The cluster as this node sees it.
@@ -332,11 +323,12 @@ impl Subscription {
     /// event. Nothing is lost when it is dropped.
     ///
     /// # Errors
-    /// The subscriber fell behind and has missed events.
+    /// The next events are no longer kept: read the state up to there, and
+    /// [`skip_to`](Self::skip_to) it.
     ///
     /// # Panics
     /// Never: what tells it of the fold's progress lives in the fold, which it holds.
-    pub async fn next(&mut self, count_max: usize) -> Result<Vec<Arc<Live>>, Lagged> {
+    pub async fn next(&mut self, count_max: usize) -> Result<Vec<Arc<Live>>, Missed> {
         // Before the events are looked at: what is applied after that wakes.
         self.applied.mark_unchanged();
         let ready = self.ready(count_max)?;
@@ -350,13 +342,19 @@ impl Subscription {
     /// The same, of what is there now.
     ///
     /// # Errors
-    /// The subscriber fell behind and has missed events.
-    pub fn ready(&mut self, count_max: usize) -> Result<Vec<Arc<Live>>, Lagged> {
-        let events = self.fold.events_after(self.cursor, count_max).map_err(|_missed| Lagged)?;
+    /// The next events are no longer kept: read the state up to there, and
+    /// [`skip_to`](Self::skip_to) it.
+    pub fn ready(&mut self, count_max: usize) -> Result<Vec<Arc<Live>>, Missed> {
+        let events = self.fold.events_after(self.cursor, count_max)?;
         if let Some(last) = events.last() {
             self.cursor = last.index;
         }
         Ok(events)
+    }
+
+    /// Go on after `cursor`.
+    pub fn skip_to(&mut self, cursor: u64) {
+        self.cursor = self.cursor.max(cursor);
     }
 }
 

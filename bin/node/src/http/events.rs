@@ -186,6 +186,7 @@ impl Connection<'_> {
 
     /// Ends well when the node is about to stop and every send begun is answered.
     async fn work(&mut self, output: &mut Output) -> Result<(), End> {
+        self.feed.catch_up(output).await?;
         let mut ticks = ticks(self.api.sockets.ping_interval);
         let mut heard = Instant::now();
         let mut stop = self.api.shutdown.clone();
@@ -199,11 +200,13 @@ impl Connection<'_> {
             tokio::select! {
                 Some(answer) = self.sends.next(), if !self.sends.is_empty() => {
                     output.feed(&answer).await?;
-                    self.gather(output).await?;
+                    self.answer(output).await?;
+                    let events = self.feed.ready()?;
+                    self.tell(events, output).await?;
                 }
                 events = self.feed.next() => {
                     self.tell(events?, output).await?;
-                    self.gather(output).await?;
+                    self.answer(output).await?;
                 }
                 picture = self.pictures.next() => output.feed_text(picture).await?,
                 message = self.stream.next(), if has_room && !is_leaving => {
@@ -226,13 +229,12 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Puts what else is ready into the same write.
-    async fn gather(&mut self, output: &mut Output) -> Result<(), End> {
+    /// Puts what else is answered into the same write.
+    async fn answer(&mut self, output: &mut Output) -> Result<(), End> {
         while let Some(Some(answer)) = self.sends.next().now_or_never() {
             output.feed(&answer).await?;
         }
-        let events = self.feed.ready()?;
-        self.tell(events, output).await
+        Ok(())
     }
 
     /// Writes events. Only then does the cursor stand behind them.

@@ -433,13 +433,6 @@ impl Message {
         *request_id = Some(request.to_string());
         self
     }
-
-    /// Its id.
-    pub(super) fn id(&self) -> &str {
-        match self {
-            Self::Shown(Shown { id, .. }) | Self::Deleted(Tombstone { id, .. }) => id,
-        }
-    }
 }
 
 impl From<MessageView> for Message {

@@ -18,7 +18,7 @@ use crate::{
         limits,
         wire::{Channel, Message},
     },
-    service::{Live, Missed, Subscription},
+    service::{Live, Subscription},
 };
 
 /// The events of one account, in the order of the log.
@@ -47,7 +47,7 @@ enum Told {
 }
 
 impl<'a> Feed<'a> {
-    /// Says `ready` and sends what was missed after the cursor; without one, it begins now.
+    /// Says `ready`. It begins after the cursor; without one, now.
     pub(super) async fn begin(
         api: &'a Api,
         caller: Caller,
@@ -61,14 +61,40 @@ impl<'a> Feed<'a> {
         }
         output.feed(&ServerFrame::Ready { cursor: cursor.to_string() }).await?;
         output.flush().await?;
-        let mut replay = Replay { api, caller, cursor };
-        let live = loop {
-            match api.service.subscribe_after(replay.cursor) {
-                Ok(live) => break live,
-                Err(missed) => replay.past(missed, output).await?,
+        Ok(Self { api, caller, live: api.service.subscribe_after(cursor), cursor })
+    }
+
+    /// Sends of what lies too far back to be kept as events what the log brings back.
+    pub(super) async fn catch_up(&mut self, output: &mut Output) -> Result<(), End> {
+        while let Err(missed) = self.live.ready(0) {
+            self.messages_upto(missed.upto, output).await?;
+            if missed.others {
+                output.feed(&ServerFrame::Resync { cursor: self.cursor.to_string() }).await?;
             }
-        };
-        Ok(Self { api, caller, live, cursor: replay.cursor })
+            self.live.skip_to(self.cursor);
+        }
+        output.flush().await
+    }
+
+    /// Sends the messages up to and including the index `last`.
+    async fn messages_upto(&mut self, last: u64, output: &mut Output) -> Result<(), End> {
+        while self.cursor < last {
+            let mut page = look(self.api, &self.caller, |state, caller| {
+                state.messages_after(caller.account, self.cursor, limits::REPLAY_PAGE)
+            })?;
+            page.retain(|place| place.id.0 <= last);
+            let messages = api::messages(self.api, self.caller.account, &page).await?;
+            for (place, message) in page.iter().zip(messages) {
+                let cursor = place.id.to_string();
+                output.feed(&ServerFrame::Message { cursor, message }).await?;
+                self.passed(place.id.0);
+            }
+            output.flush().await?;
+            if page.len() < limits::REPLAY_PAGE {
+                self.passed(last);
+            }
+        }
+        Ok(())
     }
 
     /// Where a later subscription goes on.
@@ -80,12 +106,12 @@ impl<'a> Feed<'a> {
     /// is dropped.
     pub(super) async fn next(&mut self) -> Result<Vec<Arc<Live>>, End> {
         let events = self.live.next(limits::FRAMES_PER_WRITE_MAX).await;
-        events.map_err(|_lagged| End::Slow)
+        events.map_err(|_missed| End::Slow)
     }
 
     /// The same, of what is there now.
     pub(super) fn ready(&mut self) -> Result<Vec<Arc<Live>>, End> {
-        self.live.ready(limits::FRAMES_PER_WRITE_MAX).map_err(|_lagged| End::Slow)
+        self.live.ready(limits::FRAMES_PER_WRITE_MAX).map_err(|_missed| End::Slow)
     }
 
     /// What the account is told of these events, if its session has not ended. Each is
@@ -121,44 +147,6 @@ impl<'a> Feed<'a> {
     /// Ends a socket whose session has ended.
     pub(super) fn check_session(&self) -> Result<(), End> {
         look(self.api, &self.caller, |_, _| ())
-    }
-}
-
-/// What lies too far back to be kept as events: of that, the messages, read from the log.
-struct Replay<'a> {
-    api: &'a Api,
-    caller: Caller,
-    cursor: u64,
-}
-
-impl Replay<'_> {
-    /// Sends what the log brings back of the events missed.
-    async fn past(&mut self, missed: Missed, output: &mut Output) -> Result<(), End> {
-        self.upto(missed.upto, output).await?;
-        if missed.others {
-            output.feed(&ServerFrame::Resync { cursor: self.cursor.to_string() }).await?;
-        }
-        Ok(())
-    }
-
-    /// Sends the messages up to and including the index `last`.
-    async fn upto(&mut self, last: u64, output: &mut Output) -> Result<(), End> {
-        while self.cursor < last {
-            let mut page = look(self.api, &self.caller, |state, caller| {
-                state.messages_after(caller.account, self.cursor, limits::REPLAY_PAGE)
-            })?;
-            page.retain(|place| place.id.0 <= last);
-            for message in api::messages(self.api, self.caller.account, &page).await? {
-                let cursor = message.id().to_owned();
-                output.feed(&ServerFrame::Message { cursor, message }).await?;
-            }
-            output.flush().await?;
-            self.cursor = match page.last() {
-                Some(place) if page.len() == limits::REPLAY_PAGE => place.id.0,
-                Some(_) | None => last,
-            };
-        }
-        Ok(())
     }
 }
 
