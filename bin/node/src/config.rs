@@ -7,6 +7,7 @@
 
 mod address;
 mod check;
+mod limits;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use election::NodeId;
 pub use self::{
     address::{ClientUrl, HostPort, PEER_PORT_DEFAULT},
     check::ConfigError,
+    limits::Limits,
 };
 
 /// A checked configuration.
@@ -152,19 +154,6 @@ pub struct Storage {
     pub scrub_bytes_per_s: u64,
 }
 
-/// `[limits]`
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Limits {
-    /// Client connections open at once.
-    pub connections: u64,
-    /// Bytes of requests accepted and not yet answered.
-    pub in_flight_bytes: u64,
-    /// Requests per second of one account on this node; 0 is no limit.
-    pub requests_per_s: u64,
-    /// Passwords hashed at once; each takes one core and 19 MiB meanwhile.
-    pub password_hashes: u64,
-}
-
 /// `[metrics]`
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Metrics {
@@ -221,7 +210,11 @@ pub struct Bounded {
 }
 
 /// Every number in `node.toml` that has a default.
-pub const BOUNDED: [&Bounded; 15] = [
+pub fn every_bounded() -> impl Iterator<Item = &'static Bounded> {
+    BOUNDED.into_iter().chain(limits::TABLE)
+}
+
+const BOUNDED: [&Bounded; 11] = [
     &HEARTBEAT_MS,
     &ELECTION_MS,
     &REQUEST_MS,
@@ -233,10 +226,6 @@ pub const BOUNDED: [&Bounded; 15] = [
     &SEGMENT_BYTES,
     &RESERVE_BYTES,
     &SCRUB_BYTES_PER_S,
-    &CONNECTIONS,
-    &IN_FLIGHT_BYTES,
-    &REQUESTS_PER_S,
-    &PASSWORD_HASHES,
 ];
 
 const HEARTBEAT_MS: Bounded = bounded("timing.heartbeat_ms", 50, 5, 5_000, "milliseconds");
@@ -252,12 +241,6 @@ const SEGMENT_BYTES: Bounded =
 const RESERVE_BYTES: Bounded = bounded("storage.reserve_bytes", 256 << 20, 0, 1 << 40, "bytes");
 const SCRUB_BYTES_PER_S: Bounded =
     bounded("storage.scrub_bytes_per_s", 8 << 20, 0, 1 << 34, "bytes per second");
-const CONNECTIONS: Bounded = bounded("limits.connections", 4_096, 1, 1_000_000, "connections");
-const IN_FLIGHT_BYTES: Bounded =
-    bounded("limits.in_flight_bytes", 64 << 20, 1 << 20, 1 << 34, "bytes");
-const REQUESTS_PER_S: Bounded =
-    bounded("limits.requests_per_s", 20_000, 0, 1_000_000, "requests per second");
-const PASSWORD_HASHES: Bounded = bounded("limits.password_hashes", 2, 1, 64, "hashes");
 
 const _: () = assert!(wal::SEGMENT_BYTES_MIN <= SEGMENT_BYTES.min);
 const _: () = assert!(SEGMENT_BYTES.max <= wal::SEGMENT_BYTES_MAX);

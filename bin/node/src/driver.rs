@@ -43,8 +43,6 @@ use self::{
 };
 use crate::metrics::{Metrics, Waiting};
 
-/// Requests of this node's gateways that wait for the driver.
-pub(crate) const REQUESTS_MAX: usize = 4_096;
 /// Events of the transport that wait for the driver; a full queue slows the peers' streams.
 pub(crate) const PEER_EVENTS_MAX: usize = quic::EVENTS_MAX;
 /// Inputs handled between two looks at the deadline.

@@ -32,6 +32,7 @@ mod quota;
 mod request;
 mod schema;
 mod scrape;
+mod throttle;
 mod tls;
 mod wire;
 
@@ -59,7 +60,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::service::Service;
+use crate::{config::Limits, service::Service};
 
 const INDEX: HeaderName = HeaderName::from_static("holdfast-index");
 const AGE_MS: HeaderName = HeaderName::from_static("holdfast-age-ms");
@@ -83,14 +84,8 @@ pub struct Options {
     pub metrics_token: Option<TokenHash>,
     /// A loopback address at which the metrics need no token.
     pub metrics_listen: Option<SocketAddr>,
-    /// Connections open at once.
-    pub connections_max: usize,
-    /// Bytes of requests accepted and not yet answered.
-    pub in_flight_bytes_max: usize,
-    /// Requests per second of one account; 0 is no bound.
-    pub requests_per_s_max: u64,
-    /// Passwords hashed at once.
-    pub password_hashes_max: usize,
+    /// What clients may take.
+    pub limits: Limits,
     /// A write is answered within this time, if only with "outcome unknown".
     pub request_timeout: Duration,
     /// At shutdown, requests already begun have this long to end.
@@ -155,10 +150,7 @@ impl Options {
             names: Vec::new(),
             metrics_token: None,
             metrics_listen: None,
-            connections_max: limits::CONNECTIONS_MAX,
-            in_flight_bytes_max: limits::IN_FLIGHT_BYTES_MAX,
-            requests_per_s_max: 0,
-            password_hashes_max: limits::HASHES_AT_ONCE,
+            limits: Limits::DEFAULT,
             request_timeout: limits::REQUEST_TIMEOUT,
             drain_timeout: limits::DRAIN_TIMEOUT,
             patience: Patience::default(),
@@ -206,6 +198,9 @@ struct Api {
     passwords: password::Passwords,
     room: quota::Room,
     rates: quota::Rates,
+    throttle: throttle::Throttle,
+    websockets: quota::Places,
+    limits: Limits,
     age: age::Age,
     names: Arc<origin::Names>,
     metrics_token: Option<TokenHash>,
@@ -226,11 +221,16 @@ impl Api {
         alive: mpsc::Sender<Infallible>,
     ) -> Self {
         let pictures = events::Gallery::open(service.clone(), shutdown.clone());
+        let bounds = options.limits;
+        let clients = service.metrics().clients.clone();
         Self {
             service,
-            passwords: password::Passwords::new(options.password_hashes_max),
-            room: quota::Room::new(options.in_flight_bytes_max),
-            rates: quota::Rates::new(options.requests_per_s_max),
+            passwords: password::Passwords::new(&bounds),
+            room: quota::Room::new(limits::size(bounds.in_flight_bytes)),
+            rates: quota::Rates::new(bounds.requests_per_s),
+            throttle: throttle::Throttle::new(&bounds, clients),
+            websockets: quota::Places::new(limits::size(bounds.websockets)),
+            limits: bounds,
             age: age::Age::default(),
             names: Arc::new(origin::Names::new(options)),
             metrics_token: options.metrics_token,
@@ -273,7 +273,7 @@ fn router(api: Api) -> Router {
             Refusal::not_found("there is no such path", "compare it with the API of this version")
         })
         .method_not_allowed_fallback(async || Refusal::method_not_allowed())
-        .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
+        .layer(DefaultBodyLimit::max(limits::size(api.limits.body_bytes)))
         .layer(from_fn_with_state(api.clone(), frame))
         .layer(from_fn_with_state(api.clone(), origin::guard))
         .layer(from_fn_with_state(api.clone(), measure))
@@ -348,7 +348,7 @@ struct Begun {
 }
 
 fn begin(api: &Api, request: &mut Request) -> Result<Begun, Refusal> {
-    let place = api.room.take(weight(request))?;
+    let place = api.room.take(weight(request, limits::size(api.limits.body_bytes)))?;
     let patience = request::patience(request.headers())?;
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(Begun { place, key: None, patience });
@@ -360,10 +360,10 @@ fn begin(api: &Api, request: &mut Request) -> Result<Begun, Refusal> {
 
 /// What a request counts for among the bytes in flight. Whether the node lives, and how it does, is
 /// told however busy it is.
-fn weight(request: &Request) -> usize {
+fn weight(request: &Request, body_bytes_max: usize) -> usize {
     if matches!(request.uri().path(), "/healthz" | "/readyz" | scrape::PATH) {
         return 0;
     }
     let size = usize::try_from(request.body().size_hint().upper().unwrap_or(u64::MAX));
-    size.unwrap_or(usize::MAX).clamp(limits::REQUEST_BYTES_MIN, limits::BODY_BYTES_MAX)
+    size.unwrap_or(usize::MAX).clamp(limits::REQUEST_BYTES_MIN, body_bytes_max)
 }

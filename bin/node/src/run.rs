@@ -25,11 +25,11 @@ use self::reload::Reload;
 use crate::{
     config::{Config, METRICS_TOKEN_BYTES_MAX, METRICS_TOKEN_BYTES_MIN, TlsClient},
     driver::{
-        CoreError, Driver, Durability, PEER_EVENTS_MAX, Parts, REQUESTS_MAX, Request, View,
-        apply::Fold, clock::Clock, line::Line, report::Reports,
+        CoreError, Driver, Durability, PEER_EVENTS_MAX, Parts, Request, View, apply::Fold,
+        clock::Clock, line::Line, report::Reports,
     },
     error::NodeError,
-    http,
+    http::{self, limits},
     metrics::{Disk, Metrics},
     service::{self, Service},
     systemd,
@@ -114,7 +114,7 @@ impl Node {
         let fold = Arc::new(Fold::new(boot.chat, Arc::clone(&clock), metrics.fold.clone()));
         let reports = Arc::new(Reports::new(boot.me.node));
         let reader = boot.log.reader();
-        let (requests, requests_in) = mpsc::channel(REQUESTS_MAX);
+        let (requests, requests_in) = mpsc::channel(limits::size(config.limits.queued_requests));
         let (view, view_out) = watch::channel(View::of(&boot.replica));
         let (draining, draining_out) = watch::channel(false);
         let (writer, durability) = spawn_writer(boot.log, metrics.disk.clone())?;
@@ -317,7 +317,6 @@ fn http_options(config: &Config) -> Result<http::Options, NodeError> {
         }
         TlsClient::Files { cert, key } => http::Tls::Files { cert: cert.clone(), key: key.clone() },
     };
-    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     let millis = Duration::from_millis;
     let timing = &config.timing;
     Ok(http::Options {
@@ -328,10 +327,7 @@ fn http_options(config: &Config) -> Result<http::Options, NodeError> {
             .collect(),
         metrics_token: metrics_token(&config.metrics.token_file)?,
         metrics_listen: config.listen.metrics,
-        connections_max: count(config.limits.connections),
-        in_flight_bytes_max: count(config.limits.in_flight_bytes),
-        requests_per_s_max: config.limits.requests_per_s,
-        password_hashes_max: count(config.limits.password_hashes),
+        limits: config.limits,
         request_timeout: millis(timing.request_ms),
         drain_timeout: millis(timing.drain_ms),
         patience: http::Patience {

@@ -10,14 +10,11 @@ use std::{
 use election::NodeId;
 
 use super::{
-    BOUNDED, Bounded, CLUSTER_NAME_ALLOWED, CLUSTER_NODES_MAX, ClientUrl, Cluster, ClusterNode,
-    Config, HostPort, LISTEN_NAMES_MAX, Limits, Listen, Log, LogFormat, LogLevel,
-    METRICS_TOKEN_FILE, Metrics, NODE_ID_MAX, Node, SEGMENT_ALIGN_BYTES, Storage, Timing, Tls,
-    TlsClient, is_cluster_name,
-    raw::{
-        At, RawClusterNode, RawConfig, RawLimits, RawLog, RawMetrics, RawStorage, RawTiming,
-        RawTlsClient,
-    },
+    CLUSTER_NAME_ALLOWED, CLUSTER_NODES_MAX, ClientUrl, Cluster, ClusterNode, Config, HostPort,
+    LISTEN_NAMES_MAX, Listen, Log, LogFormat, LogLevel, METRICS_TOKEN_FILE, Metrics, NODE_ID_MAX,
+    Node, SEGMENT_ALIGN_BYTES, Storage, Timing, Tls, TlsClient, every_bounded, is_cluster_name,
+    limits,
+    raw::{At, RawClusterNode, RawConfig, RawLog, RawMetrics, RawStorage, RawTiming, RawTlsClient},
 };
 
 /// A configuration that no node can run: where, what and what would do.
@@ -60,7 +57,7 @@ pub(super) fn check(source: &Source<'_>, raw: &RawConfig) -> Result<Config, Conf
         },
         timing: timing(source, &raw.timing)?,
         storage: storage(source, &raw.storage)?,
-        limits: limits(source, &raw.limits)?,
+        limits: limits::check(source, &raw.limits)?,
         metrics: metrics(source, &raw.metrics, folder)?,
         log: log(source, &raw.log)?,
     };
@@ -306,15 +303,6 @@ fn storage(source: &Source<'_>, raw: &RawStorage) -> Result<Storage, ConfigError
     Ok(storage)
 }
 
-fn limits(source: &Source<'_>, raw: &RawLimits) -> Result<Limits, ConfigError> {
-    Ok(Limits {
-        connections: number(source, "limits.connections", raw.connections.as_ref())?,
-        in_flight_bytes: number(source, "limits.in_flight_bytes", raw.in_flight_bytes.as_ref())?,
-        requests_per_s: number(source, "limits.requests_per_s", raw.requests_per_s.as_ref())?,
-        password_hashes: number(source, "limits.password_hashes", raw.password_hashes.as_ref())?,
-    })
-}
-
 fn log(source: &Source<'_>, raw: &RawLog) -> Result<Log, ConfigError> {
     Ok(Log {
         level: word(source, "log.level", raw.level.as_ref(), &LogLevel::NAMES)?
@@ -324,13 +312,12 @@ fn log(source: &Source<'_>, raw: &RawLog) -> Result<Log, ConfigError> {
     })
 }
 
-fn number(
+pub(super) fn number(
     source: &Source<'_>,
     key: &'static str,
     written: Option<&At<u64>>,
 ) -> Result<u64, ConfigError> {
-    let bounded: &Bounded = BOUNDED
-        .iter()
+    let bounded = every_bounded()
         .find(|bounded| bounded.key == key)
         .expect("every number of the file has its bounds in the table");
     let Some(written) = written else {

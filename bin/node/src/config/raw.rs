@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::limits::RawLimits;
+
 /// A value that remembers where it stands, so that a complaint can name the line.
 pub(super) type At<T> = Spanned<T>;
 
@@ -99,15 +101,6 @@ pub(super) struct RawStorage {
     pub(super) segment_bytes: Option<At<u64>>,
     pub(super) reserve_bytes: Option<At<u64>>,
     pub(super) scrub_bytes_per_s: Option<At<u64>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawLimits {
-    pub(super) connections: Option<At<u64>>,
-    pub(super) in_flight_bytes: Option<At<u64>>,
-    pub(super) requests_per_s: Option<At<u64>>,
-    pub(super) password_hashes: Option<At<u64>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

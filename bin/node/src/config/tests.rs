@@ -30,7 +30,7 @@ fn the_example_shows_the_defaults() {
 
 #[test]
 fn the_example_tells_unit_default_and_bounds_of_every_number() {
-    for bounded in BOUNDED {
+    for bounded in every_bounded() {
         let (section, key) = bounded.key.split_once('.').unwrap();
         let (_, body) = EXAMPLE.split_once(&format!("\n[{section}]\n")).unwrap();
         let body = body.split("\n[").next().unwrap();
@@ -100,7 +100,7 @@ fn broken_syntax_wrong_types_and_missing_keys_are_named_with_their_line() {
 
 #[test]
 fn every_number_is_held_to_its_bounds() {
-    for bounded in BOUNDED {
+    for bounded in every_bounded() {
         let (section, key) = bounded.key.split_once('.').unwrap();
         let text = |value: u64| format!("{MINIMAL}[{section}]\n{key} = {value}\n");
         let mut wrong = vec![bounded.max + 1];

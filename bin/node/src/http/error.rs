@@ -162,11 +162,11 @@ impl Refusal {
         )
     }
 
-    pub(super) fn too_large() -> Self {
+    pub(super) fn too_large(bytes_max: u64) -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "too_large",
-            format!("a request's body is {} bytes at most", super::limits::BODY_BYTES_MAX),
+            format!("a request's body is {bytes_max} bytes at most"),
             "send less at a time",
         )
     }
@@ -289,13 +289,18 @@ impl From<ReadError> for Refusal {
     }
 }
 
+/// Never less than the wait, and at least one.
+fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(ErrorBody { error: self.object() })).into_response();
         if let Some(wait) = self.retry_after {
             response
                 .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+                .insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             response

@@ -96,6 +96,9 @@ pub(super) async fn upgrade(
             "open this path as a WebSocket",
         )
     })?;
+    let place = api.websockets.take().ok_or_else(|| {
+        Refusal::unavailable("busy", "as many WebSockets are open as this node allows")
+    })?;
     let greeting = match auth::bearer(&headers)? {
         None => None,
         Some(token) => {
@@ -104,12 +107,15 @@ pub(super) async fn upgrade(
         }
     };
     Ok(upgrade
-        .max_message_size(limits::FRAME_BYTES_MAX)
-        .max_frame_size(limits::FRAME_BYTES_MAX)
+        .max_message_size(limits::size(api.limits.frame_bytes))
+        .max_frame_size(limits::size(api.limits.frame_bytes))
         .read_buffer_size(limits::READ_BUFFER_BYTES)
         .write_buffer_size(limits::WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(limits::WRITE_BUFFER_BYTES_MAX)
-        .on_upgrade(move |socket| serve(api, socket, greeting)))
+        .max_write_buffer_size(limits::size(api.limits.websocket_buffer_bytes))
+        .on_upgrade(async move |socket| {
+            serve(api, socket, greeting).await;
+            drop(place);
+        }))
 }
 
 async fn serve(api: Api, socket: WebSocket, greeting: Option<Greeting>) {
@@ -155,7 +161,7 @@ async fn greet(api: &Api, stream: &mut SplitStream<WebSocket>) -> Result<Greetin
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Ok(Message::Binary(_))) => return Err(not_text().into()),
                 Some(Ok(Message::Close(_))) | None => return Err(End::Gone),
-                Some(Err(_)) => return Err(End::Unreadable),
+                Some(Err(_)) => return Err(unreadable(api)),
             }
         }
     });
@@ -192,7 +198,7 @@ impl Connection<'_> {
         let mut stop = self.api.shutdown.clone();
         let mut is_leaving = *stop.borrow_and_update();
         while !(is_leaving && self.sends.is_empty()) {
-            let has_room = self.sends.len() < limits::SENDS_IN_FLIGHT_MAX;
+            let has_room = self.sends.len() < limits::size(self.api.limits.sends_in_flight);
             if !has_room {
                 // Whoever is not listened to is not silent.
                 heard = Instant::now();
@@ -259,7 +265,7 @@ impl Connection<'_> {
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(None),
             Some(Ok(Message::Binary(_))) => return Err(not_text().into()),
             Some(Ok(Message::Close(_))) | None => return Err(End::Gone),
-            Some(Err(_)) => return Err(End::Unreadable),
+            Some(Err(_)) => return Err(unreadable(self.api)),
         };
         match self.prepare(text.as_bytes()) {
             Ok(mut send) => {
@@ -313,6 +319,10 @@ fn ticks(every: Duration) -> Interval {
     let mut ticks = interval_at(Instant::now() + every, every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
+}
+
+fn unreadable(api: &Api) -> End {
+    End::Unreadable { bytes_max: api.limits.frame_bytes }
 }
 
 fn not_text() -> Refusal {

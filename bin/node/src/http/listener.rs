@@ -5,9 +5,8 @@
 use std::{
     future::{Ready, ready},
     io,
-    net::{SocketAddr, TcpListener},
+    net::{IpAddr, SocketAddr, TcpListener},
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -16,7 +15,7 @@ use axum_server::{Handle, accept::Accept, tls_rustls::RustlsAcceptor};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{OwnedSemaphorePermit, watch},
 };
 
 use super::{
@@ -24,9 +23,14 @@ use super::{
     error::HttpError,
     limits,
     opening::Prompt,
+    quota,
+    throttle::neighbourhood,
     tls::{Reload, Tls},
 };
-use crate::metrics::{Clients, Open};
+use crate::{
+    config::Limits,
+    metrics::{Clients, Open},
+};
 
 /// A bound listener: the port is this process's from here on.
 #[derive(Debug)]
@@ -93,12 +97,13 @@ impl Listener {
             }
             stop.graceful_shutdown(Some(drain));
         });
-        let places = Places::new(self.options.connections_max, clients);
+        let bounds = self.options.limits;
+        let places = Places::new(&bounds, clients);
         let tls = self.reload.config();
         let served = async {
             let mut server = axum_server::from_tcp(self.socket)?.handle(handle);
-            bound(&mut server, patience);
-            let service = router.into_make_service();
+            bound(&mut server, patience, &bounds);
+            let service = router.into_make_service_with_connect_info::<SocketAddr>();
             match tls {
                 None => server.acceptor(Prompt::new(places, patience.head)).serve(service).await,
                 Some(config) => {
@@ -118,30 +123,29 @@ impl Listener {
     }
 }
 
-fn bound(server: &mut axum_server::Server<SocketAddr>, patience: Patience) {
+fn bound(server: &mut axum_server::Server<SocketAddr>, patience: Patience, bounds: &Limits) {
     let builder = server.http_builder();
     builder
         .http1()
         .header_read_timeout(patience.head)
-        .max_headers(limits::HEADERS_MAX)
-        .max_buf_size(limits::HEAD_BYTES_MAX);
+        .max_headers(limits::size(bounds.headers))
+        .max_buf_size(limits::size(bounds.head_bytes));
     builder
         .http2()
         .max_concurrent_streams(limits::HTTP2_STREAMS_MAX)
-        .max_header_list_size(HTTP2_HEAD_BYTES_MAX)
+        .max_header_list_size(u32::try_from(bounds.head_bytes).unwrap_or(u32::MAX))
         .keep_alive_interval(patience.head)
         .keep_alive_timeout(patience.head);
 }
 
-const HTTP2_HEAD_BYTES_MAX: u32 = 32 * 1024;
-const _: () = assert!(HTTP2_HEAD_BYTES_MAX as usize == limits::HEAD_BYTES_MAX);
-
 /// Serves the metrics on loopback, to the last moment. Few ask, so few places do.
 async fn scraped(socket: TcpListener, router: Router, clients: Clients) {
-    let places = Places::new(limits::METRICS_CONNECTIONS_MAX, clients);
+    let few = limits::METRICS_CONNECTIONS_MAX;
+    let bounds = Limits { connections: few, connections_per_address: few, ..Limits::DEFAULT };
+    let places = Places::new(&bounds, clients);
     let served = async {
         let mut server = axum_server::from_tcp(socket)?;
-        bound(&mut server, Patience::default());
+        bound(&mut server, Patience::default(), &bounds);
         server.acceptor(places).serve(router.into_make_service()).await
     };
     if let Err(error) = served.await {
@@ -152,14 +156,37 @@ async fn scraped(socket: TcpListener, router: Router, clients: Clients) {
 /// The places for connections.
 #[derive(Clone, Debug)]
 struct Places {
-    free: Arc<Semaphore>,
+    all: quota::Places,
+    addresses: quota::Shares<IpAddr>,
     metrics: Clients,
 }
 
 impl Places {
-    fn new(count: usize, metrics: Clients) -> Self {
-        Self { free: Arc::new(Semaphore::new(count)), metrics }
+    fn new(bounds: &Limits, metrics: Clients) -> Self {
+        Self {
+            all: quota::Places::new(limits::size(bounds.connections)),
+            addresses: quota::Shares::new(limits::size(bounds.connections_per_address)),
+            metrics,
+        }
     }
+
+    /// A place for a connection from this address, or the key of the limit that it exceeds.
+    fn take(&self, from: IpAddr) -> Result<Place, &'static str> {
+        let share = self.addresses.take(neighbourhood(from));
+        Ok(Place {
+            _share: share.ok_or("limits.connections_per_address")?,
+            _place: self.all.take().ok_or("limits.connections")?,
+            _open: self.metrics.connected(),
+        })
+    }
+}
+
+/// What a connection holds until it ends.
+#[derive(Debug)]
+struct Place {
+    _share: quota::Share<IpAddr>,
+    _place: OwnedSemaphorePermit,
+    _open: Open,
 }
 
 impl<S> Accept<TcpStream, S> for Places {
@@ -168,14 +195,15 @@ impl<S> Accept<TcpStream, S> for Places {
     type Future = Ready<io::Result<(Placed, S)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let Ok(place) = Arc::clone(&self.free).try_acquire_owned() else {
-            self.metrics.connections_refused.inc();
-            tracing::warn!("too many client connections: one is closed (limits.connections)");
-            return ready(Err(io::Error::from(io::ErrorKind::QuotaExceeded)));
-        };
-        let open = self.metrics.connected();
-        let is_set = stream.set_nodelay(true);
-        ready(is_set.map(|()| (Placed { stream, _place: place, _open: open }, service)))
+        let placed = stream.peer_addr().and_then(|from| {
+            stream.set_nodelay(true)?;
+            self.take(from.ip()).map_err(|limit| {
+                self.metrics.connections_refused.inc();
+                tracing::warn!(limit, "too many client connections: one is closed");
+                io::Error::from(io::ErrorKind::QuotaExceeded)
+            })
+        });
+        ready(placed.map(|place| (Placed { stream, _place: place }, service)))
     }
 }
 
@@ -183,8 +211,7 @@ impl<S> Accept<TcpStream, S> for Places {
 #[derive(Debug)]
 struct Placed {
     stream: TcpStream,
-    _place: OwnedSemaphorePermit,
-    _open: Open,
+    _place: Place,
 }
 
 impl AsyncRead for Placed {

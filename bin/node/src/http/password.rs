@@ -10,6 +10,7 @@ use argon2::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{error::Refusal, limits};
+use crate::config::Limits;
 
 /// The hashing of passwords, with its bounds. Parameters are Argon2id's m = 19456 KiB, t = 2, p =
 /// 1.
@@ -18,14 +19,18 @@ pub(super) struct Passwords {
     running: Arc<Semaphore>,
     places: Arc<Semaphore>,
     at_once: usize,
+    places_max: usize,
 }
 
 impl Passwords {
-    pub(super) fn new(at_once: usize) -> Self {
+    pub(super) fn new(bounds: &Limits) -> Self {
+        let at_once = limits::size(bounds.password_hashes);
+        let places_max = at_once + limits::size(bounds.password_queue);
         Self {
             running: Arc::new(Semaphore::new(at_once)),
-            places: Arc::new(Semaphore::new(at_once + limits::HASHES_WAITING_MAX)),
+            places: Arc::new(Semaphore::new(places_max)),
             at_once,
+            places_max,
         }
     }
 
@@ -36,8 +41,9 @@ impl Passwords {
 
     /// Passwords that wait for their turn now.
     pub(super) fn waiting(&self) -> usize {
-        let places = self.at_once + limits::HASHES_WAITING_MAX;
-        places.saturating_sub(self.places.available_permits()).saturating_sub(self.running())
+        self.places_max
+            .saturating_sub(self.places.available_permits())
+            .saturating_sub(self.running())
     }
 
     /// The PHC string of a password under a salt: the same for a retry of the request that brought
@@ -102,7 +108,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_password_is_known_again_and_another_is_not() {
-        let passwords = Passwords::new(1);
+        let passwords = Passwords::new(&Limits::DEFAULT);
         let hash = passwords.hash("correct horse".to_owned(), [7; 16]).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
         let again = passwords.hash("correct horse".to_owned(), [7; 16]).await.unwrap();
@@ -114,12 +120,15 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_finds_all_places_taken_is_told_at_once() {
-        let passwords = Passwords::new(1);
-        let places = u32::try_from(1 + limits::HASHES_WAITING_MAX).unwrap();
-        let held = Arc::clone(&passwords.places).acquire_many_owned(places).await.unwrap();
+        let bounds = Limits { password_hashes: 1, password_queue: 2, ..Limits::DEFAULT };
+        let passwords = Passwords::new(&bounds);
+        let held = Arc::clone(&passwords.places).acquire_many_owned(2).await.unwrap();
+        passwords.hash("password".to_owned(), [0; 16]).await.unwrap();
+        let last = Arc::clone(&passwords.places).acquire_owned().await.unwrap();
         let refusal = passwords.hash("password".to_owned(), [0; 16]).await.unwrap_err();
         assert_eq!(refusal.code, "too_fast");
-        drop(held);
+        assert_eq!((passwords.running(), passwords.waiting()), (0, 3));
+        drop((held, last));
         passwords.hash("password".to_owned(), [0; 16]).await.unwrap();
     }
 }

@@ -40,6 +40,65 @@ impl Room {
     }
 }
 
+/// Places of which each is held by one at a time.
+#[derive(Clone, Debug)]
+pub(super) struct Places(Arc<Semaphore>);
+
+impl Places {
+    pub(super) fn new(count: usize) -> Self {
+        Self(Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS))))
+    }
+
+    /// A place, held until it is dropped; none when all are.
+    pub(super) fn take(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0).try_acquire_owned().ok()
+    }
+}
+
+/// Places of which each key may hold so many at once. What is held bounds what is remembered.
+#[derive(Clone, Debug)]
+pub(super) struct Shares<K: Ord> {
+    count_max: usize,
+    held: Arc<Mutex<BTreeMap<K, usize>>>,
+}
+
+/// One place of a key, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Share<K: Ord> {
+    key: K,
+    shares: Shares<K>,
+}
+
+impl<K: Ord + Copy> Shares<K> {
+    pub(super) fn new(count_max: usize) -> Self {
+        Self { count_max, held: Arc::default() }
+    }
+
+    /// A place for this key; none when it has all of its own.
+    pub(super) fn take(&self, key: K) -> Option<Share<K>> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = held.get(&key).copied().unwrap_or(0);
+        if count >= self.count_max {
+            return None;
+        }
+        held.insert(key, count + 1);
+        drop(held);
+        Some(Share { key, shares: self.clone() })
+    }
+}
+
+impl<K: Ord> Drop for Share<K> {
+    fn drop(&mut self) {
+        let mut held = self.shares.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = held.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                held.remove(&self.key);
+            }
+        }
+    }
+}
+
 /// How fast each account asks: so many requests in each second of the node's life, 0 for no bound.
 #[derive(Clone, Debug)]
 pub(super) struct Rates {
@@ -107,6 +166,18 @@ mod tests {
         assert_eq!(rates.count_at(1, start).unwrap_err().code, "too_fast");
         rates.count_at(2, start).unwrap();
         rates.count_at(1, start + WINDOW).unwrap();
+    }
+
+    #[test]
+    fn each_key_has_a_share_of_its_own_and_none_is_remembered_without_need() {
+        let shares = Shares::new(2);
+        let held = (shares.take(1).unwrap(), shares.take(1).unwrap());
+        assert!(shares.take(1).is_none());
+        drop(shares.take(2).unwrap());
+        drop(held.0);
+        drop(shares.take(1).unwrap());
+        drop(held.1);
+        assert!(shares.held.lock().unwrap().is_empty());
     }
 
     #[test]

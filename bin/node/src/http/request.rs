@@ -1,11 +1,16 @@
 //! How a request is read: body, query and path with this API's own answers to what is malformed,
 //! the key that makes a write happen once, and how fresh an answer has to be.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Path, Query, Request, rejection::BytesRejection},
+    extract::{
+        ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request, rejection::BytesRejection,
+    },
     http::{HeaderMap, HeaderName, StatusCode, request::Parts},
 };
 use chat::{Rejection, RequestId};
@@ -51,14 +56,14 @@ impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
         let bytes = timeout(state.patience.body, Bytes::from_request(request, state))
             .await
             .map_err(|_elapsed| Refusal::body_late())?
-            .map_err(|rejection| refuse_bytes(&rejection))?;
+            .map_err(|rejection| refuse_bytes(&rejection, state.limits.body_bytes))?;
         parse(&bytes).map(Self)
     }
 }
 
-fn refuse_bytes(rejection: &BytesRejection) -> Refusal {
+fn refuse_bytes(rejection: &BytesRejection, bytes_max: u64) -> Refusal {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return Refusal::too_large();
+        return Refusal::too_large(bytes_max);
     }
     Refusal::malformed("the body could not be read")
 }
@@ -67,6 +72,20 @@ fn refuse_bytes(rejection: &BytesRejection) -> Refusal {
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(bytes)
         .map_err(|error| Refusal::malformed(format!("not the JSON expected: {error}")))
+}
+
+/// The address that a request came from: a proxy's, if there is one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Remote(pub(super) IpAddr);
+
+impl FromRequestParts<Api> for Remote {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _api: &Api) -> Result<Self, Refusal> {
+        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        Ok(Self(address.map_or(unknown, |ConnectInfo(address)| address.ip())))
+    }
 }
 
 /// The query of a URL.

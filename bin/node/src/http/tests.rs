@@ -6,6 +6,7 @@ mod conformance;
 mod events;
 mod kit;
 mod leaving;
+mod limits;
 mod openapi;
 mod page;
 mod retold;

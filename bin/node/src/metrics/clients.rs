@@ -23,6 +23,8 @@ pub(crate) struct Clients {
     pub(crate) events: Counter,
     /// WebSockets closed because their client read too slowly.
     pub(crate) slow: Counter,
+    /// Attempts to log in that were told to wait.
+    pub(crate) logins_throttled: Counter,
     in_flight: Level,
     hashes_running: Level,
     hashes_waiting: Level,
@@ -79,6 +81,8 @@ impl Clients {
         let events = counter(registry, "websocket_events", help);
         let help = "WebSockets closed because their client read too slowly";
         let slow = counter(registry, "websockets_slow", help);
+        let help = "Attempts to log in that were told to wait after too many that failed";
+        let logins_throttled = counter(registry, "logins_throttled", help);
         let help = "Bytes of requests that are being answered, as they count against the limit";
         Self {
             requests,
@@ -88,6 +92,7 @@ impl Clients {
             subscribers,
             events,
             slow,
+            logins_throttled,
             in_flight: bytes(registry, "http_in_flight", help),
             hashes_running: level(registry, "password_hashes_running", "Passwords being hashed"),
             hashes_waiting: level(

@@ -112,3 +112,26 @@ async fn who_waits_for_an_index_that_never_comes_is_told_in_time() {
     assert_eq!(outcome, Err(ReadError::Unavailable));
     assert_eq!(service.applied(0, deadline).await, Ok(0));
 }
+
+#[tokio::test]
+async fn what_finds_the_line_to_the_core_full_is_told_busy() {
+    let (service, mut inbox, _dir) = service();
+    let waits = inbox.max_capacity();
+    let soon = || Instant::now() + Duration::from_millis(100);
+    let mut waiting = Vec::new();
+    for _ in 0..waits {
+        let service = service.clone();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        waiting.push(tokio::spawn(async move { service.submit(command(), deadline).await }));
+    }
+    while inbox.len() < waits {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(service.submit(command(), soon()).await.unwrap_err(), SubmitError::Busy);
+    inbox.recv().await.unwrap();
+    let next = service.submit(command(), soon());
+    assert_eq!(next.await.unwrap_err(), SubmitError::OutcomeUnknown, "it was taken");
+    for task in waiting {
+        task.abort();
+    }
+}

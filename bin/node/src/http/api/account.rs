@@ -8,7 +8,7 @@ use super::{
         auth::{Caller, Reader, fresh_token, hash_of},
         cookie::{Opener, Sender, SetCookie},
         error::Refusal,
-        request::{Body, Freshness, Key, Params, Segment},
+        request::{Body, Freshness, Key, Params, Remote, Segment},
         schema, wire,
     },
     Api, act, wrong_answer,
@@ -56,8 +56,10 @@ pub(super) async fn login(
     State(api): State<Api>,
     key: Key,
     sender: Sender,
+    Remote(address): Remote,
     Body(asked): Body<wire::Login>,
 ) -> Result<(SetCookie, Json<wire::Opened>), Refusal> {
+    let attempt = api.throttle.attempt(&asked.name, address)?;
     api.barrier().await?;
     let known = limits::name(&asked.name).ok().and_then(|name| {
         api.service.query(|state| {
@@ -68,8 +70,10 @@ pub(super) async fn login(
     let phc = known.as_ref().map(|(_, _, phc)| phc.clone());
     let is_right = api.passwords.verify(asked.password, phc).await?;
     let Some((account, password_generation, _)) = known.filter(|_| is_right) else {
+        attempt.failed();
         return Err(Rejection::BadCredentials.into());
     };
+    drop(attempt);
     let (token, token_hash) = fresh_token()?;
     let body = chat::Login { account, password_generation, token_hash };
     let accepted = api.submit(Command::new(key.0, chat::Body::Login(body))).await?;
@@ -247,14 +251,16 @@ async fn verified(api: &Api, caller: &Caller, key: Key, password: String) -> Res
     let known = api.service.query(|state| {
         let name = state.name(caller.account)?;
         let known = state.password_hash(&name)?;
-        Some((known.phc.to_owned(), known.generation))
+        Some((name, known.phc.to_owned(), known.generation))
     });
-    let (phc, generation) = known.ok_or(Rejection::SessionEnded)?;
+    let (name, phc, generation) = known.ok_or(Rejection::SessionEnded)?;
+    let attempt = api.throttle.attempt_again(&name)?;
     let is_right = api.passwords.verify(password, Some(phc)).await?;
     // A retry of what changed the password brings the old one. It is answered, and does nothing.
     if is_right || api.service.query(|state| state.remembers(caller.account, key.0)) {
         Ok(generation)
     } else {
+        attempt.failed();
         Err(Rejection::BadCredentials.into())
     }
 }

@@ -11,7 +11,7 @@ use futures_util::{SinkExt as _, stream::SplitSink};
 use tokio::time::timeout;
 
 use super::frame::ServerFrame;
-use crate::http::{error::Refusal, limits};
+use crate::http::error::Refusal;
 
 /// The close code of a socket whose session has ended, or that has shown none: as 401 is of HTTP.
 const UNAUTHORIZED: u16 = 4401;
@@ -22,7 +22,10 @@ pub(super) enum End {
     /// The client is gone.
     Gone,
     /// What the client sent is no WebSocket frame, or larger than one may be.
-    Unreadable,
+    Unreadable {
+        /// Bytes that one may have.
+        bytes_max: u64,
+    },
     /// The client reads more slowly than events come.
     Slow,
     /// The node is about to stop.
@@ -97,9 +100,8 @@ impl Output {
 fn last_word(end: &End) -> Option<(u16, Refusal)> {
     match end {
         End::Gone => None,
-        End::Unreadable => {
-            let message =
-                format!("a frame is JSON text of {} bytes at most", limits::FRAME_BYTES_MAX);
+        End::Unreadable { bytes_max } => {
+            let message = format!("a frame is JSON text of {bytes_max} bytes at most");
             Some((close_code::POLICY, Refusal::malformed(message)))
         }
         End::Slow => {

@@ -9,6 +9,7 @@ use super::{
     super::{HttpError, Options, Tls, bind, limits},
     kit::{Answer, Node, PASSWORD, client, options},
 };
+use crate::config::Limits;
 
 #[tokio::test]
 async fn what_is_not_the_json_expected_is_malformed() {
@@ -48,7 +49,7 @@ async fn a_body_is_taken_at_its_bound_and_refused_beyond() {
     // The longest text, every character in the longest of its JSON forms.
     let text = r"\u0061".repeat(chat::limits::TEXT_BYTES_MAX);
     let mut body = format!(r#"{{"to":"@bob","text":"{text}"}}"#);
-    body.push_str(&" ".repeat(limits::BODY_BYTES_MAX - body.len()));
+    body.push_str(&" ".repeat(limits::size(Limits::DEFAULT.body_bytes) - body.len()));
     let send = async |body: String| {
         Answer::of(node.request(Method::POST, "/v1/messages").bearer_auth(&ann).body(body)).await
     };
@@ -191,7 +192,10 @@ async fn a_session_read_of_an_index_that_does_not_come_says_that_nothing_was_don
 
 #[tokio::test]
 async fn requests_beyond_the_room_are_told_busy() {
-    let node = Node::with(&Options { in_flight_bytes_max: 1, ..options() });
+    let node = Node::with(&Options {
+        limits: Limits { in_flight_bytes: 1, ..Limits::DEFAULT },
+        ..options()
+    });
     let answer = node.call(Method::GET, "/v1/cluster", None, None).await;
     assert_eq!((answer.status, answer.code()), (StatusCode::SERVICE_UNAVAILABLE, "busy"));
     let alive = node.call(Method::GET, "/healthz", None, None).await;
@@ -200,7 +204,10 @@ async fn requests_beyond_the_room_are_told_busy() {
 
 #[tokio::test]
 async fn an_account_is_stopped_at_its_rate() {
-    let node = Node::with(&Options { requests_per_s_max: 1, ..options() });
+    let node = Node::with(&Options {
+        limits: Limits { requests_per_s: 1, ..Limits::DEFAULT },
+        ..options()
+    });
     let ann = node.register("ann").await;
     let mut codes = Vec::new();
     for _ in 0..8 {
@@ -211,7 +218,8 @@ async fn an_account_is_stopped_at_its_rate() {
 
 #[tokio::test]
 async fn a_connection_beyond_the_bound_is_closed() {
-    let node = Node::with(&Options { connections_max: 1, ..options() });
+    let node =
+        Node::with(&Options { limits: Limits { connections: 1, ..Limits::DEFAULT }, ..options() });
     let held = node.connect().await;
     node.request(Method::GET, "/healthz").send().await.unwrap_err();
     drop(held);

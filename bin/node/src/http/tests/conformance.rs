@@ -234,7 +234,8 @@ async fn a_body_is_read_strictly() {
         for body in bodies {
             world.refused(route, send(body.to_string()), (400, "malformed")).await;
         }
-        let large = " ".repeat(limits::BODY_BYTES_MAX) + &good.to_string();
+        let large =
+            " ".repeat(limits::size(crate::config::Limits::DEFAULT.body_bytes)) + &good.to_string();
         world.refused(route, send(large), (413, "too_large")).await;
     }
 }

@@ -10,7 +10,7 @@ use super::{
     fresh_key,
     kit::{Node, hear, hear_end, numbers, say, texts, texts_and_others, two},
 };
-use crate::driver::apply::EVENTS_KEPT_MAX;
+use crate::{config::Limits, driver::apply::EVENTS_KEPT_MAX};
 
 #[tokio::test]
 async fn a_message_reaches_whoever_listens() {
@@ -161,7 +161,8 @@ async fn a_socket_with_too_many_sends_under_way_is_not_read_until_one_is_answere
     let (socket, _) = node.follow(&ann, None).await;
     let (mut sink, mut stream) = socket.split();
     node.held.pause(true);
-    let count = limits::SENDS_IN_FLIGHT_MAX + 100;
+    let at_once = limits::size(Limits::DEFAULT.sends_in_flight);
+    let count = at_once + 100;
     let give = async {
         for n in 0..count {
             let key = fresh_key();
@@ -169,12 +170,12 @@ async fn a_socket_with_too_many_sends_under_way_is_not_read_until_one_is_answere
                 json!({"type": "send", "request_id": key, "to": "@bob", "text": n.to_string()});
             sink.send(Message::text(frame.to_string())).await.unwrap();
         }
-        while node.held.waiting() < limits::SENDS_IN_FLIGHT_MAX {
+        while node.held.waiting() < at_once {
             tokio::task::yield_now().await;
         }
         for _ in 0..100 {
             tokio::task::yield_now().await;
-            assert_eq!(node.held.waiting(), limits::SENDS_IN_FLIGHT_MAX);
+            assert_eq!(node.held.waiting(), at_once);
         }
         node.held.pause(false);
     };
@@ -251,7 +252,7 @@ async fn a_frame_beyond_the_bound_closes_the_socket() {
     let node = Node::start();
     let ann = node.register("ann").await;
     let (mut socket, _) = node.follow(&ann, None).await;
-    let long = Message::text(" ".repeat(limits::FRAME_BYTES_MAX + 1));
+    let long = Message::text(" ".repeat(limits::size(Limits::DEFAULT.frame_bytes) + 1));
     // The node may close before it has read the whole frame.
     if socket.send(long).await.is_ok() {
         let (frames, close) = hear_end(&mut socket).await;

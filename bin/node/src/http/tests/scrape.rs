@@ -7,6 +7,7 @@ use super::{
     super::{Options, token_hash},
     kit::{Answer, Node, OWNER_TOKEN, PASSWORD, options},
 };
+use crate::config::Limits;
 
 const TOKEN: &str = "0123456789abcdef";
 
@@ -56,7 +57,10 @@ async fn without_a_metrics_token_no_guess_opens_them() {
 
 #[tokio::test]
 async fn the_metrics_are_told_without_a_leader_and_without_room() {
-    let node = Node::with(&Options { in_flight_bytes_max: 1, ..with_token() });
+    let node = Node::with(&Options {
+        limits: Limits { in_flight_bytes: 1, ..Limits::DEFAULT },
+        ..with_token()
+    });
     node.held.pause(true);
     let (status, text) = scrape(&node, TOKEN).await;
     assert_eq!(status, StatusCode::OK);

@@ -17,8 +17,9 @@ use tokio::sync::{mpsc, watch};
 use wal::{Entry, EntryKind, Log, Op, RealIo};
 
 use crate::{
+    config::Limits,
     driver::{
-        REQUESTS_MAX, Refused, Request, View,
+        Refused, Request, View,
         apply::Fold,
         clock::Clock,
         report::{Report, Reports},
@@ -50,7 +51,8 @@ pub(super) fn start() -> (Service, Held) {
     let metrics = Metrics::new();
     let genesis = chat::Genesis { owner_token_hash: Some(token_hash(super::kit::OWNER_TOKEN)) };
     let fold = Arc::new(Fold::new(genesis, Arc::clone(&clock), metrics.fold.clone()));
-    let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
+    let (requests, inbox) =
+        mpsc::channel(super::super::limits::size(Limits::DEFAULT.queued_requests));
     let (_, view) = watch::channel(leading());
     let (_, draining) = watch::channel(false);
     let (paused, go) = watch::channel(false);
