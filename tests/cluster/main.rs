@@ -2,6 +2,7 @@
 //!
 //! - `crashes`: kill -9 of the leader, a follower, every pair of five, all; nothing lost or doubled
 //! - `stream`: a long pipe through a kill of the leader arrives exactly once, in order
+//! - `reads`: a session reads its writes anywhere; a node alone says how old its answers are
 //! - `refusals`: wrong input is refused with a clear message and nothing is lost
 //! - `stopping`: SIGTERM hands over and drains
 //! - `chatctl`: the command line client walks through all of its commands
@@ -16,6 +17,7 @@ mod crashes;
 mod dev;
 mod metrics;
 mod namespaces;
+mod reads;
 mod refusals;
 mod stopping;
 mod stream;

@@ -257,6 +257,16 @@ impl Api {
         Ok(index)
     }
 
+    /// The state here may lack what was acknowledged within the last so many milliseconds.
+    fn age_ms(&self) -> u64 {
+        self.age.millis().unwrap_or_else(|| {
+            // Not proved since the node started, and it may have been away for long: whatever came
+            // after its newest entry may be missing.
+            let newest_us = self.service.query(chat::State::time_us);
+            self.service.clock_us().saturating_sub(newest_us) / 1000
+        })
+    }
+
     /// Commits a command and tells what came of it: the index it was folded at, and the answer.
     async fn submit(&self, command: Command) -> Result<Accepted, Refusal> {
         let begun = Instant::now();
@@ -312,7 +322,7 @@ async fn frame(State(api): State<Api>, mut request: Request, next: Next) -> Resp
     };
     let headers = response.headers_mut();
     if is_stale {
-        headers.insert(AGE_MS, HeaderValue::from(api.age.millis()));
+        headers.insert(AGE_MS, HeaderValue::from(api.age_ms()));
         refresh(&api);
     }
     // Taken after the answer was made: whoever sends it back never reads older state than this
