@@ -236,7 +236,14 @@ fn load(desk: &Desk<'_>, folder: &Path) {
     let history = folder.join("history.jsonl");
     let arguments =
         ["bench", "send", "--clients", "3", "--inflight", "4", "--duration", "500ms", "--history"];
-    let told = desk.told("alice", &[&arguments[..], &[history.to_str().unwrap()]].concat());
+    let file = history.to_str().unwrap();
+    let busy = desk.command("alice", &[&arguments[..], &[file, "-o", "json"]].concat()).spawn();
+    for _ in 0..3 {
+        let verified = desk.said("bob", &["cluster", "verify"]);
+        assert_eq!(verified.matches("same").count(), 3, "under load: {verified}");
+    }
+    let output = busy.unwrap().wait_with_output().unwrap();
+    let told = [serde_json::from_slice::<Value>(&output.stdout).unwrap()];
     let acknowledged = told[0]["acknowledged"].as_u64().unwrap();
     assert!(acknowledged > 0 && told[0]["p999_ms"].as_f64().unwrap() > 0.0, "{told:?}");
     let text = std::fs::read_to_string(history).unwrap();

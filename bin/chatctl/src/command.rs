@@ -18,7 +18,7 @@ mod verify;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use self::app::App;
+use self::app::{App, Cut};
 use crate::{
     ClientError,
     args::{self, AccountCommand, BenchCommand, ChannelCommand, Cli, ClusterCommand, Command},
@@ -105,7 +105,8 @@ async fn dispatch(app: &mut App, command: Command) -> Result<(), ClientError> {
         Command::Whoami => account::whoami(app).await,
         Command::Passwd(args) => account::passwd(app, &args).await,
         Command::Users { glob, limit, after } => {
-            account::users(app, glob.as_deref(), limit, after.map(|name| name.0)).await
+            let cut = Cut { limit, after: after.map(|name| name.0) };
+            account::users(app, glob.as_deref(), cut).await
         }
         Command::Send(args) if args.lines => lines::send_lines(app, &args.to).await,
         Command::Send(args) => send::send(app, args).await,
@@ -116,7 +117,8 @@ async fn dispatch(app: &mut App, command: Command) -> Result<(), ClientError> {
         Command::Edit { id, text } => message::edit(app, id, &text).await,
         Command::Delete { ids } => message::delete(app, &ids).await,
         Command::Channels { glob, limit, after } => {
-            channel::list(app, glob.as_deref(), limit, after.map(|name| name.0)).await
+            let cut = Cut { limit, after: after.map(|name| name.0) };
+            channel::list(app, glob.as_deref(), cut).await
         }
         Command::Account(command) => account(app, command).await,
         Command::Channel(command) => channel(app, command).await,

@@ -121,6 +121,11 @@ impl Endpoints {
         Ok(Self { all, preferred: AtomicUsize::new(0) })
     }
 
+    /// This one and no other.
+    pub(crate) fn one(endpoint: Endpoint) -> Self {
+        Self { all: vec![endpoint], preferred: AtomicUsize::new(0) }
+    }
+
     pub(crate) fn get(&self, at: usize) -> &Endpoint {
         &self.all[at % self.all.len()]
     }

@@ -52,12 +52,10 @@ pub struct ProbeAnswer {
 
 impl Client {
     /// A client in the same session that asks this node and no other.
-    ///
-    /// # Errors
-    /// None today; a list of endpoints has bounds.
-    pub fn only(&self, endpoint: &Endpoint) -> Result<Self, ClientError> {
+    #[must_use]
+    pub fn only(&self, endpoint: &Endpoint) -> Self {
         let inner = Inner {
-            endpoints: Endpoints::new(vec![endpoint.clone()])?,
+            endpoints: Endpoints::one(endpoint.clone()),
             http: self.inner.http.clone(),
             tls: Arc::clone(&self.inner.tls),
             token: Mutex::new(self.token()),
@@ -66,7 +64,7 @@ impl Client {
             timeout: self.inner.timeout,
             read: self.inner.read,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Self { inner: Arc::new(inner) }
     }
 
     /// The state of the node that answers, at one index; a node that is behind gets there first.

@@ -6,11 +6,13 @@ use comfy_table::{Table, presets};
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::{app::App, password};
+use super::{
+    app::{App, Cut},
+    password,
+};
 use crate::{
-    Client, ClientError, Signed,
+    Client, ClientError, Signed, User,
     args::{NewPasswordArgs, PasswordArgs},
-    client::PAGE_ITEMS_MAX,
     output::{columns, visible_line},
 };
 
@@ -135,27 +137,12 @@ async fn end_session(app: &mut App, id: u64) -> Result<(), ClientError> {
     app.output.item(&json!({"id": id.to_string(), "ended": true, "current": is_this}), &text)
 }
 
-pub(super) async fn users(
-    app: &App,
-    glob: Option<&str>,
-    limit: u64,
-    mut after: Option<String>,
-) -> Result<(), ClientError> {
+pub(super) async fn users(app: &App, glob: Option<&str>, cut: Cut) -> Result<(), ClientError> {
     let client = app.client()?;
-    let mut left = limit;
-    while left > 0 {
-        let page = client.users(glob, after.as_deref(), Some(left.min(PAGE_ITEMS_MAX))).await?;
-        left = left.saturating_sub(u64::try_from(page.items.len()).unwrap_or(u64::MAX));
-        for user in &page.items {
-            let note = if user.deleted { " (deleted)" } else { "" };
-            let text = format!("{} {}{note}", visible_line(&user.name), visible_line(&user.role));
-            app.output.item(user, &text)?;
-        }
-        after = page.next;
-        if after.is_none() {
-            return Ok(());
-        }
-    }
-    app.there_are_more(after.as_deref());
-    Ok(())
+    let fetch = async |after: Option<&str>, limit| client.users(glob, after, Some(limit)).await;
+    let text = |user: &User| {
+        let note = if user.deleted { " (deleted)" } else { "" };
+        format!("{} {}{note}", visible_line(&user.name), visible_line(&user.role))
+    };
+    app.list(cut, fetch, text).await
 }

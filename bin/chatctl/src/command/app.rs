@@ -1,13 +1,23 @@
 //! What every command works with: the configuration, the login, the client and the output.
 
+use serde::Serialize;
+
 use crate::{
-    Client, ClientError, Endpoint, Options, Signed,
+    Client, ClientError, Endpoint, Options, Page, Signed,
     args::Global,
-    client::ENDPOINTS_MAX,
+    client::{ENDPOINTS_MAX, PAGE_ITEMS_MAX},
     config::Config,
     output::{Output, visible_line},
     session::{Session, Store},
 };
+
+/// Which part of a list.
+pub(super) struct Cut {
+    /// At most so many.
+    pub(super) limit: u64,
+    /// Behind this name.
+    pub(super) after: Option<String>,
+}
 
 /// The parts of one run.
 #[derive(Debug)]
@@ -76,12 +86,26 @@ impl App {
         }
     }
 
-    /// Says how to see the rest of a list that was cut at its limit.
-    pub(super) fn there_are_more(&self, next: Option<&str>) {
-        if let Some(next) = next {
-            let next = visible_line(next);
-            self.output.note(&format!("there are more: continue with --after {next}"));
+    /// Shows a list page by page, up to the limit, and says how to see the rest.
+    pub(super) async fn list<T: Serialize>(
+        &self,
+        Cut { limit, mut after }: Cut,
+        fetch: impl AsyncFn(Option<&str>, u64) -> Result<Page<T>, ClientError>,
+        text: impl Fn(&T) -> String,
+    ) -> Result<(), ClientError> {
+        let mut left = limit;
+        while left > 0 {
+            let page = fetch(after.as_deref(), left.min(PAGE_ITEMS_MAX)).await?;
+            left = left.saturating_sub(u64::try_from(page.items.len()).unwrap_or(u64::MAX));
+            page.items.iter().try_for_each(|item| self.output.item(item, &text(item)))?;
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
+            }
         }
+        let next = visible_line(&after.unwrap_or_default());
+        self.output.note(&format!("there are more: continue with --after {next}"));
+        Ok(())
     }
 
     fn login_command(&self, name: &str) -> String {

@@ -2,30 +2,13 @@
 
 use serde_json::json;
 
-use super::app::App;
-use crate::{Channel, ClientError, client::PAGE_ITEMS_MAX, output::visible_line};
+use super::app::{App, Cut};
+use crate::{Channel, ClientError, output::visible_line};
 
-pub(super) async fn list(
-    app: &App,
-    glob: Option<&str>,
-    limit: u64,
-    mut after: Option<String>,
-) -> Result<(), ClientError> {
+pub(super) async fn list(app: &App, glob: Option<&str>, cut: Cut) -> Result<(), ClientError> {
     let client = app.client()?;
-    let mut left = limit;
-    while left > 0 {
-        let page = client.channels(glob, after.as_deref(), Some(left.min(PAGE_ITEMS_MAX))).await?;
-        left = left.saturating_sub(u64::try_from(page.items.len()).unwrap_or(u64::MAX));
-        for channel in &page.items {
-            app.output.item(channel, &text(channel))?;
-        }
-        after = page.next;
-        if after.is_none() {
-            return Ok(());
-        }
-    }
-    app.there_are_more(after.as_deref());
-    Ok(())
+    let fetch = async |after: Option<&str>, limit| client.channels(glob, after, Some(limit)).await;
+    app.list(cut, fetch, text).await
 }
 
 fn text(channel: &Channel) -> String {

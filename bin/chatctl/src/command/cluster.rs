@@ -147,7 +147,8 @@ fn combinations(from: usize, size: usize) -> usize {
     (0..size).fold(1, |product, step| product * from.saturating_sub(step) / (step + 1))
 }
 
-fn list(ids: &[u64], word: &str) -> String {
+/// The numbers in words: "1, 2 and 3".
+pub(super) fn list(ids: &[u64], word: &str) -> String {
     let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
     match texts.split_last() {
         Some((last, [])) => last.clone(),

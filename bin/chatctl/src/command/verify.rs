@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::app::App;
+use super::{app::App, cluster::list};
 use crate::{
     Client, ClientError, Endpoint, Finding, NodeStatus,
     output::{columns, visible_line},
@@ -39,8 +39,7 @@ async fn ask(client: &Client, node: &NodeStatus, index: u64) -> Compared {
     let hash = async {
         let text = node.client.as_deref().ok_or("it has no address for clients")?;
         let endpoint: Endpoint = text.parse().map_err(|error: ClientError| error.to_string())?;
-        let only = client.only(&endpoint).map_err(|error| error.to_string())?;
-        match only.state_hash(index).await {
+        match client.only(&endpoint).state_hash(index).await {
             Ok(told) => Ok(told.hash),
             Err(ClientError::Unavailable { detail }) => Err(detail),
             Err(error) => Err(error.to_string()),
@@ -139,11 +138,8 @@ fn judge(index: u64, compared: &[Compared], common: Option<&str>) -> Result<(), 
 }
 
 fn nodes(ids: &[u64]) -> String {
-    let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    match texts.as_slice() {
-        [one] => format!("node {one}"),
-        many => format!("nodes {}", many.join(" and ")),
-    }
+    let plural = if ids.len() == 1 { "node" } else { "nodes" };
+    format!("{plural} {}", list(ids, "and"))
 }
 
 #[cfg(test)]
