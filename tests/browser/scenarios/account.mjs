@@ -29,9 +29,16 @@ async function leave(stage, ann, { name, erase }) {
   await ann.open("#general");
   await ann.sees(open);
 
+  await someone.open("#general");
+  await ann.find(`@${name}`);
+  await ann.say("never read");
+  await ann.seesSent("never read");
+
   stage.mayBeRefused(401, 403, 409);
+  await someone.unread("@ann", 1);
   await someone.at("me").click();
   await someone.at("account-delete").click();
+  await someone.at("delete-unread").filter({ hasText: /\b1\b/ }).waitFor();
   await someone.at("delete-password").fill("not the password");
   if (erase) await someone.at("delete-erase").check();
   await someone.at("delete-submit").click();
@@ -40,6 +47,7 @@ async function leave(stage, ann, { name, erase }) {
   await someone.at("delete-submit").click();
   await someone.at("sign-form").waitFor();
 
+  await ann.open("#general");
   if (erase) {
     await ann.message(open).waitFor({ state: "detached" });
   } else {

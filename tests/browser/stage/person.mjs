@@ -51,6 +51,15 @@ export class Person {
     return Number(node);
   }
 
+  /** The page has moved on, and says so. */
+  async isServedByAnother(dead) {
+    await eventually(`${this.name}'s page leaves node ${dead}`, async () => {
+      const banner = this.at("banner");
+      const isConnected = (await banner.getAttribute("data-state")) === "connected";
+      return isConnected && (await banner.getAttribute("data-node")) !== String(dead);
+    });
+  }
+
   async signOut() {
     await this.at("me").click();
     await this.at("sign-out").click();
