@@ -16,6 +16,7 @@
 pub(crate) mod apply;
 pub(crate) mod clock;
 mod error;
+pub(crate) mod kept;
 pub(crate) mod line;
 pub(crate) mod report;
 

@@ -13,7 +13,8 @@ use tokio::{
 };
 
 pub use crate::driver::{
-    apply::{Live, Missed, Submitted},
+    apply::Submitted,
+    kept::{Live, Missed},
     report::{ClusterView, NodeView},
 };
 use crate::{

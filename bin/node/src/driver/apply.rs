@@ -8,16 +8,19 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use replication::split_stamp;
 use tokio::sync::{oneshot, watch};
 use wal::{Entry, EntryKind, Reader};
 
-use super::{CoreError, clock::Clock};
+use super::{
+    CoreError,
+    clock::Clock,
+    kept::{Kept, Live, Missed},
+};
 use crate::metrics::Folding;
 
 /// Entries whose outcome is remembered for proposals whose index becomes known after the fold has
@@ -27,41 +30,8 @@ const RECENT_OUTCOMES_MAX: usize = 16_384;
 const READ_BYTES_MAX: usize = 1 << 20;
 /// Entries applied under one write lock, so that readers never wait long.
 const APPLY_ENTRIES_MAX: usize = 256;
-/// The newest events kept for subscribers, at most: who has not taken an event when it is dropped is
-/// cut off.
-pub(crate) const EVENTS_KEPT_MAX: usize = 8_192;
-/// Bytes of the newest events kept, at most, each counted as [`kept_bytes`] says.
-const EVENTS_KEPT_BYTES_MAX: usize = 32 << 20;
-/// What a kept event counts for besides its command.
-const EVENT_BYTES_MIN: usize = 512;
 /// How often the sleeping thread looks whether it should stop.
 const STOP_CHECK: Duration = Duration::from_millis(200);
-
-/// What a subscriber is told about one applied entry.
-#[derive(Debug)]
-pub struct Live {
-    /// The entry's index: the cursor.
-    pub index: u64,
-    /// Its log time, microseconds since 1970.
-    pub time_us: u64,
-    /// What happened.
-    pub event: chat::Event,
-    /// The command that made it happen.
-    pub command: chat::Command,
-    /// What a gateway tells everyone who is told the same of it: made once, by the first who needs
-    /// it.
-    pub shared: OnceLock<Bytes>,
-}
-
-/// Events that are no longer kept.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Missed {
-    /// The index of the newest of them.
-    pub upto: u64,
-    /// Some after the cursor asked for were other than messages: no reading of the log brings those
-    /// back.
-    pub others: bool,
-}
 
 /// The fold's decision about one entry.
 #[derive(Clone, Debug)]
@@ -91,7 +61,7 @@ struct Progress {
     stop: bool,
     /// The newest applied entries; the last stands for `applied`.
     recent: VecDeque<Past>,
-    events: RecentEvents,
+    events: Kept,
     answers: BTreeMap<u64, Vec<oneshot::Sender<Submitted>>>,
     /// The running hash of the state at `applied`.
     hash: u64,
@@ -104,17 +74,6 @@ struct Past {
     outcome: Option<chat::Outcome>,
     /// The running hash of the state behind it.
     hash: u64,
-}
-
-/// The newest events: every one above `dropped` is here.
-#[derive(Debug, Default)]
-struct RecentEvents {
-    /// The index of the newest event dropped.
-    dropped: u64,
-    /// The same of those that are no message.
-    other_dropped: u64,
-    events: VecDeque<(usize, Arc<Live>)>,
-    bytes: usize,
 }
 
 /// One applied entry, on its way to those who wait for it.
@@ -292,36 +251,6 @@ impl Progress {
     }
 }
 
-impl RecentEvents {
-    fn keep(&mut self, command_bytes: usize, live: Arc<Live>) {
-        let bytes = kept_bytes(command_bytes);
-        self.events.push_back((bytes, live));
-        self.bytes += bytes;
-        while self.events.len() > EVENTS_KEPT_MAX || self.bytes > EVENTS_KEPT_BYTES_MAX {
-            let Some((bytes, dropped)) = self.events.pop_front() else { break };
-            self.bytes -= bytes;
-            self.dropped = dropped.index;
-            if !matches!(dropped.event, chat::Event::Message { .. }) {
-                self.other_dropped = dropped.index;
-            }
-        }
-    }
-
-    fn after(&self, cursor: u64, count_max: usize) -> Result<Vec<Arc<Live>>, Missed> {
-        if cursor < self.dropped {
-            return Err(Missed { upto: self.dropped, others: cursor < self.other_dropped });
-        }
-        let first = self.events.partition_point(|(_, live)| live.index <= cursor);
-        let events = self.events.range(first..).take(count_max);
-        Ok(events.map(|(_, live)| Arc::clone(live)).collect())
-    }
-}
-
-/// A text stands in the command and again in what a gateway tells of it.
-const fn kept_bytes(command_bytes: usize) -> usize {
-    2 * command_bytes + EVENT_BYTES_MIN
-}
-
 /// The receiver may have given up waiting: then there is nobody to tell.
 pub(crate) fn deliver<T>(sender: oneshot::Sender<T>, value: T) {
     drop(sender.send(value));
@@ -358,9 +287,6 @@ fn apply_one(
         return Applied { bytes, outcome: None, hash: state.hash(), live: None };
     };
     let applied = state.apply(index, stamp_us, &command);
-    let time_us = state.time_us();
-    let live = applied
-        .event
-        .map(|event| Arc::new(Live { index, time_us, event, command, shared: OnceLock::new() }));
+    let live = applied.event.map(|event| Arc::new(Live::new(index, event, command)));
     Applied { bytes, outcome: Some(applied.outcome), hash: state.hash(), live }
 }

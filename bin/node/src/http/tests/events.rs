@@ -10,7 +10,7 @@ use super::{
     fresh_key,
     kit::{Node, hear, hear_end, numbers, say, texts, texts_and_others, two},
 };
-use crate::{config::Limits, driver::apply::EVENTS_KEPT_MAX};
+use crate::{config::Limits, driver::kept::EVENTS_KEPT_MAX};
 
 #[tokio::test]
 async fn a_message_reaches_whoever_listens() {

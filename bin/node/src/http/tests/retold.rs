@@ -7,7 +7,7 @@ use super::{
     super::limits,
     kit::{Node, Socket, cursor_of, hear, hello, say, texts_and_others, two},
 };
-use crate::{driver::apply::EVENTS_KEPT_MAX, genesis::token_hash};
+use crate::{driver::kept::EVENTS_KEPT_MAX, genesis::token_hash};
 
 fn id(text: &str) -> MessageId {
     MessageId(text.parse().unwrap())
