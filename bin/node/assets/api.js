@@ -22,6 +22,8 @@ export class ApiError extends Error {
     this.status = status;
     this.code = code;
     this.hint = hint;
+    /** How long the node asks to wait. @type {number | undefined} */
+    this.wait_ms = undefined;
   }
 }
 

@@ -191,6 +191,7 @@ export class App {
   }
 
   frame(frame) {
+    if (frame.type === 'cluster') return this.picture(frame);
     const was = this.store.outgoing(frame.request_id);
     this.store.receive(frame);
     if (frame.type === 'failed' && was?.state === 'pending') setTimeout(() => this.pump(), RESEND_MS * Math.max(1, was.tries));
@@ -198,7 +199,6 @@ export class App {
     if (frame.type === 'channel') this.channels.set(`#${frame.channel.name}`, frame.channel);
     if (frame.type === 'member') this.memberChanged(frame);
     if (frame.type === 'account' || frame.type === 'resync') this.members_version += 1;
-    if (frame.type === 'message') this.onMessage?.(frame.message);
     this.settle();
     this.tell();
   }
@@ -237,7 +237,7 @@ export class App {
     this.tell();
   }
 
-  /** Asks the node in use how the cluster does; that is also how its silence is noticed. */
+  /** Asks the node in use for a sign of life, and how the cluster does when it has no socket to say it. */
   async poll() {
     clearTimeout(this.polling);
     const node = this.live.node ?? this.nodes.current;
@@ -247,18 +247,23 @@ export class App {
       if (answer.status === 0 && this.live.node === node && ++this.misses >= MISSES_MAX) this.live.silent();
     } else {
       this.misses = 0;
-      this.cluster = answer.json;
-      this.nodes.learn(answer.json.nodes.map((one) => one.client));
-      if (answer.json.leader !== null) this.leaderless_since = 0;
-      else this.leaderless_since ||= performance.now();
-      this.tell();
+      this.picture(answer.json);
     }
     this.polling = setTimeout(() => this.poll(), this.pollPause());
   }
 
   pollPause() {
     if (document.hidden) return POLL_HIDDEN_MS;
-    return this.route.view === 'cluster' || this.leaderless_since > 0 || !this.is_connected ? POLL_FAST_MS : POLL_MS;
+    return this.leaderless_since > 0 || !this.is_connected ? POLL_FAST_MS : POLL_MS;
+  }
+
+  /** How the cluster does, as the node in use sees it. */
+  picture(cluster) {
+    this.cluster = cluster;
+    this.nodes.learn(cluster.nodes.map((one) => one.client));
+    if (cluster.leader !== null) this.leaderless_since = 0;
+    else this.leaderless_since ||= performance.now();
+    this.tell();
   }
 
   wake() {
@@ -315,7 +320,6 @@ export class App {
     const label = name !== '' ? (labels[kind] ?? null) : null;
     const view = label ? 'conversation' : (views[kind] ?? 'list');
     this.route = /** @type {Route} */ ({ view, label });
-    if (this.screen === 'main' && view === 'cluster') this.poll();
     this.tell();
   }
 
@@ -415,6 +419,7 @@ export class App {
   seen(label, seq) {
     const one = this.store.conversations.get(label);
     if (!one?.is_member || seq <= one.read_upto) return;
+    this.store.read(label, seq);
     this.marks ??= new Map();
     this.marks.set(label, Math.max(seq, this.marks.get(label) ?? 0));
     this.marking ??= setTimeout(() => this.mark(), MARK_MS);
@@ -424,9 +429,9 @@ export class App {
     const marks = [...(this.marks ?? [])];
     this.marks = new Map();
     for (const [label, upto] of marks) {
-      this.store.read(label, upto);
-      this.tell();
       await this.api.post(`${history(label)}/read`, { upto }).catch(() => {});
+      // How much is unread behind the mark is the nodes' to say.
+      if (this.store.conversations.get(label)?.unread) this.store.is_dirty = true;
     }
     this.marking = undefined;
     if (this.marks.size > 0) this.marking = setTimeout(() => this.mark(), MARK_MS);
@@ -500,7 +505,7 @@ export class App {
 
   // ---- notices -------------------------------------------------------------------------------
 
-  /** @param {Error | string} what */
+  /** @param {any} what a sentence, or what went wrong */
   toast(what) {
     const toast = typeof what === 'string' ? { text: what, code: '', id: Math.random() } : { text: reason(what), code: what.code ?? '', id: Math.random() };
     this.toasts = [...this.toasts.slice(-2), toast];

@@ -49,7 +49,7 @@ export function show(element, is_shown) {
 /**
  * Makes the children of `parent` those of `items`, keeping the element of every key.
  * @template T
- * @param {Element} parent
+ * @param {any} parent
  * @param {T[]} items
  * @param {(item: T) => string} key
  * @param {(item: T) => any} make

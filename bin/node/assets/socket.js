@@ -68,7 +68,7 @@ export class Live {
     const isOld = () => this.socket !== socket;
     socket.onopen = () => {
       if (isOld()) return;
-      const hello = { type: 'hello', token: this.on.token() ?? '' };
+      const hello = { type: 'hello', token: this.on.token() ?? '', cluster: true };
       const cursor = this.on.cursor();
       if (cursor !== null) hello.after = cursor;
       socket.send(JSON.stringify(hello));

@@ -31,6 +31,7 @@ const IN_FLIGHT_MAX = 32;
  * @property {Message | null} last
  * @property {number} last_seq
  * @property {string} activity the index that it is ordered by
+ * @property {number} place where it stood in the list that a node gave
  * @property {boolean} is_member
  * @property {boolean} is_loaded
  * @property {boolean} is_stale something of it was missed: to be loaded again
@@ -78,6 +79,7 @@ export class Store {
         last: null,
         last_seq: 0,
         activity: '0',
+        place: 0,
         is_member: false,
         is_loaded: false,
         is_stale: false,
@@ -93,7 +95,7 @@ export class Store {
   /** The conversations that one is in, latest first. @returns {Conversation[]} */
   list() {
     const mine = [...this.conversations.values()].filter((one) => one.is_member);
-    return mine.sort((one, other) => compareIds(other.activity, one.activity) || (one.label < other.label ? -1 : 1));
+    return mine.sort((one, other) => compareIds(other.activity, one.activity) || one.place - other.place);
   }
 
   /**
@@ -111,6 +113,7 @@ export class Store {
       const one = this.conversation(item.conversation);
       const last_seq = item.last?.seq ?? 0;
       one.is_member = true;
+      one.place = items.indexOf(item);
       one.read_upto = Math.max(one.read_upto, item.read_upto);
       if (last_seq < one.last_seq) {
         // The answer is older than what has come in since.
@@ -233,7 +236,7 @@ export class Store {
     }
     this.adopt(message);
     if (message.seq > one.last_seq) {
-      if (message.author !== this.me?.name) one.unread += 1;
+      if (message.author !== this.me?.name && !message.deleted) one.unread += 1;
       this.isLast(one, message);
     }
     if (!one.is_loaded || one.more_after) return;

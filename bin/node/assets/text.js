@@ -111,6 +111,13 @@ export function clockTime(date) {
   return date.toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit' });
 }
 
+/** Without the half of the day, where there is little room. */
+export function bareTime(date) {
+  const form = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+  const kept = form.formatToParts(date).filter((part) => part.type !== 'dayPeriod');
+  return kept.map((part) => part.value).join('').trim();
+}
+
 /** Short for a list: the time of today, else the day. */
 export function shortTime(date, now = new Date()) {
   const days = Math.round((midnight(now) - midnight(date)) / 86_400_000);

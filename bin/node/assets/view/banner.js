@@ -8,7 +8,9 @@ export class Banner {
   constructor(app) {
     this.app = app;
     this.text = h('span', { class: 'banner-text' });
-    this.more = h('a', { class: 'banner-more', href: '#/cluster' });
+    this.count = h('span', { class: 'banner-count' });
+    this.survives = h('span', {});
+    this.more = h('a', { class: 'banner-more', href: '#/cluster' }, this.count, this.survives);
     this.element = h(
       'div',
       { class: 'banner', 'data-testid': 'banner', role: 'status' },
@@ -27,7 +29,8 @@ export class Banner {
     say(this.text, words(health, node, app));
     const live = cluster?.nodes.filter((one) => one.reachable).map((one) => one.id) ?? [];
     const is_known = health === 'connected' && cluster !== null;
-    say(this.more, is_known ? `${live.length} of ${cluster.nodes.length} nodes up \u00b7 ${survives(cluster.survives, live)}` : '');
+    say(this.count, is_known ? `${live.length} of ${cluster.nodes.length} nodes up \u00b7 ` : '');
+    say(this.survives, is_known ? survives(cluster.survives, live) : '');
   }
 }
 

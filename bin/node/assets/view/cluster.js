@@ -4,8 +4,8 @@
 import { h, icon, reconcile, s, say, set } from '../dom.js';
 import { survives } from '../text.js';
 
-const WIDTH = 640;
-const HEIGHT = 300;
+const WIDTH = 460;
+const HEIGHT = 320;
 const MODES = { majority: 'majority', pair: 'pair', armed: 'armed survivor', solo: 'single node' };
 
 export class ClusterView {
@@ -56,6 +56,8 @@ export class ClusterView {
       ),
     );
   }
+
+  hidden() {}
 
   update() {
     const { app } = this;
@@ -121,7 +123,7 @@ function sentence(text) {
 function place(count) {
   return Array.from({ length: count }, (_, index) => {
     const angle = (2 * Math.PI * index) / count - Math.PI / 2;
-    const [rx, ry] = count < 2 ? [0, 0] : [WIDTH / 2 - 110, HEIGHT / 2 - 62];
+    const [rx, ry] = count < 2 ? [0, 0] : [WIDTH / 2 - 82, HEIGHT / 2 - 66];
     return { x: Math.round(WIDTH / 2 + rx * Math.cos(angle)), y: Math.round(HEIGHT / 2 - 6 + ry * Math.sin(angle)) };
   });
 }

@@ -143,7 +143,8 @@ export class ConversationView {
 
   draw(label, one) {
     const me = this.app.store.me?.name ?? '';
-    const how = { me, on: this.on, editing: this.composer.editing?.id ?? null };
+    const is_held_up = this.app.health !== 'connected';
+    const how = { me, on: this.on, editing: this.composer.editing?.id ?? null, is_held_up };
     const found = rows(one, this.app.store.unsent(label), { me, marker: this.marker ?? null });
     reconcile(this.list, found, (row) => row.key, make, (element, row) => update(element, row, how));
     set(this.scroller, 'data-first', one.messages[0]?.seq);

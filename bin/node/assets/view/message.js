@@ -2,7 +2,7 @@
 // reading stopped.
 
 import { h, iconButton, set } from '../dom.js';
-import { clockTime, dayName, harmless, parts, visible } from '../text.js';
+import { bareTime, clockTime, dayName, harmless, parts, visible } from '../text.js';
 import { avatar } from './avatar.js';
 
 const GROUP_MS = 5 * 60_000;
@@ -69,7 +69,7 @@ export function make(row) {
 /**
  * @param {any} element
  * @param {Row} row
- * @param {{me: string, on: any, editing: string | null}} how
+ * @param {{me: string, on: any, editing: string | null, is_held_up: boolean}} how
  */
 export function update(element, row, how) {
   if (row.kind !== 'message') return;
@@ -77,7 +77,7 @@ export function update(element, row, how) {
   const state = item ? item.state : 'sent';
   const signature = JSON.stringify([
     state, row.is_grouped, message?.seq, message?.text, message?.edited, message?.deleted, message?.author,
-    item?.error?.code, how.editing === message?.id,
+    item?.error?.code, item && how.is_held_up, how.editing === message?.id,
   ]);
   if (element.signature === signature) return;
   element.signature = signature;
@@ -103,8 +103,8 @@ export function update(element, row, how) {
   }
   const time = new Date(message ? message.time : item.time_ms);
   element.replaceChildren(
-    h('div', { class: 'gutter' }, row.is_grouped ? stamp(time) : avatar(author)),
-    h('div', { class: 'body' }, !row.is_grouped && head(author, time, row.is_mine), text(message, item), fate(item, how.on)),
+    h('div', { class: 'gutter' }, row.is_grouped ? stamp(time, bareTime) : avatar(author)),
+    h('div', { class: 'body' }, !row.is_grouped && head(author, time, row.is_mine), text(message, item), message?.edited && h('small', { class: 'edited' }, 'edited'), fate(item, how)),
     ...(message ? [actions(message, row.is_mine, how.on)] : []),
   );
 }
@@ -118,11 +118,11 @@ function head(author, time, is_mine) {
   );
 }
 
-function stamp(time) {
+function stamp(time, form = clockTime) {
   return h(
     'time',
     { class: 'stamp', 'data-testid': 'message-time', datetime: time.toISOString(), title: time.toLocaleString() },
-    clockTime(time),
+    form(time),
   );
 }
 
@@ -132,14 +132,13 @@ function text(message, item) {
     if (part.href === null) element.append(part.text);
     else element.append(h('a', { href: part.href, rel: 'noreferrer noopener', target: '_blank' }, part.text));
   }
-  if (message?.edited) element.append(h('small', { class: 'edited' }, ' (edited)'));
   return element;
 }
 
 /** What becomes of a message that is not in the log yet. */
-function fate(item, on) {
+function fate(item, { on, is_held_up }) {
   if (!item) return null;
-  if (item.state === 'pending') return h('p', { class: 'fate' }, 'Sending \u2026');
+  if (item.state === 'pending') return h('p', { class: 'fate' }, is_held_up ? 'Waits to be sent' : 'Sending \u2026');
   const told = item.error ? `Not sent: ${item.error.message}.` : 'Not sent.';
   return h(
     'p',

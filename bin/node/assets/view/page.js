@@ -1,7 +1,7 @@
 // The frame of the page: the screen for whoever is not signed in, or the list of conversations
 // beside what is open.
 
-import { h, set, show } from '../dom.js';
+import { h, say, set, show } from '../dom.js';
 import { AccountView } from './account.js';
 import { Banner } from './banner.js';
 import { ChannelsView } from './channels.js';
@@ -51,7 +51,7 @@ export class Page {
     for (const [name, view] of Object.entries(this.views)) {
       show(view.element, name === app.route.view);
       if (name === app.route.view) view.update();
-      else view.hidden?.();
+      else view.hidden();
     }
     const unread = app.store.list().reduce((sum, one) => sum + one.unread, 0);
     document.title = unread > 0 ? `(${unread}) Holdfast` : 'Holdfast';
@@ -87,8 +87,10 @@ class Welcome {
 
   update() {
     const is_empty = this.app.store.list().length === 0;
-    this.text.textContent = is_empty
+    say(this.text, is_empty
       ? 'You have no conversations yet. Write to someone, or join a channel.'
-      : 'Pick a conversation on the left, write to someone, or join a channel.';
+      : 'Pick a conversation on the left, write to someone, or join a channel.');
   }
+
+  hidden() {}
 }
