@@ -26,6 +26,12 @@ async fn two_people_talk_through_two_nodes() {
     on_three_nodes("talk").await;
 }
 
+/// A private channel, the keyboard alone, a new password, two screens of one account.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_account_is_managed_from_two_screens() {
+    on_three_nodes("manage").await;
+}
+
 /// The serving node and the leader are killed; everything arrives once, in one order for all.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conversation_survives_its_nodes() {

@@ -66,10 +66,11 @@ export class Person {
     await this.at("sign-form").waitFor();
   }
 
-  async createChannel(name, { topic = "" } = {}) {
+  async createChannel(name, { topic = "", isPrivate = false } = {}) {
     await this.at("create-channel").click();
     await this.at("channel-name").fill(name);
     if (topic !== "") await this.at("channel-topic").fill(topic);
+    if (isPrivate) await this.at("channel-private").check();
     await this.at("channel-submit").click();
     await this.isAt(`#${name}`);
   }
