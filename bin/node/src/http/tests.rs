@@ -9,6 +9,7 @@ mod leaving;
 mod limits;
 mod openapi;
 mod page;
+mod paging;
 mod retold;
 mod routes;
 mod scrape;
