@@ -21,6 +21,9 @@ use crate::{ClientError, types::FailureBody};
 /// How long the first round waits for one node; doubled per round up to the maximum.
 pub(super) const TRY_MIN: Duration = Duration::from_millis(1_500);
 const TRY_MAX: Duration = Duration::from_secs(6);
+/// With less time left than this no further node is asked: cut off in the middle, the outcome would be
+/// unknown, where nothing was done so far.
+const TRY_LEFT_MIN: Duration = Duration::from_millis(50);
 /// What is kept of that for the answer's way back.
 const ANSWER_TIME: Duration = Duration::from_millis(300);
 /// Bytes of the largest answer that is read: 200 messages of 16 KiB, escaped, fit well.
@@ -94,7 +97,7 @@ impl Client {
             let mut wait = pause(round);
             for at in self.inner.endpoints.order() {
                 let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
+                if left.is_zero() || (left < TRY_LEFT_MIN && !reasons.last.is_empty()) {
                     return Err(reasons.give_up(key));
                 }
                 let limit = left.min(TRY_MAX).min(TRY_MIN * 2_u32.pow(round.min(2)));

@@ -14,7 +14,7 @@ use rustls::{ClientConfig, ClientConnection};
 use rustls_pki_types::ServerName;
 use tokio::{
     net::{TcpStream, lookup_host},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -25,6 +25,10 @@ use super::{
     request_id::RequestIds,
 };
 use crate::{ClientError, types::StateHash};
+
+/// A node that is not ready is asked so often, with a pause between.
+const ASKED_MAX: usize = 3;
+const ASKED_PAUSE: Duration = Duration::from_millis(300);
 
 /// What a node looks like from outside. Each step is tried when the one before it went well; otherwise it
 /// is none.
@@ -103,7 +107,15 @@ impl Client {
                 return probe;
             }
         }
-        probe.answer = Some(self.ask(endpoint).await);
+        let mut answer = self.ask(endpoint).await;
+        for _ in 1..ASKED_MAX {
+            if answer.as_ref().is_ok_and(|answer| !answer.is_ready) {
+                // It may be applying what has just been committed, or hold an election.
+                sleep(ASKED_PAUSE).await;
+                answer = self.ask(endpoint).await;
+            }
+        }
+        probe.answer = Some(answer);
         probe
     }
 
