@@ -9,6 +9,7 @@
 //!   closed.
 
 mod boot;
+mod files;
 mod reload;
 
 use std::{fs, path::Path, sync::Arc, thread, time::Duration};
@@ -57,6 +58,7 @@ pub fn run(config: Config) -> Result<(), NodeError> {
 
 async fn serve(config: Config) -> Result<(), NodeError> {
     let mut signals = Signals::listen()?;
+    files::allow(config.limits.connections);
     let mut node = Node::start(&config)?;
     systemd::notify(systemd::READY);
     loop {
