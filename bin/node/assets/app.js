@@ -8,7 +8,7 @@ import { Store } from './store.js';
 import { Clock, Ids } from './uuid7.js';
 
 const PAGE = 50;
-const POLL_MS = 2_000;
+const POLL_MS = 1_500;
 const POLL_FAST_MS = 500;
 const POLL_HIDDEN_MS = 10_000;
 const POLL_TIMEOUT_MS = 1_500;
@@ -16,6 +16,7 @@ const MISSES_MAX = 2;
 const LEADERLESS_MS = 1_200;
 const RESEND_MS = 400;
 const MARK_MS = 250;
+const GONE = 'This account is deleted. What was written stays here.';
 
 /** @typedef {{view: 'list' | 'conversation' | 'cluster' | 'account' | 'channels', label: string | null}} Route */
 
@@ -51,6 +52,8 @@ export class App {
     this.channels = new Map();
     /** Why a conversation is not to be seen. @type {Map<string, string>} */
     this.closed = new Map();
+    /** Whom nothing can be sent any more. @type {Map<string, string>} */
+    this.gone = new Map();
     /** @type {Map<string, string>} */
     this.drafts = new Map();
     /** Loads under way. @type {Map<string, Promise<void>>} */
@@ -152,7 +155,7 @@ export class App {
     this.store = new Store();
     this.cluster = null;
     this.is_connected = false;
-    for (const held of [this.channels, this.closed, this.drafts, this.loading]) held.clear();
+    for (const held of [this.channels, this.closed, this.gone, this.drafts, this.loading]) held.clear();
     this.screen = 'sign';
     this.notice = notice;
     if (this.route.view !== 'list') location.hash = '#/';
@@ -199,6 +202,7 @@ export class App {
     if (frame.type === 'channel') this.channels.set(`#${frame.channel.name}`, frame.channel);
     if (frame.type === 'member') this.memberChanged(frame);
     if (frame.type === 'account' || frame.type === 'resync') this.members_version += 1;
+    if (frame.type === 'account' && frame.deleted) this.gone.set(`@${frame.user}`, GONE);
     this.settle();
     this.tell();
   }
@@ -253,6 +257,7 @@ export class App {
   }
 
   pollPause() {
+    if (this.misses > 0) return 0;
     if (document.hidden) return POLL_HIDDEN_MS;
     return this.leaderless_since > 0 || !this.is_connected ? POLL_FAST_MS : POLL_MS;
   }
@@ -332,6 +337,7 @@ export class App {
   open(label) {
     return this.once(`open ${label}`, async () => {
       if (label.startsWith('#')) await this.learnChannel(label);
+      else this.learnPerson(label);
       const one = this.store.conversation(label);
       if (one.is_loaded && !one.is_stale) return;
       const is_far = !one.is_loaded && one.unread > PAGE / 2;
@@ -346,6 +352,13 @@ export class App {
     } catch (error) {
       if (error.code === 'no_such_channel') this.closed.set(label, 'There is no such channel, or it is private.');
     }
+  }
+
+  async learnPerson(label) {
+    const name = label.slice(1);
+    const page = await this.api.get(`/v1/users?match=${encodeURIComponent(name)}&limit=1`).catch(() => ({ items: [] }));
+    if (page.items.some((one) => one.name === name && one.deleted)) this.gone.set(label, GONE);
+    this.tell();
   }
 
   reload(label) {

@@ -45,7 +45,7 @@ export class ConversationView {
       this.top,
       this.list,
     );
-    this.jump = h('button', { type: 'button', class: 'jump', 'data-testid': 'jump-newest', onclick: () => this.toEnd() }, icon('down', 18), h('span', {}));
+    this.jump = h('button', { type: 'button', class: 'jump', hidden: true, 'data-testid': 'jump-newest', onclick: () => this.toEnd() }, icon('down', 18), h('span', {}));
     this.foot = h('div', { class: 'closed' });
     this.element = h(
       'section',
@@ -72,6 +72,7 @@ export class ConversationView {
     this.marker = undefined;
     this.is_placed = false;
     this.is_at_end = true;
+    if (this.jump) show(this.jump, false);
   }
 
   hidden() {
@@ -122,7 +123,7 @@ export class ConversationView {
   /** What stands below the messages: where one writes, or why one cannot. */
   feet(label, one) {
     const { app } = this;
-    const closed = app.closed.get(label);
+    const closed = app.closed.get(label) ?? app.gone.get(label);
     const channel = app.channels.get(label);
     const may_join = label.startsWith('#') && app.is_listed && !one.is_member && channel && !channel.member;
     show(this.composer.element, !closed && !may_join);

@@ -87,17 +87,23 @@ export class Sidebar {
 
   fill(element, one) {
     const { link, time, preview, unread } = element.parts;
+    const is_private = this.app.channels.get(one.label)?.private === true;
+    if (element.is_private !== is_private) {
+      element.is_private = is_private;
+      link.firstElementChild.replaceWith(avatar(one.label, { is_private }));
+    }
     const is_open = this.app.route.label === one.label;
     set(link, 'aria-current', is_open ? 'page' : null);
     set(link, 'data-unread', one.unread);
     link.classList.toggle('has-unread', one.unread > 0);
-    const kind = one.label.startsWith('#') ? 'channel' : 'person';
-    set(link, 'aria-label', `${kind} ${visible(one.label.slice(1))}${one.unread > 0 ? `, ${one.unread} unread` : ''}`);
     say(time, one.last?.time ? shortTime(new Date(one.last.time)) : '');
     say(preview, this.preview(one));
     say(unread, one.unread > 999 ? '999+' : String(one.unread));
-    if (one.unread > 0 && !unread.isConnected) link.append(unread);
-    if (one.unread === 0) unread.remove();
+    if (one.unread > 0 && !unread.isConnected) link.append(unread, h('span', { class: 'unseen' }, 'unread'));
+    if (one.unread === 0 && unread.isConnected) {
+      unread.nextElementSibling?.remove();
+      unread.remove();
+    }
   }
 
   preview({ label, last }) {

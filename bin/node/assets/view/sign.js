@@ -45,7 +45,7 @@ export class SignView {
     );
     this.notice = h('p', { class: 'notice', role: 'status' });
     this.element = h(
-      'div',
+      'main',
       { class: 'sign' },
       h(
         'div',
@@ -73,7 +73,16 @@ export class SignView {
     set(this.input(this.password), 'autocomplete', is_new ? 'new-password' : 'current-password');
     set(this.input(this.password), 'minlength', is_new ? '8' : null);
     this.submit.disabled = this.is_busy;
-    if (this.is_shown && !was_shown) this.input(this.name).focus();
+    if (this.is_shown && !was_shown) this.begin();
+  }
+
+  /** A fresh form: whoever was here has an account now, or none. */
+  begin() {
+    this.is_new = false;
+    this.form.reset();
+    this.fail(null);
+    this.input(this.name).focus();
+    this.update();
   }
 
   input(field) {
