@@ -16,6 +16,9 @@ use utoipa::{
     },
 };
 
+const UUID_7: &str =
+    "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-7[0-9A-Fa-f]{3}-[89ABab][0-9A-Fa-f]{3}-[0-9A-Fa-f]{12}$";
+
 macro_rules! schemas {
     ($($(#[doc = $doc:literal])+ $name:ident => $schema:expr,)+) => {$(
         $(#[doc = $doc])+
@@ -60,8 +63,9 @@ schemas! {
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
         .examples(["2026-01-31T12:00:00.123456Z"]),
     /// The key of a write: a UUID of version 7, timed by the node's clock (`Holdfast-Time`).
-    Uuid7 => text(1, usize::MAX)
+    Uuid7 => text(36, 36)
         .format(Some(SchemaFormat::Custom("uuid".to_owned())))
+        .pattern(Some(UUID_7))
         .examples([RequestId::new(1_767_225_600_000, 42).to_string()]),
     /// What an account may do.
     Role => ObjectBuilder::new()
