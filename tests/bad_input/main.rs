@@ -16,6 +16,7 @@
 mod content;
 mod http;
 mod login;
+mod origin;
 mod protocol;
 mod request;
 mod target;

@@ -127,7 +127,7 @@ fn check_host(names: &Names, request: &Request, clients: &[String]) -> Result<()
     let authority = authority(request.headers(), request.uri()).filter(|_| is_one);
     let authority: Authority = authority
         .and_then(|authority| authority.parse().ok())
-        .filter(|authority: &Authority| !authority.as_str().contains('@'))
+        .filter(is_host_and_port)
         .ok_or_else(|| Refusal::malformed("a request names one host"))?;
     let host = authority.host().to_ascii_lowercase();
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
@@ -140,6 +140,14 @@ fn check_host(names: &Names, request: &Request, clients: &[String]) -> Result<()
         "this node is not reached under that name",
         "use a client URL of the cluster, or put the name into `listen.names` of node.toml",
     ))
+}
+
+/// A host, perhaps a port, and nothing before, between or behind them.
+fn is_host_and_port(authority: &Authority) -> bool {
+    let port = authority.as_str().strip_prefix(authority.host());
+    port.is_some_and(|port| {
+        port.is_empty() || authority.port().is_some_and(|found| port == format!(":{found}"))
+    })
 }
 
 fn is_preflight(request: &Request) -> bool {
