@@ -3,7 +3,8 @@
 //!
 //! - `target`: the node under attack, and what has to hold after every attack
 //! - `wire`: a client that writes its own bytes
-//! - `http`, `request`, `http2`, `websocket`: the forms of the API
+//! - `http`, `http2`, `request`, `websocket`: the forms of the API
+//! - `origin`: what other web sites have a browser send
 //! - `content`: names and texts
 //! - `protocol`: request ids, order, sessions
 //! - `login`: passwords and tokens
@@ -15,11 +16,15 @@
 
 mod content;
 mod http;
+mod http2;
 mod login;
 mod origin;
+mod parsers;
+mod peers;
 mod protocol;
 mod request;
 mod target;
+mod terminal;
 mod websocket;
 mod wire;
 
@@ -27,3 +32,5 @@ use tests::cluster::Programs;
 
 /// The programs, built together with these tests.
 const PROGRAMS: Programs = Programs { node: env!("CARGO_BIN_EXE_victim") };
+/// The command line client.
+const CHATCTL: &str = env!("CARGO_BIN_EXE_talker");

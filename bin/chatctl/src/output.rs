@@ -1,7 +1,7 @@
 //! What reaches the terminal: data on stdout, messages on stderr, text or JSON.
 //!
-//! Every piece of text that others wrote passes [`visible`] before it is shown; JSON escapes by itself. A
-//! closed pipe is no error: whoever read has seen enough.
+//! Every piece of text that others wrote passes [`visible`] before it is shown, or is spelled out as JSON
+//! does it. A closed pipe is no error: whoever read has seen enough.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -144,7 +144,9 @@ pub(crate) fn stdout_error(source: io::Error) -> ClientError {
 }
 
 fn json<T: Serialize>(item: &T) -> Result<String, ClientError> {
-    serde_json::to_string(item).map_err(|error| stdout_error(error.into()))
+    serde_json::to_string(item)
+        .map(|text| visible_json(&text))
+        .map_err(|error| stdout_error(error.into()))
 }
 
 fn error_json(error: &ClientError) -> String {
@@ -154,7 +156,7 @@ fn error_json(error: &ClientError) -> String {
     if let ClientError::Unknown { request_id, .. } = error {
         body["request_id"] = request_id.to_string().into();
     }
-    serde_json::json!({ "error": body }).to_string()
+    visible_json(&serde_json::json!({ "error": body }).to_string())
 }
 
 fn error_text(error: &ClientError) -> String {
@@ -193,6 +195,21 @@ pub(crate) fn visible(text: &str) -> String {
 /// The same for what stands on one line: newline and tab are spelled out as well.
 pub(crate) fn visible_line(text: &str) -> String {
     visible(text).replace('\n', "\\n").replace('\t', "\\t")
+}
+
+/// JSON with the same characters spelled out as JSON does it: the same value to whoever parses it.
+fn visible_json(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_hidden(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                shown.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }
 
 /// Control characters, bidi controls, zero-width and other invisible format characters.
@@ -304,6 +321,19 @@ mod tests {
         ]);
         let any = prop_oneof![hidden, any::<char>(), prop::char::range('a', 'z')];
         prop::collection::vec(any, 0..40).prop_map(String::from_iter)
+    }
+
+    #[test]
+    fn json_is_spelled_out_and_says_the_same() {
+        let text = "a\x1b[2J\u{9b}\x7f\u{202e}\u{e0041}\u{1f469}\u{200d}\u{1f4bb}\n\t\"\\";
+        let shown = json(&text).unwrap();
+        let escaped =
+            r#""a\u001b[2J\u009b\u007f\u202e\udb40\udc41\u{1f469}\u200d\u{1f4bb}\n\t\"\\""#;
+        assert_eq!(
+            shown,
+            escaped.replace(r"\u{1f469}", "\u{1f469}").replace(r"\u{1f4bb}", "\u{1f4bb}")
+        );
+        assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), text);
     }
 
     #[test]

@@ -5,3 +5,4 @@ mod kit;
 mod links;
 mod refusals;
 mod start;
+mod strangers;

@@ -62,6 +62,28 @@ impl Names {
             usages: vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth],
         }
     }
+
+    fn params(&self) -> CertificateParams {
+        let mut params = CertificateParams::new(vec![self.dns.clone()]).unwrap();
+        for uri in &self.uris {
+            params.subject_alt_names.push(SanType::URI(uri.as_str().try_into().unwrap()));
+        }
+        params.not_before = date_time_ymd(self.years.0, 1, 1);
+        params.not_after = date_time_ymd(self.years.1, 1, 1);
+        params.extended_key_usages = self.usages.clone();
+        params
+    }
+
+    /// A certificate that nobody but its own key vouches for.
+    pub(super) fn self_signed(&self) -> TlsOptions {
+        let key = KeyPair::generate().unwrap();
+        let pem = self.params().self_signed(&key).unwrap().pem();
+        TlsOptions {
+            ca_pem: pem.clone().into(),
+            cert_pem: pem.into(),
+            key_pem: key.serialize_pem().into(),
+        }
+    }
 }
 
 impl Ca {
@@ -75,15 +97,8 @@ impl Ca {
     }
 
     pub(super) fn issue(&self, names: &Names) -> TlsOptions {
-        let mut params = CertificateParams::new(vec![names.dns.clone()]).unwrap();
-        for uri in &names.uris {
-            params.subject_alt_names.push(SanType::URI(uri.as_str().try_into().unwrap()));
-        }
-        params.not_before = date_time_ymd(names.years.0, 1, 1);
-        params.not_after = date_time_ymd(names.years.1, 1, 1);
-        params.extended_key_usages = names.usages.clone();
         let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let certificate = names.params().signed_by(&key, &self.issuer).unwrap();
         TlsOptions {
             ca_pem: self.pem.clone().into(),
             cert_pem: certificate.pem().into(),

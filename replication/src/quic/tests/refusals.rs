@@ -63,6 +63,7 @@ async fn strangers_are_turned_away_in_the_handshake() {
     let cases = [
         ("no certificate", None, ALPN),
         ("another authority", Some(Ca::new().node(3)), ALPN),
+        ("no authority but its own", Some(Names::of(3).self_signed()), ALPN),
         ("expired", Some(issue(|names| names.years = (2020, 2021))), ALPN),
         ("not yet valid", Some(issue(|names| names.years = (2110, 2120))), ALPN),
         (
