@@ -25,7 +25,7 @@ export class AccountView {
         'header',
         { class: 'pane-head' },
         h('a', { class: 'icon-button back', href: '#/', 'data-testid': 'back', 'aria-label': 'Back to the list' }, icon('back')),
-        h('div', { class: 'titles' }, h('h2', {}, 'Account')),
+        h('div', { class: 'titles' }, h('h1', {}, 'Account')),
       ),
       h('div', { class: 'scroll' }, h('div', { class: 'narrow' }, this.who, this.passwordForm(), this.sessionList(), this.danger())),
     );
@@ -35,7 +35,7 @@ export class AccountView {
     return h(
       'form',
       { class: 'panel', onsubmit: (event) => this.change(event) },
-      h('h3', {}, 'Change password'),
+      h('h2', {}, 'Change password'),
       h('p', { class: 'muted' }, 'Every other session ends.'),
       // Password managers want to know whose it is.
       (this.name = h('input', { type: 'text', autocomplete: 'username', readonly: true, hidden: true })),
@@ -48,14 +48,14 @@ export class AccountView {
   }
 
   sessionList() {
-    return h('div', { class: 'panel' }, h('h3', {}, 'Sessions'), h('p', { class: 'muted' }, 'Where you are signed in.'), this.sessions);
+    return h('div', { class: 'panel' }, h('h2', {}, 'Sessions'), h('p', { class: 'muted' }, 'Where you are signed in.'), this.sessions);
   }
 
   danger() {
     return h(
       'div',
       { class: 'panel danger-zone' },
-      h('h3', {}, 'Delete account'),
+      h('h2', {}, 'Delete account'),
       h('p', { class: 'muted' }, 'Ends this account for good. You are told first what becomes of your messages.'),
       h('button', { type: 'button', class: 'danger', 'data-testid': 'account-delete', onclick: () => openDeleteAccount(this.app) }, 'Delete account \u2026'),
     );
@@ -73,7 +73,7 @@ export class AccountView {
       const out = () => this.app.signOut().catch((error) => this.app.toast(error));
       this.who.replaceChildren(
         avatar(name, { size: 'large' }),
-        h('div', {}, h('h3', {}, h('bdi', {}, visible(name))), h('p', { class: 'muted' }, role)),
+        h('div', {}, h('h2', {}, h('bdi', {}, visible(name))), h('p', { class: 'muted' }, role)),
         h('button', { type: 'button', class: 'push', 'data-testid': 'sign-out', onclick: out }, 'Sign out'),
       );
     }

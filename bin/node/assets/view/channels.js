@@ -28,7 +28,7 @@ export class ChannelsView {
         'header',
         { class: 'pane-head' },
         h('a', { class: 'icon-button back', href: '#/', 'data-testid': 'back', 'aria-label': 'Back to the list' }, icon('back')),
-        h('div', { class: 'titles' }, h('h2', {}, 'Channels')),
+        h('div', { class: 'titles' }, h('h1', {}, 'Channels')),
         h('button', { type: 'button', class: 'primary', onclick: () => openChannelDialog(app) }, 'New channel'),
       ),
       h('div', { class: 'scroll' }, h('div', { class: 'narrow' }, this.filter, this.none, this.list, this.more)),

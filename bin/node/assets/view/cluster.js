@@ -36,7 +36,7 @@ export class ClusterView {
         'header',
         { class: 'pane-head' },
         h('a', { class: 'icon-button back', href: '#/', 'data-testid': 'back', 'aria-label': 'Back to the list' }, icon('back')),
-        h('div', { class: 'titles' }, h('h2', {}, 'Cluster')),
+        h('div', { class: 'titles' }, h('h1', {}, 'Cluster')),
       ),
       h(
         'div',

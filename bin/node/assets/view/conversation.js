@@ -33,7 +33,7 @@ export class ConversationView {
       remove: (message, is_mine) => this.remove(message, is_mine),
     };
     this.sign = h('span', { class: 'title-avatar' });
-    this.title = h('h2', { 'data-testid': 'conversation-title' });
+    this.title = h('h1', { 'data-testid': 'conversation-title' });
     this.under = h('p', { class: 'topic', dir: 'auto' });
     this.members = iconButton('people', 'Members', { 'data-testid': 'members', onclick: () => openMembers(app, this.label ?? '') });
     this.leave = iconButton('leave', 'Leave channel', { 'data-testid': 'leave', onclick: () => this.quit() });

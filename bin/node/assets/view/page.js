@@ -27,8 +27,8 @@ export class Page {
       account: new AccountView(app),
       channels: new ChannelsView(app),
     };
-    this.main = h('main', { class: 'main' }, ...Object.values(this.views).map((view) => view.element));
-    this.frame = h('div', { class: 'frame' }, this.banner.element, this.sidebar.element, this.main);
+    this.main = h('div', { class: 'main' }, ...Object.values(this.views).map((view) => view.element));
+    this.frame = h('main', { class: 'frame' }, this.banner.element, this.sidebar.element, this.main);
     this.element = h('div', { class: 'page' }, this.sign.element, this.frame, this.toasts.element);
     document.addEventListener('keydown', (event) => this.key(event));
     app.watch(() => this.update());
@@ -73,7 +73,7 @@ class Welcome {
     this.element = h(
       'section',
       { class: 'welcome', 'aria-label': 'Welcome' },
-      h('h2', {}, 'Nothing open'),
+      h('h1', {}, 'Nothing open'),
       this.text,
       h(
         'div',
