@@ -50,6 +50,12 @@ async fn a_deleted_account_is_gone_for_the_others() {
     on_three_nodes("account").await;
 }
 
+/// Screen readers, keyboards, colours.
+#[tokio::test(flavor = "multi_thread")]
+async fn everyone_can_use_every_view() {
+    on_three_nodes("access").await;
+}
+
 /// One pane at a time on a phone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_phone_goes_from_the_list_to_a_conversation_and_back() {

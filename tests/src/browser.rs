@@ -90,8 +90,9 @@ const INSTALL: &str = "the browser tests need: apt-get install -y chromium nodej
 /// # Panics
 /// When a tool is missing: a browser test is never skipped.
 fn require_tools() {
-    let module = Path::new(FOLDER).join("node_modules/playwright-core/package.json");
-    for tool in [Path::new(CHROMIUM), &module] {
+    let modules = Path::new(FOLDER).join("node_modules");
+    let tools = [CHROMIUM.into(), modules.join("playwright-core"), modules.join("axe-core")];
+    for tool in tools {
         assert!(tool.exists(), "{} is missing; {INSTALL}", tool.display());
     }
 }
