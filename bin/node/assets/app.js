@@ -42,6 +42,7 @@ export class App {
     /** @type {Route} */
     this.route = { view: 'list', label: null };
     this.is_connected = false;
+    this.was_connected = false;
     /** The list of conversations has been loaded. */
     this.is_listed = false;
     /** The cluster as the node in use told last. @type {any} */
@@ -66,8 +67,10 @@ export class App {
     this.is_telling = false;
   }
 
+  /** @returns {() => void} ends it */
   watch(watcher) {
     this.watchers.push(watcher);
+    return () => (this.watchers = this.watchers.filter((one) => one !== watcher));
   }
 
   /** Has the views look again, once for everything that changes now. */
@@ -109,6 +112,8 @@ export class App {
   }
 
   async begin(path, body) {
+    // Only where the page came from may the browser be given the cookie: that node is asked first.
+    this.nodes.current = this.nodes.own;
     const opened = await this.api.call('POST', path, body, { open: true });
     await this.api.open(opened.token);
     await this.enter();
@@ -155,6 +160,7 @@ export class App {
     this.store = new Store();
     this.cluster = null;
     this.is_connected = false;
+    this.was_connected = false;
     for (const held of [this.channels, this.closed, this.gone, this.drafts, this.loading]) held.clear();
     this.screen = 'sign';
     this.notice = notice;
@@ -166,9 +172,11 @@ export class App {
 
   connection(state) {
     this.is_connected = state === 'connected';
+    this.was_connected ||= this.is_connected;
     if (this.is_connected) {
       this.misses = 0;
       if (!this.is_listed) this.refresh();
+      if (this.route.label) this.open(this.route.label);
       this.pump();
     } else {
       this.store.disconnected();
@@ -402,7 +410,7 @@ export class App {
       this.settle();
     } catch (error) {
       if (store !== this.store) return;
-      if (error.status === 403 || error.status === 404) this.closed.set(label, reason(error));
+      if ([403, 404, 422].includes(error.status)) this.closed.set(label, reason(error));
       else this.toast(error);
       if (how !== 'fresh') throw error;
     }
@@ -454,7 +462,7 @@ export class App {
   // ---- messages ------------------------------------------------------------------------------
 
   send(to, text) {
-    this.store.enqueue(to, text, this.ids.next(), this.clock.now());
+    this.store.enqueue(to, wellFormed(text), this.ids.next(), this.clock.now());
     this.pump();
     this.tell();
   }
@@ -471,7 +479,7 @@ export class App {
   }
 
   async edit(id, text) {
-    const message = await this.api.call('PATCH', `/v1/messages/${id}`, { text });
+    const message = await this.api.call('PATCH', `/v1/messages/${id}`, { text: wellFormed(text) });
     this.store.changed(message);
     this.tell();
   }
@@ -538,6 +546,11 @@ export function path(label) {
 function history(label) {
   const kind = label.startsWith('#') ? 'channels' : 'direct';
   return `/v1/${kind}/${encodeURIComponent(label.slice(1))}`;
+}
+
+/** Half a character, as it can be pasted, cannot be sent. */
+function wellFormed(text) {
+  return new TextDecoder().decode(new TextEncoder().encode(text));
 }
 
 /** What went wrong, as a sentence. */

@@ -24,6 +24,7 @@ export class Banner {
     const { app } = this;
     const { health, node, cluster } = app;
     set(this.element, 'data-state', health);
+    set(this.element, 'data-first', !app.was_connected);
     set(this.element, 'data-node', node?.id);
     set(this.element, 'data-endpoint', app.live.node);
     say(this.text, words(health, node, app));
@@ -36,7 +37,7 @@ export class Banner {
 
 function words(health, node, app) {
   if (health === 'waiting') return 'No quorum: messages wait until enough nodes are back';
-  if (health === 'reconnecting') return 'Reconnecting \u2026';
+  if (health === 'reconnecting') return app.was_connected ? 'Reconnecting \u2026' : 'Connecting \u2026';
   const name = node ? `node ${node.id}` : new URL(app.live.node ?? app.nodes.current).host;
   return `Connected to ${name}`;
 }

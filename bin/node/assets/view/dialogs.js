@@ -117,11 +117,12 @@ export function openMembers(app, label) {
     list,
   );
   let version = app.members_version;
-  app.watch(() => {
-    if (!element.isConnected || version === app.members_version) return;
+  const unwatch = app.watch(() => {
+    if (version === app.members_version) return;
     version = app.members_version;
     load();
   });
+  element.addEventListener('close', unwatch);
   load();
 }
 
