@@ -3,7 +3,7 @@
 //!
 //! A write is answered when its own entry is folded here, and by nothing else.
 
-use chat::Command;
+use chat::{Accepted, Answer, Command};
 use election::NodeId;
 use replication::{Input, Outcome, ProposalId, ReadId, split_stamp};
 use wal::{Entry, EntryKind};
@@ -138,7 +138,12 @@ impl World {
         if let (true, Some((command, outcome))) = (is_first, applied) {
             self.workload.ledger.committed(command.request())?;
             match self.workload.ledger.folded(index, &command, outcome)? {
-                Did::Effect => self.trace.count("a request took effect"),
+                Did::Effect => {
+                    self.trace.count("a request took effect");
+                    if let Some(what) = outcome.ok().and_then(change) {
+                        self.trace.count(what);
+                    }
+                }
                 Did::Repeated => self.trace.count("a retry was answered by the first outcome"),
                 Did::Refused(rejection) => self.trace.count(rejection.code()),
             }
@@ -168,5 +173,27 @@ impl World {
         }
         let travel_us = self.rng.within(50, 2_000);
         self.queue.after(travel_us, Event::Client(ClientEvent::Answer { key, reply }));
+    }
+}
+
+/// What was changed of what there was, if anything.
+fn change(accepted: Accepted) -> Option<&'static str> {
+    match accepted.answer {
+        Answer::Edited { .. } => Some("a message was edited"),
+        Answer::Deleted { only_for_me: false, .. } => Some("a message was deleted for everyone"),
+        Answer::Deleted { only_for_me: true, .. } => Some("a message was deleted for one"),
+        Answer::AccountDeleted { .. } => Some("an account was deleted"),
+        Answer::Registered { .. }
+        | Answer::LoggedIn { .. }
+        | Answer::LoggedOut { .. }
+        | Answer::ChannelCreated { .. }
+        | Answer::Joined { .. }
+        | Answer::Left { .. }
+        | Answer::Invited { .. }
+        | Answer::Sent { .. }
+        | Answer::Marked { .. }
+        | Answer::SettingChanged
+        | Answer::PasswordSet
+        | Answer::TokenOpened { .. } => None,
     }
 }

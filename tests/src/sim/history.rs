@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use chat::{Command, ConversationId, MessageId, Posted, RequestId};
+use chat::{AccountId, Command, ConversationId, MessageId, Posted, RequestId};
 use election::NodeId;
 use replication::split_stamp;
 
@@ -18,7 +18,7 @@ const PAGE: usize = 200;
 
 impl World {
     /// Every conversation, as its members read it on this node: complete, gapless, each message
-    /// once, each with the text of its request.
+    /// once, each with the text of its request or of an edit, and none that is deleted.
     pub(super) fn check_history(&self, id: NodeId) -> Checked {
         let process = self.nodes[&id].process.as_ref().expect("all nodes are up at the end");
         let mut seen: BTreeMap<ConversationId, BTreeMap<u64, MessageId>> = BTreeMap::new();
@@ -31,7 +31,9 @@ impl World {
                     break;
                 };
                 cursor = last.id.0;
-                for Posted { conversation, seq, id, .. } in page {
+                for at in page {
+                    self.check_text(process, account, &at)?;
+                    let Posted { conversation, seq, id, .. } = at;
                     let before = seen.entry(conversation).or_default().insert(seq, id);
                     if before.is_some_and(|before| before != id) {
                         return violated(format!("two messages have seq {seq} of {conversation}"));
@@ -56,13 +58,29 @@ impl World {
         }
         Ok(())
     }
+
+    /// A message has a text, unless it is deleted; for all that were deleted it has none.
+    fn check_text(&self, process: &Process, reader: AccountId, at: &Posted) -> Checked {
+        let Some(index) = at.body else { return Ok(()) };
+        if self.workload.ledger.is_gone(at.id) {
+            return violated(format!("{reader} reads the deleted message {at:?}"));
+        }
+        let command = command_at(process, index)?;
+        match process.state.view(reader, at, Some(&command)) {
+            Some(_) => Ok(()),
+            None => violated(format!("{reader} finds no text of {at:?} at {index}")),
+        }
+    }
 }
 
 fn request_at(process: &Process, index: u64) -> Result<RequestId, Violation> {
+    Ok(command_at(process, index)?.request())
+}
+
+fn command_at(process: &Process, index: u64) -> Result<Command, Violation> {
     let entry = process.reader.entry(index).map_err(|error| Violation(format!("{error:?}")))?;
     let body: Option<Bytes> =
         entry.and_then(|entry| split_stamp(&entry.payload)).map(|(_, body)| body);
     let body = body.ok_or_else(|| Violation(format!("the entry {index} is gone")))?;
-    let command = Command::decode(&body).map_err(|error| Violation(error.to_string()))?;
-    Ok(command.request())
+    Command::decode(&body).map_err(|error| Violation(error.to_string()))
 }

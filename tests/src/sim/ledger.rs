@@ -1,9 +1,12 @@
 //! What each request came to, by the one committed log: the promises of exactly once, sender order
 //! and gapless `seq`, as a client sees them.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
-use chat::{Accepted, Answer, Body, Command, ConversationId, Outcome, Rejection, RequestId};
+use chat::{
+    Accepted, AccountId, Action, Answer, Body, Command, ConversationId, MessageId, Outcome,
+    Rejection, RequestId,
+};
 
 use super::checkers::{Checked, Violation, violated};
 
@@ -22,6 +25,10 @@ pub(crate) struct Ledger {
     chains: BTreeMap<RequestId, (usize, u64)>,
     /// The newest send of each client that took effect.
     newest: BTreeMap<usize, u64>,
+    /// Who sent each message.
+    authors: BTreeMap<MessageId, AccountId>,
+    /// What nobody reads any more.
+    gone: BTreeSet<MessageId>,
     /// The last `seq` and time of each conversation.
     conversations: BTreeMap<ConversationId, (u64, u64)>,
 }
@@ -98,7 +105,13 @@ impl Ledger {
             self.check_chain(request, index)?;
         }
         self.check_seq(index, answer)?;
+        self.note_deletion(command, answer);
         Ok(Did::Effect)
+    }
+
+    /// Is a message deleted for everyone?
+    pub(crate) fn is_gone(&self, message: MessageId) -> bool {
+        self.gone.contains(&message)
     }
 
     /// A client is told what `request` came to, by the entry at `index`.
@@ -152,6 +165,20 @@ impl Ledger {
             | Answer::AccountDeleted { .. }
             | Answer::TokenOpened { .. } => None,
         })
+    }
+
+    fn note_deletion(&mut self, command: &Command, answer: Answer) {
+        let Body::Act { account, action, .. } = command.body() else { return };
+        if let Answer::Sent { id, .. } = answer {
+            self.authors.insert(id, *account);
+        }
+        if let Answer::Deleted { id, only_for_me: false, .. } = answer {
+            self.gone.insert(id);
+        }
+        if let Action::DeleteAccount { erase_messages: true, .. } = action {
+            let own = self.authors.iter().filter(|(_, author)| *author == account);
+            self.gone.extend(own.map(|(id, _)| *id));
+        }
     }
 
     fn check_entries(&self, request: RequestId) -> Checked {

@@ -1,5 +1,5 @@
-//! The clients: accounts that register, join, send, mark and read, and ask again under the same
-//! request id, at another node, until they have an answer.
+//! The clients: accounts that register, join, send, edit, delete, mark, read and leave for good, and
+//! ask again under the same request id, at another node, until they have an answer.
 //!
 //! A client keeps a few operations under way at once. Its sends are chained by `after_request`, so
 //! their order must survive every retry. Each answer is checked against the ledger, which holds the
@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use chat::{
-    Accepted, AccountId, Action, Answer, Body, Command, Login, Outcome, Register, Rejection,
-    RequestId, SessionId, Target,
+    Accepted, AccountId, Action, Answer, Body, Command, Login, MessageId, Outcome, Register,
+    Rejection, RequestId, SessionId, Target,
 };
 use election::{Micros, NodeId};
 
@@ -77,6 +77,8 @@ pub(crate) struct Workload {
     known: u64,
     begun: u64,
     acknowledged: u64,
+    /// Messages that any client knows of.
+    messages: Vec<MessageId>,
     think_us: u64,
     patience_us: u64,
     window: usize,
@@ -87,6 +89,8 @@ pub(crate) struct Workload {
 #[derive(Debug)]
 struct Client {
     name: String,
+    /// Accounts that it has deleted.
+    deleted: u64,
     session: Option<(AccountId, SessionId)>,
     is_in_lobby: bool,
     /// A second session, opened by a log-in and not yet ended.
@@ -126,6 +130,7 @@ impl Workload {
     pub(crate) fn new(nodes: &[NodeId], mut rng: Rng) -> Self {
         let client = |number: u64| Client {
             name: format!("user-{number}"),
+            deleted: 0,
             session: None,
             is_in_lobby: false,
             spare_session: None,
@@ -143,6 +148,7 @@ impl Workload {
             known: 0,
             begun: 0,
             acknowledged: 0,
+            messages: Vec::new(),
             think_us: rng.within(30_000, 150_000),
             patience_us: *rng.pick(&[100_000, 300_000, 1_000_000, 3_000_000]),
             window: rng.slot(4) + 1,
@@ -263,6 +269,9 @@ impl Workload {
                 self.ledger.acknowledged(*request, index, outcome)?;
                 client.under_way.remove(&key.operation);
                 client.learn(outcome);
+                if let Ok(Accepted { answer: Answer::Sent { id, .. }, .. }) = outcome {
+                    self.messages.push(id);
+                }
                 self.known = self.known.max(index);
                 self.acknowledged += 1;
                 Ok(())
@@ -330,9 +339,29 @@ impl Workload {
                     return write(request, Body::Login(login));
                 }
             },
+            18 | 19 if !self.messages.is_empty() => self.change(),
+            // The first client stays, so that somebody can read what was said.
+            20 if client > 0 && self.rng.chance(250) => {
+                // Nothing new until it is done.
+                self.clients[client].is_in_lobby = false;
+                Action::DeleteAccount {
+                    password_generation: 0,
+                    erase_messages: self.rng.chance(500),
+                }
+            }
             _ => return Kind::Read,
         };
         write(request, Body::Act { account, session, action })
+    }
+
+    /// Another text or none, for a message of anyone.
+    fn change(&mut self) -> Action {
+        let message = *self.rng.pick(&self.messages);
+        if self.rng.chance(500) {
+            Action::Edit { message, text: format!("edited {}", self.rng.below(1_000)) }
+        } else {
+            Action::Delete { message }
+        }
     }
 
     /// A message, chained to the client's previous one.
@@ -347,8 +376,11 @@ impl Workload {
     }
 
     fn registration(&mut self, client: usize) -> Register {
+        let Client { name, deleted, .. } = &self.clients[client];
+        // A name is given once.
+        let name = if *deleted == 0 { name.clone() } else { format!("{name}.{deleted}") };
         Register {
-            name: self.clients[client].name.clone(),
+            name,
             password_hash: "$argon2id$simulated".into(),
             invite: None,
             token_hash: token_hash(&mut self.rng),
@@ -365,6 +397,11 @@ impl Client {
         match answer {
             Answer::Registered { account, session, .. } => self.session = Some((account, session)),
             Answer::LoggedIn { session, .. } => self.spare_session = Some(session),
+            Answer::AccountDeleted { .. } => {
+                // It comes back as somebody else.
+                self.deleted += 1;
+                (self.session, self.spare_session, self.last_send) = (None, None, None);
+            }
             Answer::Joined { .. } | Answer::ChannelCreated { .. } => self.is_in_lobby = true,
             Answer::LoggedOut { .. }
             | Answer::Left { .. }
@@ -375,7 +412,6 @@ impl Client {
             | Answer::Edited { .. }
             | Answer::Deleted { .. }
             | Answer::PasswordSet
-            | Answer::AccountDeleted { .. }
             | Answer::TokenOpened { .. } => {}
         }
     }
