@@ -122,6 +122,33 @@ fn a_conversation_is_called_by_what_its_reader_knows() {
 }
 
 #[test]
+fn what_is_deleted_is_taken_from_a_count_once() {
+    let mut world = World::with(&["alice", "bob"]);
+    let sent = |world: &mut World, who: &str, to: &str| {
+        world.send(who, to, "x").unwrap();
+        MessageId(world.state.applied())
+    };
+    let delete = |world: &mut World, who: &str, message| {
+        world.act(who, Action::Delete { message }).outcome.unwrap();
+        world.state.unread(world.id("bob"))
+    };
+    let (first, second) = (sent(&mut world, "alice", "@bob"), sent(&mut world, "alice", "@bob"));
+    // Hidden, then deleted by its author as well.
+    assert_eq!(delete(&mut world, "bob", first), 1);
+    assert_eq!(delete(&mut world, "alice", first), 1);
+    assert_eq!(delete(&mut world, "alice", second), 0);
+
+    // Own ones never count, and a mark that passes a deleted one changes nothing.
+    let own: Vec<_> = (0..3).map(|_| sent(&mut world, "bob", "@alice")).collect();
+    sent(&mut world, "alice", "@bob");
+    assert_eq!(delete(&mut world, "bob", own[0]), 1);
+    for (upto, unread) in [(2, 1), (3, 1), (5, 1), (6, 0)] {
+        world.act("bob", Action::Mark { to: target("@alice"), upto }).outcome.unwrap();
+        assert_eq!(world.state.unread(world.id("bob")), unread, "{upto}");
+    }
+}
+
+#[test]
 fn a_login_needs_the_password_of_now_and_a_token_of_its_own() {
     let mut world = World::with(&["alice", "bob"]);
     let (account, request, token_hash) = (world.id("alice"), world.request(), world.token());
