@@ -7,6 +7,7 @@
 //! - `stopping`: SIGTERM hands over and drains
 //! - `chatctl`: the command line client walks through all of its commands
 //! - `dev`: the text of `node dev` leads through the loss of two nodes
+//! - `full_disk`: no room refuses writes alone, and is got over without a hand
 //! - `metrics`: the metrics of every node are sound through an election
 //! - `namespaces`: five hosts of their own, partitioned and healed
 
@@ -15,6 +16,7 @@
 mod chatctl;
 mod crashes;
 mod dev;
+mod full_disk;
 mod metrics;
 mod namespaces;
 mod reads;

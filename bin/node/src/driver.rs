@@ -19,6 +19,7 @@ mod error;
 pub(crate) mod kept;
 pub(crate) mod line;
 pub(crate) mod report;
+pub(crate) mod space;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -41,6 +42,7 @@ use self::{
     clock::Clock,
     line::Line,
     report::{Report, Reports},
+    space::Room,
 };
 use crate::metrics::{Metrics, Waiting};
 
@@ -120,6 +122,8 @@ pub(crate) struct Parts {
     pub(crate) line: Line,
     pub(crate) reader: wal::Reader,
     pub(crate) durability: watch::Receiver<Durability>,
+    /// Is there room for more entries?
+    pub(crate) space: watch::Receiver<Room>,
     pub(crate) transport: Arc<Transport>,
     pub(crate) peer_events: mpsc::Receiver<quic::Event>,
     pub(crate) requests: mpsc::Receiver<Request>,
@@ -170,6 +174,7 @@ impl Driver {
     /// The log failed, or the core halted: in both cases nothing more may leave this process.
     pub(crate) async fn run(mut self) -> Result<(), CoreError> {
         self.handle(Input::Wake);
+        self.on_space();
         self.perform()?;
         let mut report = tokio::time::interval(REPORT_INTERVAL);
         report.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -182,6 +187,7 @@ impl Driver {
                     changed.map_err(|_closed| CoreError::Ended("log"))?;
                     self.on_durable()?;
                 }
+                Ok(()) = self.parts.space.changed() => self.on_space(),
                 Some(event) = self.parts.peer_events.recv() => self.on_peer(event),
                 Some(request) = self.parts.requests.recv() => {
                     if self.on_request(request) {
@@ -228,6 +234,11 @@ impl Driver {
     fn handle(&mut self, input: Input) {
         let now = self.parts.clock.now();
         self.parts.replica.handle(now, input, &mut self.effects);
+    }
+
+    fn on_space(&mut self) {
+        let room = *self.parts.space.borrow_and_update();
+        self.handle(Input::Space(room.suffices(self.view.role)));
     }
 
     fn on_durable(&mut self) -> Result<(), CoreError> {
@@ -329,6 +340,7 @@ impl Driver {
                 let before = (self.view.role, self.view.term, self.view.leader);
                 self.parts.metrics.core.role(before, (role, term, leader));
                 (self.view.role, self.view.term, self.view.leader) = (role, term, leader);
+                self.on_space();
             }
             Effect::Commit(index) => self.view.commit = index,
             Effect::ReadReady { id, index } => self.answer_read(id, Some(index.0)),

@@ -27,7 +27,7 @@ use crate::{
     config::{Config, METRICS_TOKEN_BYTES_MAX, METRICS_TOKEN_BYTES_MIN, TlsClient},
     driver::{
         CoreError, Driver, Durability, PEER_EVENTS_MAX, Parts, Request, View, apply::Fold,
-        clock::Clock, line::Line, report::Reports,
+        clock::Clock, line::Line, report::Reports, space::Space,
     },
     error::NodeError,
     http::{self, limits},
@@ -108,11 +108,7 @@ impl Node {
         let (peer_events, peer_events_in) = mpsc::channel(PEER_EVENTS_MAX);
         let transport =
             Arc::new(Transport::start(boot.transport_options(config.listen.peer, peer_events))?);
-        let reload = Reload {
-            config: config.clone(),
-            transport: Arc::clone(&transport),
-            clients: listener.certificate(),
-        };
+        let reload = Reload::new(config, &transport, listener.certificate());
         let fold = Arc::new(Fold::new(boot.chat, Arc::clone(&clock), metrics.fold.clone()));
         let reports = Arc::new(Reports::new(boot.me.node));
         let reader = boot.log.reader();
@@ -126,6 +122,7 @@ impl Node {
             line: Line::new(writer),
             reader: reader.clone(),
             durability,
+            space: space(config, &metrics.disk).watch(),
             transport: Arc::clone(&transport),
             peer_events: peer_events_in,
             requests: requests_in,
@@ -220,6 +217,11 @@ async fn hand_over(requests: &mpsc::Sender<Request>, mut view: watch::Receiver<V
         // An error means that the driver has ended: then it leads no more either.
         drop(view.wait_for(|view| view.role != Role::Leader || view.is_alone()).await);
     }
+}
+
+fn space(config: &Config, metrics: &Disk) -> Space {
+    let directory = config.node.data_dir.clone();
+    Space::of(directory, config.storage.reserve_bytes, metrics.clone())
 }
 
 fn spawn_writer(

@@ -42,7 +42,7 @@ pub enum SubmitError {
     #[error("too many commands wait for commit")]
     Busy,
     /// Nothing was done: the leader's disk is full.
-    #[error("the disk is full")]
+    #[error("the leader's disk has no room for more")]
     NoSpace,
     /// Nothing was done: the command is larger than a log entry may be.
     #[error("the command is too large")]
@@ -362,9 +362,10 @@ impl Subscription {
 fn on_refusal(refusal: Refusal) -> Attempt {
     let error = match refusal {
         Refusal::TooLarge => return Attempt::Final(SubmitError::TooLarge),
+        // It will not be freed while a client waits.
+        Refusal::NoSpace => return Attempt::Final(SubmitError::NoSpace),
         Refusal::NoLeader | Refusal::Draining => SubmitError::Unavailable,
         Refusal::Busy => SubmitError::Busy,
-        Refusal::NoSpace => SubmitError::NoSpace,
     };
     Attempt::Retry { unknown: false, error }
 }

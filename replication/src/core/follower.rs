@@ -70,7 +70,8 @@ impl Core {
         let skip = entries.iter().take_while(known).count();
         let news: Vec<Entry> = entries.into_iter().skip(skip).collect();
         if let Some(first) = news.first().map(|entry| Index(entry.index)) {
-            if !self.has_space {
+            // A new leader's own entry is small, comes once a term, and is what reads wait for.
+            if !self.has_space && news.iter().any(|entry| entry.kind == EntryKind::Command) {
                 return;
             }
             if first <= self.log.last().index {

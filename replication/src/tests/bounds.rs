@@ -153,6 +153,14 @@ fn no_space_refuses_commands_and_nothing_else() {
     let message = append(2, at(0, 0), 0, vec![entry(2, 1)]);
     assert_eq!(follower.hear(2, message.clone()), [], "it neither takes nor refuses");
     assert_eq!(follower.hear(2, heartbeat(2, 0, 2)).len(), 1, "and goes on answering");
+    let no_op = wal::Entry::new(1, 2, wal::EntryKind::NoOp, Bytes::new());
+    let effects = follower.hear(2, append(2, at(0, 0), 0, vec![no_op]));
+    assert!(matches!(effects[0], Effect::Persist { op: Op::Append(_), .. }), "reads wait for it");
+
+    let mut follower = One::new(1, Vec::new());
+    follower.hear(2, heartbeat(2, 0, 1));
+    follower.input(Input::Space(false));
+    assert_eq!(follower.hear(2, message.clone()), []);
     follower.input(Input::Space(true));
     let effects = follower.hear(2, message);
     assert!(matches!(effects[0], Effect::Persist { op: Op::Append(_), .. }));

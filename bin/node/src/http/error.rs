@@ -96,7 +96,7 @@ pub(super) const OWN_CODES: &[(&str, u16)] = &[
     ("too_fast", 429),
     ("busy", 503),
     ("draining", 503),
-    ("no_space", 503),
+    ("disk_full", 503),
     ("not_ready", 503),
     ("too_slow", 503),
     ("unavailable", 503),
@@ -261,7 +261,7 @@ impl From<SubmitError> for Refusal {
         match error {
             SubmitError::Unavailable => Self::unavailable("unavailable", message),
             SubmitError::Busy => Self::unavailable("busy", message),
-            SubmitError::NoSpace => Self::unavailable("no_space", message),
+            SubmitError::NoSpace => Self::unavailable("disk_full", message),
             SubmitError::TooLarge => Self::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too_large",

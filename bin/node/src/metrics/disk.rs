@@ -20,7 +20,7 @@ use prometheus_client::{
 };
 use wal::{File, Io, Lock, Op};
 
-use super::{SECONDS, count, float};
+use super::{Level, SECONDS, bytes, count, float};
 
 /// Bytes written in one go: from a sector to the largest batch.
 const WRITE_BYTES: [f64; 8] =
@@ -36,6 +36,8 @@ pub(crate) struct Disk {
     write: Histogram,
     entries: Histogram,
     submitted: Arc<Mutex<VecDeque<(u64, usize)>>>,
+    /// Room left where the data directory lies.
+    pub(crate) free: Level,
 }
 
 /// What a file is for: the log itself, for which acknowledgements wait.
@@ -59,7 +61,8 @@ impl Disk {
         let entries = Histogram::new(ENTRIES);
         let help = "Entries that one sync of the log made durable, where it made any";
         registry.register("log_sync_entries", help, entries.clone());
-        Self { sync, write, entries, submitted: Arc::default() }
+        let free = bytes(registry, "disk_free", "Free space where the data directory lies");
+        Self { sync, write, entries, submitted: Arc::default(), free }
     }
 
     /// An operation goes to the log under this ticket.

@@ -18,12 +18,16 @@ use crate::{
 
 /// What can be changed while the node runs.
 pub(super) struct Reload {
-    pub(super) config: Config,
-    pub(super) transport: Arc<Transport>,
-    pub(super) clients: http::Reload,
+    config: Config,
+    transport: Arc<Transport>,
+    clients: http::Reload,
 }
 
 impl Reload {
+    pub(super) fn new(config: &Config, transport: &Arc<Transport>, clients: http::Reload) -> Self {
+        Self { config: config.clone(), transport: Arc::clone(transport), clients }
+    }
+
     /// Reads again what may have changed.
     pub(super) fn run(&self) {
         match self.certificates() {

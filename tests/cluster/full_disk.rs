@@ -1,0 +1,178 @@
+//! Three nodes on a disk that fills up: writes are refused in words, reads go on through an election,
+//! and writes resume by themselves when there is room. The disk is a small file system of its own.
+//! Skipped only where nothing may be mounted; a run leaves a mark that the gate looks for.
+
+use std::{
+    fs::{self, File},
+    io::{ErrorKind, Write},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use reqwest::Response;
+use rustix::fs::statvfs;
+use serde_json::json;
+use tempfile::TempDir;
+use tests::cluster::{Cluster, eventually};
+
+use crate::PROGRAMS;
+
+/// Three logs with their spare segments, and the reserve, fit in easily.
+const DISK_BYTES: u64 = 96 << 20;
+const RESERVE_BYTES: u64 = 24 << 20;
+const SEGMENT_BYTES: u64 = 1 << 20;
+
+/// A file system of its own, in memory.
+struct Disk {
+    dir: TempDir,
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_writes_serves_reads_and_recovers_by_itself() {
+    let Some(disk) = Disk::mount() else {
+        eprintln!("SKIPPED: nothing may be mounted here");
+        return;
+    };
+    let mut cluster = Cluster::init(PROGRAMS, 3);
+    for id in cluster.ids() {
+        disk.take(&cluster.node_dir(id), id);
+        cluster.spawn(id);
+    }
+    for id in cluster.ids() {
+        cluster.ready(id).await;
+    }
+    let owner = cluster.owner().await;
+    owner.create_channel("general", false, None).await.unwrap();
+    let token = owner.token().unwrap();
+    let send = async |id: u64, text: &str| {
+        let url = format!("{}/v1/messages", cluster.url(id));
+        let body = json!({"to": "#general", "text": text});
+        cluster.http().post(url).bearer_auth(&token).json(&body).send().await.unwrap()
+    };
+    let read = async |cluster: &Cluster, id: u64| {
+        let url = format!("{}/v1/channels/general/messages", cluster.url(id));
+        let answer = cluster.http().get(url).bearer_auth(&token).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "node {id}");
+        texts(answer).await
+    };
+    assert_eq!(send(1, "before").await.status(), 201);
+
+    // Low on space: what a leader took before it looked still finds room with the others.
+    disk.fill_up_to(RESERVE_BYTES * 3 / 4);
+    for id in cluster.ids() {
+        eventually("the node refuses writes", async || is_disk_full(send(id, "lost").await).await)
+            .await;
+        assert_eq!(read(&cluster, id).await[0], "before");
+    }
+    let refused_at = read(&cluster, 1).await;
+
+    disk.empty();
+    for id in cluster.ids() {
+        eventually("the node takes writes again", async || {
+            send(id, &format!("after {id}")).await.status() == 201
+        })
+        .await;
+    }
+    let all = read(&cluster, 1).await;
+    assert!(all.starts_with(&refused_at), "{all:?}");
+    assert_eq!(all.len(), refused_at.len() + 3, "what was refused was not done: {all:?}");
+
+    disk.fill_up_to(RESERVE_BYTES * 3 / 4);
+    eventually("writes are refused", async || is_disk_full(send(1, "last").await).await).await;
+    let all = read(&cluster, 1).await;
+    disk.fill_up_to(0);
+    let leader = cluster.leader(&owner).await;
+    cluster.kill(leader);
+    for id in cluster.ids().into_iter().filter(|id| *id != leader) {
+        cluster.ready(id).await;
+        assert_eq!(read(&cluster, id).await, all, "reads go on, under a new leader too");
+    }
+    fs::write(mark(), "").unwrap();
+}
+
+/// Is this the answer to a write that finds no room? What else may come is that it was taken.
+async fn is_disk_full(answer: Response) -> bool {
+    let status = answer.status();
+    if status == 201 {
+        return false;
+    }
+    assert_eq!(status, 503);
+    assert_eq!(answer.headers()["retry-after"], "1");
+    let error: serde_json::Value = answer.json().await.unwrap();
+    assert_eq!(error["error"]["code"], "disk_full", "{error}");
+    true
+}
+
+async fn texts(answer: Response) -> Vec<String> {
+    let page: serde_json::Value = answer.json().await.unwrap();
+    let items = page["items"].as_array().unwrap().iter();
+    items.map(|message| message["text"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Where the mark of a run goes.
+fn mark() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("full-disk.ran")
+}
+
+impl Disk {
+    /// None where nothing may be mounted.
+    fn mount() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let options = format!("size={DISK_BYTES}");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(dir.path());
+        let mounted = mount.output().is_ok_and(|output| output.status.success());
+        mounted.then_some(Self { dir })
+    }
+
+    /// Has a node keep its data here.
+    fn take(&self, node_dir: &Path, id: u64) {
+        let data = self.dir.path().join(format!("data-{id}"));
+        fs::create_dir(&data).unwrap();
+        for entry in fs::read_dir(node_dir.join("data")).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), data.join(entry.file_name())).unwrap();
+        }
+        let file = node_dir.join("node.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        let old = "data_dir = \"data\"";
+        assert!(text.contains(old) && !text.contains("[storage]"), "{text}");
+        let text = text.replace(old, &format!("data_dir = \"{}\"", data.display()));
+        let storage =
+            format!("[storage]\nsegment_bytes = {SEGMENT_BYTES}\nreserve_bytes = {RESERVE_BYTES}");
+        fs::write(&file, format!("{text}\n{storage}\n")).unwrap();
+    }
+
+    /// Leaves so many bytes free.
+    fn fill_up_to(&self, free_bytes: u64) {
+        let mut ballast = File::options().append(true).create(true).open(self.ballast()).unwrap();
+        let piece = vec![1; 1 << 16];
+        loop {
+            let found = statvfs(self.dir.path()).unwrap();
+            let left = (found.f_bavail * found.f_frsize).saturating_sub(free_bytes);
+            let size = piece.len().min(usize::try_from(left).unwrap());
+            match ballast.write_all(&piece[..size]) {
+                Ok(()) if size > 0 => {}
+                Ok(()) => return,
+                // The nodes take some as well.
+                Err(error) if error.kind() == ErrorKind::StorageFull => return,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    fn empty(&self) {
+        fs::remove_file(self.ballast()).unwrap();
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.dir.path().join("ballast")
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // The nodes may be alive still: the name goes now, the memory with the last of them.
+        drop(Command::new("umount").arg("--lazy").arg(self.dir.path()).output());
+    }
+}
