@@ -38,7 +38,9 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/browser");
 enum Ask {
     /// kill -9.
     Kill { node: u64 },
-    /// Start a killed node again, and wait until it is ready.
+    /// Start a killed node again.
+    Spawn { node: u64 },
+    /// The same, and wait until it is ready.
     Start { node: u64 },
     /// It is over, and this came of it.
     Done { value: Value },
@@ -133,6 +135,7 @@ impl Script {
             let ask = serde_json::from_str(&line).map_err(|error| format!("{error}: {line}"))?;
             match ask {
                 Ask::Kill { node } => cluster.kill(node),
+                Ask::Spawn { node } => cluster.spawn(node),
                 Ask::Start { node } => {
                     cluster.spawn(node);
                     cluster.ready(node).await;

@@ -52,4 +52,10 @@ export async function play(stage) {
   await eventually("another one leads", roles(["leader true", "follower true", "absent false"]), 10_000).catch(
     async () => assert.fail(`after the leader's death: ${await rows()}`),
   );
+
+  for (const node of [1, 2, 3].filter((node) => node !== leader)) await director.kill(node);
+  await ann.page.locator('[data-testid="banner"]:not([data-state="connected"])').waitFor({ state: "attached" });
+  for (const node of [1, 2, 3]) await director.spawn(node);
+  await ann.isConnected();
+  await eventually("all are back from the dead", roles(["leader true", "follower true", "follower true"]));
 }

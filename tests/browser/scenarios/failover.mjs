@@ -74,7 +74,7 @@ async function withoutQuorum({ director }, ann, ben, said) {
     assert.ok(state === "pending" || state === "failed", `${text}: ${state}`);
   }
   await ann.page.locator('[data-testid="banner"]:not([data-state="connected"])').waitFor({ state: "attached" });
-  for (const node of dead) await director.start(node);
+  for (const node of dead) await director.spawn(node);
   for (const person of [ann, ben]) {
     await person.isConnected();
     await eventually(`${person.name} has sent everything`, async () => {

@@ -30,6 +30,11 @@ export class Director {
     return this.ask({ do: "start", node });
   }
 
+  /** Start it without waiting: alone it may not get ready. */
+  spawn(node) {
+    return this.ask({ do: "spawn", node });
+  }
+
   url(node) {
     return this.nodes.find(({ id }) => id === node).url;
   }
