@@ -14,6 +14,7 @@ const POLL_HIDDEN_MS = 10_000;
 const POLL_TIMEOUT_MS = 1_500;
 const MISSES_MAX = 2;
 const LEADERLESS_MS = 1_200;
+const UNHEARD_MS = 3_000;
 const RESEND_MS = 400;
 const MARK_MS = 250;
 const GONE = 'This account is deleted. What was written stays here.';
@@ -48,6 +49,9 @@ export class App {
     /** The cluster as the node in use told last. @type {any} */
     this.cluster = null;
     this.leaderless_since = 0;
+    this.heard_at = 0;
+    /** Conversations as a node without a quorum knew them. @type {Set<string>} */
+    this.behind = new Set();
     this.misses = 0;
     /** Channels by label, as asked for. @type {Map<string, any>} */
     this.channels = new Map();
@@ -161,7 +165,7 @@ export class App {
     this.cluster = null;
     this.is_connected = false;
     this.was_connected = false;
-    for (const held of [this.channels, this.closed, this.gone, this.drafts, this.loading]) held.clear();
+    for (const held of [this.channels, this.closed, this.gone, this.drafts, this.loading, this.behind]) held.clear();
     this.screen = 'sign';
     this.notice = notice;
     if (this.route.view !== 'list') location.hash = '#/';
@@ -176,6 +180,8 @@ export class App {
     if (this.is_connected) {
       this.misses = 0;
       if (!this.is_listed) this.refresh();
+      for (const label of this.behind) this.store.conversation(label).is_stale = true;
+      this.behind.clear();
       if (this.route.label) this.open(this.route.label);
       this.pump();
     } else {
@@ -234,7 +240,7 @@ export class App {
       this.refreshing = setTimeout(() => this.refresh(), 30);
     }
     const { label } = this.route;
-    if (label && this.store.conversations.get(label)?.is_stale) this.reload(label);
+    if (label && this.is_connected && this.store.conversations.get(label)?.is_stale) this.reload(label);
   }
 
   /** Sends what is to be sent, as far as there is a connection. */
@@ -257,6 +263,8 @@ export class App {
     if (this.screen !== 'main') return;
     if (answer instanceof ApiError) {
       if (answer.status === 0 && this.live.node === node && ++this.misses >= MISSES_MAX) this.live.silent();
+      if (this.live.node === null) this.nodes.leave(node);
+      this.tell();
     } else {
       this.misses = 0;
       this.picture(answer.json);
@@ -273,9 +281,12 @@ export class App {
   /** How the cluster does, as the node in use sees it. */
   picture(cluster) {
     this.cluster = cluster;
+    this.heard_at = performance.now();
     this.nodes.learn(cluster.nodes.map((one) => one.client));
     if (cluster.leader !== null) this.leaderless_since = 0;
     else this.leaderless_since ||= performance.now();
+    const { label } = this.route;
+    if (label && this.health === 'waiting') this.openBehind(label);
     this.tell();
   }
 
@@ -288,9 +299,15 @@ export class App {
 
   /** @returns {'connected' | 'reconnecting' | 'waiting'} */
   get health() {
+    if (this.is_unheard) return 'reconnecting';
     const is_leaderless = this.leaderless_since > 0 && performance.now() - this.leaderless_since > LEADERLESS_MS;
     if (is_leaderless) return 'waiting';
     return this.is_connected ? 'connected' : 'reconnecting';
+  }
+
+  /** Is there no node that answers? */
+  get is_unheard() {
+    return !this.is_connected && this.cluster !== null && performance.now() - this.heard_at > UNHEARD_MS;
   }
 
   /** The node in use, by its number, as far as it is known. @returns {any} */
@@ -350,6 +367,16 @@ export class App {
       if (one.is_loaded && !one.is_stale) return;
       const is_far = !one.is_loaded && one.unread > PAGE / 2;
       await this.load(label, is_far ? `around=${one.read_upto + PAGE / 2 - 5}` : '', 'fresh');
+    });
+  }
+
+  /** Without a quorum a node still shows what it has. */
+  openBehind(label) {
+    const one = this.store.conversation(label);
+    if (one.is_loaded || this.closed.has(label)) return;
+    this.once(`behind ${label}`, async () => {
+      this.behind.add(label);
+      await this.load(label, 'consistency=stale', 'fresh');
     });
   }
 

@@ -36,7 +36,7 @@ export class Banner {
 }
 
 function words(health, node, app) {
-  if (health === 'waiting') return 'No quorum: messages wait until enough nodes are back';
+  if (health === 'waiting') return 'No quorum: messages wait until nodes are back';
   if (health === 'reconnecting') return app.was_connected ? 'Reconnecting \u2026' : 'Connecting \u2026';
   const name = node ? `node ${node.id}` : new URL(app.live.node ?? app.nodes.current).host;
   return `Connected to ${name}`;

@@ -61,14 +61,14 @@ export class ClusterView {
 
   update() {
     const { app } = this;
-    const { cluster } = app;
+    const cluster = app.is_unheard ? unheard(app.cluster) : app.cluster;
     if (!cluster) {
       say(this.words, 'Asking the cluster \u2026');
       return;
     }
     const live = cluster.nodes.filter((one) => one.reachable).map((one) => one.id);
     const is_served = cluster.leader !== null;
-    say(this.words, is_served ? sentence(survives(cluster.survives, live)) : 'No quorum: nothing can be written until enough nodes are back.');
+    say(this.words, app.is_unheard ? 'No node answers.' : is_served ? sentence(survives(cluster.survives, live)) : 'No quorum: nothing can be written until enough nodes are back.');
     set(this.words, 'data-state', !is_served ? 'lost' : cluster.survives.length === 0 ? 'edge' : 'good');
     const { facts } = this;
     say(facts.name.value, cluster.cluster);
@@ -113,6 +113,12 @@ export class ClusterView {
       texts.forEach((text, index) => say(row.cells_held[index], String(text)));
     });
   }
+}
+
+/** The cluster of which nothing is heard: what was last heard is not shown as if it were so. */
+function unheard(cluster) {
+  const nodes = cluster.nodes.map((one) => ({ ...one, role: 'absent', reachable: false }));
+  return { ...cluster, leader: null, survives: [], nodes };
 }
 
 function sentence(text) {

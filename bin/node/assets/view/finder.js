@@ -98,6 +98,10 @@ class Finder {
       event.preventDefault();
       this.chosen = (this.chosen + step + this.items.length) % this.items.length;
       this.draw();
+    } else if (event.key === 'Escape') {
+      // A search field would only be emptied by it.
+      event.preventDefault();
+      this.element.close();
     } else if (event.key === 'Enter') {
       event.preventDefault();
       const item = this.items[this.chosen];
