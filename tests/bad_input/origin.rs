@@ -1,6 +1,6 @@
 //! What other web sites may have a browser do: nothing, and they read nothing.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::cluster::PASSWORD;
 
 use crate::{
@@ -190,6 +190,11 @@ async fn csrf_form_post_with_the_cookie_does_nothing() {
         for path in ["/v1/messages", "/v1/logout"] {
             post(path, &[("Sec-Fetch-Site", "same-origin")], "").await.refused(401);
         }
+        let opened = post("/v1/token", &[("Sec-Fetch-Site", "same-origin")], "").await;
+        assert_eq!(opened.status, 200, "{opened:?}");
+        let opened: Value = opened.json();
+        let me = target.get("/v1/me", opened["token"].as_str().unwrap()).await;
+        assert_eq!(me.json()["name"], "bob", "the cookie is as good as before");
     })
     .await;
 }

@@ -10,6 +10,7 @@ use tokio::{
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
 };
+use uuid::Uuid;
 
 use crate::{
     target::{Target, attack},
@@ -72,6 +73,17 @@ impl Socket {
             match self.frame().await {
                 Frame::Json(frame) => return frame["type"].clone(),
                 Frame::Ping | Frame::Pong => {}
+                end @ (Frame::Close(..) | Frame::End) => panic!("{end:?}"),
+            }
+        }
+    }
+
+    /// The next send that failed; what others do meanwhile is passed over.
+    async fn failure(&mut self) -> Value {
+        loop {
+            match self.frame().await {
+                Frame::Json(frame) if frame["type"] == "failed" => return frame,
+                Frame::Json(_) | Frame::Ping | Frame::Pong => {}
                 end @ (Frame::Close(..) | Frame::End) => panic!("{end:?}"),
             }
         }
@@ -397,7 +409,8 @@ async fn who_says_no_hello_is_not_waited_for() {
 async fn bad_sends_fail_and_the_socket_lives() {
     attack(async |target| {
         let mut socket = Socket::greeted(target).await;
-        let request = "01900000-0000-7000-8000-000000000000";
+        let request = || Uuid::now_v7().to_string();
+        let old = "01900000-0000-7000-8000-000000000000";
         let long = "x".repeat(16 * 1024 + 1);
         let cases = [
             (
@@ -405,28 +418,30 @@ async fn bad_sends_fail_and_the_socket_lives() {
                 "request_id_malformed",
             ),
             (
-                json!({"type": "send", "request_id": request, "to": "@bob", "text": "a"}),
+                json!({"type": "send", "request_id": old, "to": "@bob", "text": "a"}),
                 "request_id_expired",
             ),
             (
-                json!({"type": "send", "request_id": request, "to": "bob", "text": "a"}),
+                json!({"type": "send", "request_id": request(), "to": "bob", "text": "a"}),
                 "target_malformed",
             ),
-            (json!({"type": "send", "request_id": request, "to": "@bob", "text": 1}), "malformed"),
             (
-                json!({"type": "send", "request_id": request, "to": "@bob", "text": long}),
+                json!({"type": "send", "request_id": request(), "to": "@bob", "text": 1}),
+                "malformed",
+            ),
+            (
+                json!({"type": "send", "request_id": request(), "to": "@bob", "text": long}),
                 "text_too_long",
             ),
             (
-                json!({"type": "send", "request_id": request, "to": "@bob", "text": "a", "b": 1}),
+                json!({"type": "send", "request_id": request(), "to": "@bob", "text": "a", "b": 1}),
                 "malformed",
             ),
-            (json!({"type": "fetch", "request_id": request}), "malformed"),
+            (json!({"type": "fetch", "request_id": request()}), "malformed"),
         ];
         for (frame, code) in cases {
             socket.say(&frame).await;
-            let Frame::Json(answer) = socket.frame().await else { panic!("{frame}") };
-            assert_eq!(answer["type"], "failed", "{frame}: {answer}");
+            let answer = socket.failure().await;
             assert_eq!(answer["error"]["code"], code, "{frame}: {answer}");
             assert_eq!(answer["request_id"], frame["request_id"], "{frame}: {answer}");
         }
