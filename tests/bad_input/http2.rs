@@ -126,12 +126,13 @@ async fn http2_floods_of_small_frames_are_survived() {
             ("priorities", frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 1])),
             ("empty data", frame(DATA, 0, 1, b"")),
         ];
-        for (case, one) in floods {
+        let floods = floods.map(async |(case, one)| {
             let frames = [frame(HEADERS, END_HEADERS, 1, GET), one.repeat(50_000)].concat();
             ends(target, &frames).await;
             let sent = target.send(&target.alice, "@bob", case).await;
             assert_eq!(sent.status, 201, "{case}: {sent:?}");
-        }
+        });
+        futures_util::future::join_all(floods).await;
     })
     .await;
 }

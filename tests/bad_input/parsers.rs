@@ -167,7 +167,7 @@ async fn mutated_requests_are_answered_or_cut_off() {
                 [&head[..], b"\r\n", &body].concat()
             })
             .collect();
-        for some in bytes.chunks(40) {
+        for some in bytes.chunks(200) {
             let answers = some.iter().map(|bytes| target.raw(bytes));
             for (bytes, answers) in
                 some.iter().zip(futures_util::future::join_all(answers).await)
