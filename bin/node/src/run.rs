@@ -363,3 +363,31 @@ fn metrics_token(file: &Path) -> Result<Option<chat::TokenHash>, NodeError> {
         ),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metrics_token_has_its_bounds_and_no_space() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("metrics.token");
+        assert_eq!(metrics_token(&file).unwrap(), None, "there is none");
+        let read = |text: &str| {
+            fs::write(&file, text).unwrap();
+            metrics_token(&file)
+        };
+        for bytes in [METRICS_TOKEN_BYTES_MIN, METRICS_TOKEN_BYTES_MAX] {
+            let token = "t".repeat(bytes);
+            let hash = Some(http::token_hash(&token));
+            assert_eq!(read(&format!("{token}\n")).unwrap(), hash);
+        }
+        let [short, long] = [METRICS_TOKEN_BYTES_MIN - 1, METRICS_TOKEN_BYTES_MAX + 1];
+        let spaced = format!("{0} {0}", "t".repeat(short));
+        for wrong in ["".to_owned(), "t".repeat(short), "t".repeat(long), spaced] {
+            let error = read(&wrong).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(!error.to_string().contains("tt"), "a token stands in no message");
+        }
+    }
+}

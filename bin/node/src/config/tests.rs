@@ -302,3 +302,36 @@ fn names_are_host_names() {
         );
     }
 }
+
+#[test]
+fn the_metrics_are_open_on_loopback_only() {
+    let text = |address: &str| format!("{MINIMAL}[listen]\nmetrics = \"{address}\"\n");
+    for address in ["0.0.0.0:7412", "10.0.0.1:7412", "127.0.0.1:0", "127.0.0.1", "on"] {
+        let wrong = message(&text(address));
+        let place = format!("node.toml:15: listen.metrics: \"{address}\" is no loopback address");
+        assert!(wrong.starts_with(&place), "{wrong}");
+    }
+    for address in ["127.0.0.1:7412", "[::1]:7412"] {
+        let metrics = parse(&text(address)).unwrap().listen.metrics;
+        assert_eq!(metrics, Some(address.parse().unwrap()));
+    }
+    assert_eq!(parse(&text("off")).unwrap().listen.metrics, None);
+}
+
+#[test]
+fn a_metrics_token_that_is_asked_for_must_be_there() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["ca.pem", "node.pem", "node.key"] {
+        fs::write(dir.path().join(name), "").unwrap();
+    }
+    fs::create_dir(dir.path().join("data")).unwrap();
+    let file = dir.path().join("node.toml");
+    fs::write(&file, MINIMAL).unwrap();
+    let token_file = Config::load(&file).unwrap().metrics.token_file;
+    assert_eq!(token_file, dir.path().join(METRICS_TOKEN_FILE), "which may be missing");
+    fs::write(&file, format!("{MINIMAL}[metrics]\ntoken_file = \"metrics.token\"\n")).unwrap();
+    let wrong = Config::load(&file).unwrap_err().to_string();
+    assert!(wrong.contains(":15: metrics.token_file: there is no file "), "{wrong}");
+    fs::write(token_file, "").unwrap();
+    drop(Config::load(&file).unwrap());
+}

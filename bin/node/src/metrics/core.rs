@@ -71,11 +71,19 @@ struct PeerLabel {
     peer: u64,
 }
 
+/// What may become of a proposal.
+const OUTCOMES: [&str; 7] =
+    ["committed", "no_leader", "busy", "disk_full", "draining", "too_large", "unknown"];
+
 impl Core {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let roles = Family::default();
         registry.register("role", "1 for the part that this node plays", roles.clone());
-        let proposals = Family::default();
+        let proposals: Family<OutcomeLabel, Counter> = Family::default();
+        for outcome in OUTCOMES {
+            // From nought on, so that the first refusal shows as a rise.
+            drop(proposals.get_or_create(&OutcomeLabel { outcome }));
+        }
         let help = "Commands of this node's clients that got their outcome, by what it was";
         registry.register("proposals", help, proposals.clone());
         let messages = Family::default();

@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use election::{NodeId, Term};
-use replication::{Outcome, Refusal, Role};
+use election::{EntryId, Index, NodeId, StoreId, Term, VoterId};
+use replication::{ClusterConfig, Mode, Outcome, PeerStatus, Refusal, Role, Status};
 use wal::{Entry, EntryKind, Io, Log, Op, Options, RealIo};
 
-use super::{Metrics, TimedIo};
+use super::{Metrics, TimedIo, Waiting};
 
 /// The value of a sample, by its whole name and labels.
 fn sample(text: &str, name: &str) -> f64 {
@@ -132,4 +132,87 @@ fn syncs_of_the_log_are_timed_and_making_a_segment_is_not_taken_for_one() {
         - sample(&before, "holdfast_log_write_bytes_sum");
     assert!((3_000.0..8_192.0).contains(&written), "{written}");
     log.close().unwrap();
+}
+
+/// What a leader of two knows.
+fn status() -> Status {
+    let config = ClusterConfig {
+        mode: Mode::Pair,
+        voters: Vec::new(),
+        learners: Vec::new(),
+        known: Vec::new(),
+        target_size: 2,
+        predecessor: Index(0),
+    };
+    let node = NodeId(2);
+    let peer =
+        PeerStatus { node, store: None, connected: true, matched: Some(Index(1)), heard: None };
+    Status {
+        me: VoterId { node: NodeId(1), store: StoreId(1) },
+        role: Role::Leader,
+        term: Term(1),
+        leader: Some(NodeId(1)),
+        commit: Index(1),
+        last: EntryId { term: Term(1), index: Index(3) },
+        durable: Index(2),
+        config,
+        config_index: Index(0),
+        bound: true,
+        draining: false,
+        peers: vec![peer],
+    }
+}
+
+#[test]
+fn what_a_leader_knows_is_told_of_each_peer() {
+    let metrics = Metrics::new();
+    let waiting = Waiting { queue_bytes: 7, queue_ops: 2, proposals: 1 };
+    let tell = |status: &Status| {
+        metrics.core.sample(status, waiting, |_| Some(Duration::from_millis(2)));
+        metrics.text()
+    };
+    let text = tell(&status());
+    for (name, value) in [
+        ("holdfast_role{role=\"leader\"}", 1.0),
+        ("holdfast_role{role=\"follower\"}", 0.0),
+        ("holdfast_durable_index", 2.0),
+        ("holdfast_last_index", 3.0),
+        ("holdfast_log_queue_bytes", 7.0),
+        ("holdfast_proposals_waiting", 1.0),
+        ("holdfast_peer_connected{peer=\"2\"}", 1.0),
+        ("holdfast_peer_lag_entries{peer=\"2\"}", 2.0),
+        ("holdfast_peer_round_trip_seconds{peer=\"2\"}", 0.002),
+    ] {
+        assert!((sample(&text, name) - value).abs() < 1e-9, "{name} in\n{text}");
+    }
+    let mut lost = status();
+    lost.peers[0].connected = false;
+    lost.peers[0].matched = None;
+    let text = tell(&lost);
+    assert!(sample(&text, "holdfast_peer_connected{peer=\"2\"}").abs() < 0.5);
+    for unknown in ["holdfast_peer_lag_entries{", "holdfast_peer_round_trip_seconds{"] {
+        assert!(!text.contains(unknown), "an old figure would be taken for a new one");
+    }
+}
+
+/// An alert over a name that nothing has never fires.
+#[test]
+fn the_alerts_shipped_ask_for_what_is_measured() {
+    let metrics = Metrics::new();
+    metrics.core.sample(&status(), Waiting::default(), |_| None);
+    metrics.clients.answered("GET", "/v1/me", 503, Duration::ZERO);
+    let dir = tempfile::tempdir().unwrap();
+    let io = TimedIo::new(RealIo::new(dir.path()).unwrap(), metrics.disk.clone());
+    drop(io.create("seg").unwrap());
+    io.open("seg").unwrap().sync_data().unwrap();
+    let text = metrics.text();
+    let rules = include_str!("../../alerts.yml");
+    let asked = rules.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let asked: Vec<&str> = asked.filter(|word| word.starts_with("holdfast_")).collect();
+    assert!(asked.len() >= 10, "{asked:?}");
+    for name in asked {
+        let ends = ["_total", "_bucket", "_count", "_sum"];
+        let family = ends.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+        assert!(text.contains(&format!("# TYPE {family} ")), "nothing measures {name}");
+    }
 }
