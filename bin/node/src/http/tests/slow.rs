@@ -13,8 +13,8 @@ use tokio::{
 use tokio_tungstenite::{client_async, tungstenite::Message};
 
 use super::{
-    super::{Options, Sockets},
-    kit::{Node, Socket, hear, hello, options, say, texts, two},
+    super::{Options, Patience, Sockets},
+    kit::{Node, Socket, hear, hear_end, hello, options, say, texts, two},
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -112,4 +112,15 @@ async fn who_gives_no_sign_of_life_is_gone_and_who_does_stays() {
     assert_eq!(pings, 40, "a client that answers lives on, long after");
     node.send(&ann, "@bob", "hi").await;
     assert_eq!(texts(&mut alive, 1).await, ["hi"]);
+}
+
+#[tokio::test]
+async fn who_does_not_say_hello_in_time_is_told_so_and_closed() {
+    let patience = Patience { hello: Duration::from_millis(50), ..Patience::default() };
+    let node = Node::with(&Options { patience, ..options() });
+    let mut socket = node.connect().await;
+    let (frames, close) = hear_end(&mut socket).await;
+    assert_eq!(frames[0]["error"]["code"], "unauthenticated");
+    assert_eq!(frames[0]["retry"], false);
+    assert_eq!(u16::from(close.code), 4401);
 }
