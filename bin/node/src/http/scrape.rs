@@ -1,15 +1,15 @@
-//! `GET /metrics`: what the node measures, for whoever shows the metrics token or an administrator's
-//! own, or comes by the listener on loopback. It is answered however busy the node is, and without a
+//! `GET /metrics`: what the node measures, for whoever shows the metrics token or an account's,
+//! or comes by the listener on loopback. It is answered however busy the node is, and without a
 //! leader.
 
 use axum::{
     Router,
     extract::State,
-    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
+    http::{HeaderMap, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::get,
 };
-use chat::{Role, TokenHash};
+use chat::TokenHash;
 
 use super::{
     Api,
@@ -23,7 +23,7 @@ use crate::metrics;
 /// The path, everywhere.
 pub(super) const PATH: &str = "/metrics";
 
-/// What this node measures, for administrators and for the metrics' own token.
+/// What this node measures, for every account and for the metrics' own token.
 #[utoipa::path(
     get, path = "/metrics", tag = "node",
     responses((
@@ -39,7 +39,7 @@ pub(super) async fn guarded(
     let token = auth::bearer(&headers)?
         .ok_or_else(|| Refusal::unauthenticated("the metrics need a token"))?;
     if !api.metrics_token.is_some_and(|known| is_same(&known, &token)) {
-        check_role(&api, token).await?;
+        Caller::find(&api, token).await?;
     }
     Ok(text(&api))
 }
@@ -47,20 +47,6 @@ pub(super) async fn guarded(
 /// The one page of the listener on loopback: whoever is on this machine may see it.
 pub(super) fn open(api: Api) -> Router {
     Router::new().route(PATH, get(async |State(api): State<Api>| text(&api))).with_state(api)
-}
-
-async fn check_role(api: &Api, token: TokenHash) -> Result<(), Refusal> {
-    let caller = Caller::find(api, token).await?;
-    let account = api.service.query(|state| state.account(caller.account));
-    match account.map(|account| account.role) {
-        Some(Role::Admin | Role::Owner) => Ok(()),
-        Some(Role::Member) | None => Err(Refusal::new(
-            StatusCode::FORBIDDEN,
-            "not_allowed",
-            "the metrics are for administrators and for the metrics token",
-            "ask an administrator, or use the token of metrics.token_file",
-        )),
-    }
 }
 
 fn text(api: &Api) -> Response {
