@@ -68,16 +68,22 @@ impl Core {
         let end = entries.last().map_or(previous.index, |entry| Index(entry.index));
         let known = |entry: &&Entry| Index(entry.index) <= self.commit || self.log.holds(id(entry));
         let skip = entries.iter().take_while(known).count();
-        let news: Vec<Entry> = entries.into_iter().skip(skip).collect();
+        let mut news: Vec<Entry> = entries.into_iter().skip(skip).collect();
+        let mut end = end;
+        let first_command = news.iter().position(|entry| entry.kind == EntryKind::Command);
+        if let Some(first_command) = first_command.filter(|_| !self.has_space) {
+            // A new leader's own entry is small, comes once a term, and is what reads wait for: it is
+            // taken though commands came with it.
+            news.truncate(first_command);
+            let Some(last) = news.last() else { return };
+            end = Index(last.index);
+        }
         if let Some(first) = news.first().map(|entry| Index(entry.index)) {
-            // A new leader's own entry is small, comes once a term, and is what reads wait for.
-            if !self.has_space && news.iter().any(|entry| entry.kind == EntryKind::Command) {
-                return;
-            }
             if first <= self.log.last().index {
                 self.truncate_after(now, Index(first.0 - 1), effects);
             }
-            let configs = configs.into_iter().filter(|(index, _)| *index >= first).collect();
+            let taken = first..=end;
+            let configs = configs.into_iter().filter(|(index, _)| taken.contains(index)).collect();
             self.append(now, news, configs, effects);
         }
         self.verified = self.verified.max(end);

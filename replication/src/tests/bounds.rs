@@ -160,6 +160,17 @@ fn no_space_refuses_commands_and_nothing_else() {
     let mut follower = One::new(1, Vec::new());
     follower.hear(2, heartbeat(2, 0, 1));
     follower.input(Input::Space(false));
+    let no_op = wal::Entry::new(1, 2, wal::EntryKind::NoOp, Bytes::new());
+    let both = append(2, at(0, 0), 0, vec![no_op.clone(), entry(2, 2)]);
+    let effects = follower.hear(2, both);
+    let Effect::Persist { op: Op::Append(taken), .. } = &effects[0] else { panic!("{effects:?}") };
+    assert_eq!(*taken, [no_op], "the command that came with it is left out");
+    follower.sync();
+    assert_eq!(follower.hear(2, append(2, at(2, 1), 0, vec![entry(2, 2)])), []);
+
+    let mut follower = One::new(1, Vec::new());
+    follower.hear(2, heartbeat(2, 0, 1));
+    follower.input(Input::Space(false));
     assert_eq!(follower.hear(2, message.clone()), []);
     follower.input(Input::Space(true));
     let effects = follower.hear(2, message);
