@@ -67,10 +67,12 @@ impl<'a> Feed<'a> {
     /// Sends of what lies too far back to be kept as events what the log brings back.
     pub(super) async fn catch_up(&mut self, output: &mut Output) -> Result<(), End> {
         while let Err(missed) = self.live.ready(0) {
-            self.messages_upto(missed.upto, output).await?;
+            // Before the messages: they raise the cursor above what was missed, so whoever is cut off
+            // among them would never be told.
             if missed.others {
                 output.feed(&ServerFrame::Resync { cursor: self.cursor.to_string() }).await?;
             }
+            self.messages_upto(missed.upto, output).await?;
             self.live.skip_to(self.cursor);
         }
         output.flush().await
