@@ -306,6 +306,7 @@ async fn measure(State(api): State<Api>, request: Request, next: Next) -> Respon
 /// and clock on the answer, whatever it is.
 async fn frame(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let is_stale = request::asks_stale(request.uri().query());
+    let age = is_stale.then(|| (Instant::now(), api.age_ms()));
     let mut response = match begin(&api, &mut request) {
         Err(refusal) => refusal.into_response(),
         Ok(Begun { place, key, patience }) => {
@@ -321,8 +322,8 @@ async fn frame(State(api): State<Api>, mut request: Request, next: Next) -> Resp
         }
     };
     let headers = response.headers_mut();
-    if is_stale {
-        headers.insert(AGE_MS, HeaderValue::from(api.age_ms()));
+    if let Some(age) = age {
+        headers.insert(AGE_MS, HeaderValue::from(age_since(age)));
         refresh(&api);
     }
     // Taken after the answer was made: whoever sends it back never reads older state than this
@@ -334,6 +335,12 @@ async fn frame(State(api): State<Api>, mut request: Request, next: Next) -> Resp
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// The age of the state that a stale read looked at: that of its beginning and what has passed since,
+/// for the state may have been proved current after it was looked at.
+fn age_since((begun, age_ms): (Instant, u64)) -> u64 {
+    age_ms.saturating_add(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Has the state proved current behind the back of a stale read, so that the age told stays near

@@ -92,7 +92,7 @@ impl State {
         Ok(answer)
     }
 
-    fn role_of_newcomer(&self, invite: Option<TokenHash>) -> Result<Role, Rejection> {
+    pub(crate) fn role_of_newcomer(&self, invite: Option<TokenHash>) -> Result<Role, Rejection> {
         match (invite, self.registration) {
             (Some(_), _) if invite == self.owner_token => Ok(Role::Owner),
             (Some(_), _) => Err(Rejection::InviteUnknown),

@@ -86,6 +86,18 @@ impl State {
         self.accounts.get(account).is_some_and(|account| account.requests.remembers(request))
     }
 
+    /// Would a registration under a name that is free be refused, as things stand? Of a taken name
+    /// it does not say: it may be a retry, which is answered with its first outcome.
+    ///
+    /// # Errors
+    /// As registering: the invite is unknown or missing, or registration is closed.
+    pub fn may_register(&self, name: &str, invite: Option<TokenHash>) -> Result<(), Rejection> {
+        if self.accounts.id_of(name).is_some() {
+            return Ok(());
+        }
+        self.role_of_newcomer(invite).map(|_role| ())
+    }
+
     /// Who may register.
     #[must_use]
     pub const fn registration(&self) -> Registration {

@@ -113,6 +113,8 @@ impl FromRequestParts<Api> for Reader {
                 api.barrier().await?;
             }
             Freshness::Session(index) => {
+                // Nobody without a session has the node wait for an index of their choice.
+                Caller::find(api, token).await?;
                 api.service.applied(index, api.deadline()).await?;
             }
             Freshness::Stale => {}

@@ -8,6 +8,9 @@ use std::time::Duration;
 pub const METRICS_CONNECTIONS_MAX: u64 = 16;
 /// What a request counts for at least among the bytes in flight.
 pub const REQUEST_BYTES_MIN: usize = 4 * 1024;
+/// Bytes above `limits.body_bytes` that are read of a body and dropped, so that a client which writes
+/// all of it before it reads sees why it is refused.
+pub const OVERSIZE_READ_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Streams of one HTTP/2 connection.
 pub const HTTP2_STREAMS_MAX: u32 = 256;
 

@@ -146,6 +146,7 @@ async fn scraped(socket: TcpListener, router: Router, clients: Clients) {
     let served = async {
         let mut server = axum_server::from_tcp(socket)?;
         bound(&mut server, Patience::default(), &bounds);
+        let places = Prompt::new(places, Patience::default().head);
         server.acceptor(places).serve(router.into_make_service()).await
     };
     if let Err(error) = served.await {

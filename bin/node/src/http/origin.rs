@@ -5,7 +5,7 @@
 //!   points at this address (DNS rebinding) gains nothing.
 //! - A page of another origin reads answers only if that origin is a node of this cluster, and never
 //!   with a cookie: it carries its own token.
-//! - A WebSocket that a browser opens comes from a page of this cluster.
+//! - What a browser has done here, or listens to, was asked for by a page of this cluster.
 
 use std::net::IpAddr;
 
@@ -21,7 +21,7 @@ use crate::config::ClientUrl;
 
 /// What kind of page sent a request, as a browser tells.
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
-/// Where the live events are: the one path where an origin of its own is refused.
+/// Where the live events are: a browser lets any page open a WebSocket.
 const EVENTS_PATH: &str = "/v1/events";
 /// A browser asks again whether it may, after this long.
 const PREFLIGHT_MAX_AGE_S: u32 = 600;
@@ -78,7 +78,10 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
     };
     let is_own = is_own_origin(&request);
     let is_allowed = parse(&origin).is_some_and(|origin| api.names.admits(&origin, &clients));
-    let mut response = if request.uri().path() == EVENTS_PATH && !is_own && !is_allowed {
+    // A browser lets any page send a simple POST, though not read the answer.
+    let does_something = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let is_guarded = does_something || request.uri().path() == EVENTS_PATH;
+    let mut response = if is_guarded && !is_own && !is_allowed {
         foreign().into_response()
     } else if is_preflight(&request) {
         if is_allowed { preflight() } else { foreign().into_response() }

@@ -7,13 +7,12 @@ use std::{
 };
 
 use axum::{
-    body::Bytes,
-    extract::{
-        ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request, rejection::BytesRejection,
-    },
-    http::{HeaderMap, HeaderName, StatusCode, request::Parts},
+    body::{self, HttpBody as _},
+    extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request},
+    http::{HeaderMap, HeaderName, request::Parts},
 };
 use chat::{Rejection, RequestId};
+use futures_util::TryStreamExt as _;
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::timeout;
 use utoipa::{
@@ -24,7 +23,7 @@ use utoipa::{
     },
 };
 
-use super::{Api, error::Refusal};
+use super::{Api, error::Refusal, limits};
 use crate::service::Service;
 
 /// The key under which a write takes effect at most once.
@@ -53,19 +52,38 @@ impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &Api) -> Result<Self, Refusal> {
-        let bytes = timeout(state.patience.body, Bytes::from_request(request, state))
+        let read = read(request.into_body(), limits::size(state.limits.body_bytes));
+        let bytes = timeout(state.patience.body, read)
             .await
             .map_err(|_elapsed| Refusal::body_late())?
-            .map_err(|rejection| refuse_bytes(&rejection, state.limits.body_bytes))?;
+            .map_err(|_unreadable| Refusal::malformed("the body could not be read"))?
+            .ok_or_else(|| Refusal::too_large(state.limits.body_bytes))?;
         parse(&bytes).map(Self)
     }
 }
 
-fn refuse_bytes(rejection: &BytesRejection, bytes_max: u64) -> Refusal {
-    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return Refusal::too_large(bytes_max);
+/// Reads a body whole; none when it is too large.
+async fn read(body: body::Body, bytes_max: usize) -> Result<Option<Vec<u8>>, axum::Error> {
+    let end_max = bytes_max.saturating_add(limits::OVERSIZE_READ_BYTES_MAX);
+    if usize::try_from(body.size_hint().lower()).is_ok_and(|size| size > end_max) {
+        return Ok(None);
     }
-    Refusal::malformed("the body could not be read")
+    let mut stream = body.into_data_stream();
+    let (mut bytes, mut size) = (Vec::new(), 0_usize);
+    while let Some(chunk) = stream.try_next().await? {
+        size = size.saturating_add(chunk.len());
+        if size > end_max {
+            break;
+        }
+        // A client that is still writing when the connection is closed never sees why: what is not
+        // far too much is read to its end, and dropped.
+        if size > bytes_max {
+            bytes = Vec::new();
+        } else {
+            bytes.extend_from_slice(&chunk);
+        }
+    }
+    Ok((size <= bytes_max).then_some(bytes))
 }
 
 /// Reads JSON from bytes of a body or of a frame.

@@ -6,6 +6,7 @@ use axum::{
     Router,
     extract::State,
     http::{HeaderMap, header::CONTENT_TYPE},
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -15,6 +16,7 @@ use super::{
     Api,
     auth::{self, Caller},
     error::Refusal,
+    origin,
     request::Params,
     wire,
 };
@@ -46,7 +48,10 @@ pub(super) async fn guarded(
 
 /// The one page of the listener on loopback: whoever is on this machine may see it.
 pub(super) fn open(api: Api) -> Router {
-    Router::new().route(PATH, get(async |State(api): State<Api>| text(&api))).with_state(api)
+    Router::new()
+        .route(PATH, get(async |State(api): State<Api>| text(&api)))
+        .layer(from_fn_with_state(api.clone(), origin::guard))
+        .with_state(api)
 }
 
 fn text(api: &Api) -> Response {

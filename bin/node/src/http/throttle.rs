@@ -35,7 +35,7 @@ pub(super) struct Throttle {
 #[must_use = "a wrong password has to be told"]
 pub(super) struct Attempt {
     throttle: Throttle,
-    name: TokenHash,
+    name: Option<TokenHash>,
     address: Option<IpAddr>,
     is_wrong: bool,
 }
@@ -60,28 +60,36 @@ impl Throttle {
 
     /// Begins a log-in, or tells how long to wait.
     pub(super) fn attempt(&self, name: &str, address: IpAddr) -> Result<Attempt, Refusal> {
-        self.attempt_at(name, Some(address), Instant::now())
+        self.attempt_at(Some(name), Some(address), Instant::now())
     }
 
-    /// Begins to check the password of whoever has a session already.
+    /// Begins a registration: it costs a hash, so refused ones count for the address.
+    pub(super) fn registration(&self, address: IpAddr) -> Result<Attempt, Refusal> {
+        self.attempt_at(None, Some(address), Instant::now())
+    }
+
+    /// Begins to check the password of whoever has a session already. What strangers try under the
+    /// name takes nothing from it.
     pub(super) fn attempt_again(&self, name: &str) -> Result<Attempt, Refusal> {
-        self.attempt_at(name, None, Instant::now())
+        self.attempt_at(Some(&format!("{name} again")), None, Instant::now())
     }
 
     fn attempt_at(
         &self,
-        name: &str,
+        name: Option<&str>,
         address: Option<IpAddr>,
         now: Instant,
     ) -> Result<Attempt, Refusal> {
-        let name = hash_of(&name.to_lowercase());
+        let name = name.map(|name| hash_of(&name.to_lowercase()));
         let address = address.map(neighbourhood);
         let refuse = |wait: Duration| {
             self.metrics.logins_throttled.inc();
             let message = "too many log-ins failed, under this name or from this address";
             Refusal { retry_after: Some(wait), ..Refusal::too_fast(message) }
         };
-        self.names.take(name, now).map_err(refuse)?;
+        if let Some(name) = name {
+            self.names.take(name, now).map_err(refuse)?;
+        }
         // From here on the name gets back what is not used.
         let mut attempt = Attempt { throttle: self.clone(), name, address: None, is_wrong: false };
         if let Some(address) = address {
@@ -102,7 +110,9 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         if !self.is_wrong {
-            self.throttle.names.give_back(&self.name);
+            if let Some(name) = &self.name {
+                self.throttle.names.give_back(name);
+            }
             if let Some(address) = &self.address {
                 self.throttle.addresses.give_back(address);
             }
@@ -185,15 +195,15 @@ mod tests {
         let throttle = throttle(3, 1_000);
         let start = Instant::now();
         for last in 1..=3 {
-            throttle.attempt_at("ann", Some(host(last)), start).unwrap().failed();
+            throttle.attempt_at(Some("ann"), Some(host(last)), start).unwrap().failed();
         }
-        let refusal = throttle.attempt_at("Ann", Some(host(4)), start).unwrap_err();
+        let refusal = throttle.attempt_at(Some("Ann"), Some(host(4)), start).unwrap_err();
         assert_eq!(refusal.code, "too_fast");
         assert_eq!(refusal.retry_after, Some(Duration::from_secs(20)));
-        drop(throttle.attempt_at("bob", Some(host(4)), start).unwrap());
+        drop(throttle.attempt_at(Some("bob"), Some(host(4)), start).unwrap());
         let later = start + Duration::from_secs(20);
-        throttle.attempt_at("ann", Some(host(4)), later).unwrap().failed();
-        throttle.attempt_at("ann", Some(host(4)), later).unwrap_err();
+        throttle.attempt_at(Some("ann"), Some(host(4)), later).unwrap().failed();
+        throttle.attempt_at(Some("ann"), Some(host(4)), later).unwrap_err();
     }
 
     #[test]
@@ -201,10 +211,10 @@ mod tests {
         let throttle = throttle(1_000, 2);
         let start = Instant::now();
         for name in ["ann", "bob"] {
-            throttle.attempt_at(name, Some(host(1)), start).unwrap().failed();
+            throttle.attempt_at(Some(name), Some(host(1)), start).unwrap().failed();
         }
-        throttle.attempt_at("carl", Some(host(1)), start).unwrap_err();
-        drop(throttle.attempt_at("carl", Some(host(2)), start).unwrap());
+        throttle.attempt_at(Some("carl"), Some(host(1)), start).unwrap_err();
+        drop(throttle.attempt_at(Some("carl"), Some(host(2)), start).unwrap());
     }
 
     #[test]
@@ -212,20 +222,20 @@ mod tests {
         let throttle = throttle(1, 1);
         let start = Instant::now();
         for _ in 0..100 {
-            drop(throttle.attempt_at("ann", Some(host(1)), start).unwrap());
+            drop(throttle.attempt_at(Some("ann"), Some(host(1)), start).unwrap());
         }
-        throttle.attempt_at("ann", Some(host(1)), start).unwrap().failed();
-        throttle.attempt_at("ann", Some(host(1)), start).unwrap_err();
+        throttle.attempt_at(Some("ann"), Some(host(1)), start).unwrap().failed();
+        throttle.attempt_at(Some("ann"), Some(host(1)), start).unwrap_err();
     }
 
     #[test]
     fn attempts_under_way_count_until_they_end() {
         let throttle = throttle(1, 1);
         let start = Instant::now();
-        let under_way = throttle.attempt_at("ann", Some(host(1)), start).unwrap();
-        throttle.attempt_at("ann", Some(host(2)), start).unwrap_err();
+        let under_way = throttle.attempt_at(Some("ann"), Some(host(1)), start).unwrap();
+        throttle.attempt_at(Some("ann"), Some(host(2)), start).unwrap_err();
         drop(under_way);
-        drop(throttle.attempt_at("ann", Some(host(2)), start).unwrap());
+        drop(throttle.attempt_at(Some("ann"), Some(host(2)), start).unwrap());
     }
 
     #[test]
@@ -233,7 +243,7 @@ mod tests {
         let throttle = throttle(0, 0);
         let start = Instant::now();
         for _ in 0..1_000 {
-            throttle.attempt_at("ann", Some(host(1)), start).unwrap().failed();
+            throttle.attempt_at(Some("ann"), Some(host(1)), start).unwrap().failed();
         }
     }
 
@@ -242,13 +252,13 @@ mod tests {
         let throttle = throttle(2, 0);
         let start = Instant::now();
         for _ in 0..2 {
-            throttle.attempt_at("ann", Some(host(1)), start).unwrap().failed();
+            throttle.attempt_at(Some("ann"), Some(host(1)), start).unwrap().failed();
         }
         for number in 0..limits::LOGIN_KEYS_MAX + 10 {
-            throttle.attempt_at(&number.to_string(), Some(host(1)), start).unwrap().failed();
+            throttle.attempt_at(Some(&number.to_string()), Some(host(1)), start).unwrap().failed();
         }
         assert_eq!(throttle.names.whole_at.lock().unwrap().len(), limits::LOGIN_KEYS_MAX);
-        throttle.attempt_at("ann", Some(host(1)), start).unwrap_err();
+        throttle.attempt_at(Some("ann"), Some(host(1)), start).unwrap_err();
     }
 
     #[test]

@@ -26,15 +26,30 @@ pub(super) async fn register(
     State(api): State<Api>,
     key: Key,
     sender: Sender,
+    Remote(address): Remote,
     Body(asked): Body<wire::Register>,
 ) -> Result<(StatusCode, SetCookie, Json<wire::Opened>), Refusal> {
     let name = limits::name(&asked.name)?;
     limits::password(&asked.password)?;
+    let attempt = api.throttle.registration(address)?;
+    let invite = asked.invite.as_deref().map(hash_of);
+    // No password is hashed for who would be refused anyway.
+    api.barrier().await?;
+    if let Err(rejection) = api.service.query(|state| state.may_register(&name, invite)) {
+        attempt.failed();
+        return Err(rejection.into());
+    }
     let password_hash = api.passwords.hash(asked.password, key.0.salt()).await?;
     let (token, token_hash) = fresh_token()?;
-    let invite = asked.invite.as_deref().map(hash_of);
     let body = chat::Register { name: name.clone(), password_hash, invite, token_hash };
-    let accepted = api.submit(Command::new(key.0, chat::Body::Register(body))).await?;
+    let accepted = match api.submit(Command::new(key.0, chat::Body::Register(body))).await {
+        Err(refusal) if refusal.status.is_client_error() => {
+            attempt.failed();
+            return Err(refusal);
+        }
+        other => other?,
+    };
+    drop(attempt);
     let Answer::Registered { role, expires_us, .. } = accepted.answer else {
         return Err(wrong_answer(&accepted));
     };
