@@ -171,21 +171,29 @@ async fn csrf_form_post_with_the_cookie_does_nothing() {
         let form = [("Content-Type", "application/x-www-form-urlencoded")];
         let text = [("Content-Type", "text/plain")];
         for marks in strangers {
+            // Nothing that a page of another site sends gets as far as a token.
+            let is_foreign =
+                marks.contains(&("Origin", FOREIGN)) || marks.contains(&("Origin", "null"));
+            let status = if is_foreign { 403 } else { 401 };
             for kind in [form, text] {
                 let marks = [marks, &kind].concat();
-                post("/v1/token", &marks, "").await.refused(401);
+                post("/v1/token", &marks, "").await.refused(status);
                 let body = json!({"to": "@owner", "text": "forged"}).to_string();
-                post("/v1/messages", &marks, &body).await.refused(401);
-                post("/v1/messages", &marks, "to=%40owner&text=forged").await.refused(401);
-                post("/v1/logout", &marks, "").await.refused(401);
-                post("/v1/channels/general/leave", &marks, "").await.refused(401);
+                post("/v1/messages", &marks, &body).await.refused(status);
+                post("/v1/messages", &marks, "to=%40owner&text=forged").await.refused(status);
+                post("/v1/logout", &marks, "").await.refused(status);
+                post("/v1/channels/general/leave", &marks, "").await.refused(status);
             }
-        }
-        // No site signs a browser in as somebody else.
-        let body = json!({"name": "alice", "password": PASSWORD}).to_string();
-        for marks in strangers {
+            // No site signs a browser in as somebody else, nor has it make an account.
+            let body = json!({"name": "alice", "password": PASSWORD}).to_string();
             let answer = target.call_raw("POST", "/v1/login", marks, body.as_bytes()).await;
             assert_eq!(answer.header("set-cookie"), None, "{marks:?}: {answer:?}");
+            if is_foreign {
+                assert_eq!(answer.refused(403), "foreign_origin");
+                let body = json!({"name": "mallory", "password": PASSWORD}).to_string();
+                let answer = target.call_raw("POST", "/v1/register", marks, body.as_bytes()).await;
+                assert_eq!(answer.refused(403), "foreign_origin");
+            }
         }
         for path in ["/v1/messages", "/v1/logout"] {
             post(path, &[("Sec-Fetch-Site", "same-origin")], "").await.refused(401);
