@@ -46,6 +46,8 @@ const IN_FLIGHT_MAX = 32;
  * @property {string | undefined} after the request that it must follow
  * @property {'pending' | 'failed'} state
  * @property {boolean} is_in_flight
+ * @property {boolean} was_out it has gone out: a node may have taken it
+ * @property {number} above the last place known when it was written: it comes after that
  * @property {boolean} is_refused it is known that nothing was done
  * @property {number} tries
  * @property {number} time_ms
@@ -64,6 +66,14 @@ export class Store {
     this.cursor = null;
     /** The list is to be loaded again. */
     this.is_dirty = false;
+  }
+
+  /** For another log, which stands here now: all that is kept is what is still to be sent. */
+  afresh() {
+    const store = new Store();
+    store.me = this.me;
+    store.outbox = this.outbox.map((it) => ({ ...it, is_in_flight: false, above: 0 }));
+    return store;
   }
 
   // ---- conversations -------------------------------------------------------------------------
@@ -144,13 +154,15 @@ export class Store {
   }
 
   /**
-   * A piece of history, as a node gave it.
+   * A piece of history, as a node gave it. One that does not join what is held, because that was
+   * loaded afresh meanwhile, is dropped: whoever still looks there asks again.
    * @param {string} label
    * @param {{items: Message[], more_before: boolean, more_after: boolean}} page
    * @param {'fresh' | 'before' | 'after'} how
    */
   history(label, page, how) {
     const one = this.conversation(label);
+    if (!joins(one, page.items, how)) return;
     for (const item of page.items) this.adopt(item);
     if (how === 'fresh' || one.messages.length === 0) {
       one.messages = page.items.slice();
@@ -235,6 +247,8 @@ export class Store {
       this.is_dirty = true;
     }
     this.adopt(message);
+    // One's own may come before another's that it follows: how many are unread, a node will say.
+    if (message.seq > one.last_seq + 1) this.is_dirty = true;
     if (message.seq > one.last_seq) {
       if (message.author !== this.me?.name && !message.deleted) one.unread += 1;
       this.isLast(one, message);
@@ -255,10 +269,14 @@ export class Store {
       return;
     }
     const taken = new Set(this.conversation(message.conversation).messages.map((it) => it.request_id));
-    const mine = this.outbox.find(
-      (it) => it.to === message.conversation && it.is_in_flight && it.text === message.text && !taken.has(it.request_id),
+    const alike = this.outbox.filter(
+      (it) => it.to === message.conversation && it.text === message.text && it.above < message.seq && !taken.has(it.request_id),
     );
-    if (mine) message.request_id = mine.request_id;
+    // What no node could say the fate of may well be this one.
+    const mine = alike.find((it) => it.is_in_flight) ?? alike.find((it) => it.was_out && !it.is_refused);
+    if (!mine) return;
+    message.request_id = mine.request_id;
+    if (mine.state === 'failed') this.discard(mine.request_id);
   }
 
   find(label, seq) {
@@ -340,6 +358,8 @@ export class Store {
       after: before[before.length - 1]?.request_id,
       state: /** @type {'pending'} */ ('pending'),
       is_in_flight: false,
+      was_out: false,
+      above: this.conversations.get(to)?.last_seq ?? 0,
       is_refused: false,
       tries: 0,
       time_ms,
@@ -362,6 +382,7 @@ export class Store {
       const before = this.outgoing(item.after);
       if (before && before.state === 'pending' && !before.is_in_flight) continue;
       item.is_in_flight = true;
+      item.was_out = true;
       room -= 1;
       ready.push(item);
     }
@@ -415,6 +436,7 @@ export class Store {
     if (item.is_refused) {
       item.request_id = fresh_id;
       item.after = undefined;
+      item.was_out = false;
     }
     Object.assign(item, { state: 'pending', is_refused: false, tries: 0, error: null });
   }
@@ -428,6 +450,14 @@ export class Store {
     const shown = new Set(this.conversations.get(label)?.messages.map((it) => it.request_id));
     return this.outbox.filter((it) => it.to === label && !shown.has(it.request_id));
   }
+}
+
+/** Does a page go on, without a gap, where what is held of the conversation ends? */
+function joins({ messages }, items, how) {
+  if (how === 'fresh' || messages.length === 0 || items.length === 0) return true;
+  const [first, last] = [messages[0].seq, messages[messages.length - 1].seq];
+  const next = how === 'before' ? first - 1 : last + 1;
+  return items.some((it) => it.seq === next);
 }
 
 /**

@@ -54,6 +54,67 @@ test("pieces of history join without a repeat", () => {
   assert.equal(store.conversation(LABEL).more_before, true);
 });
 
+test("a piece of history that was overtaken leaves no hole", () => {
+  const page = (from, upto) => Array.from({ length: upto - from + 1 }, (_, place) => said(from + place, "bob"));
+  const store = begun(page(30, 40));
+  // Each was asked for when something else was held.
+  store.history(LABEL, { items: page(1, 9), more_before: false, more_after: true }, "before");
+  store.history(LABEL, { items: page(50, 60), more_before: true, more_after: false }, "after");
+  assert.deepEqual(seqs(store), page(30, 40).map(({ seq }) => seq));
+  store.history(LABEL, { items: page(20, 29), more_before: true, more_after: true }, "before");
+  store.history(LABEL, { items: [], more_before: true, more_after: false }, "after");
+  assert.deepEqual(seqs(store), page(20, 40).map(({ seq }) => seq));
+  assert.equal(store.conversation(LABEL).more_before, true);
+});
+
+test("one's own answer that overtakes another's message has the list asked for again", () => {
+  const store = begun([said(1, "bob")]);
+  store.is_dirty = false;
+  store.enqueue(LABEL, "hello", "r1", 0);
+  store.take();
+  store.receive({ type: "sent", request_id: "r1", message: said(3, "ann", "hello") });
+  assert.ok(store.is_dirty);
+  store.is_dirty = false;
+  store.receive(told(said(4, "bob")));
+  assert.ok(!store.is_dirty, "nothing is missing here");
+});
+
+test("a message that no node could say the fate of is shown once when it turns up", () => {
+  const store = begun([said(1, "ann", "hello")]);
+  for (const id of ["r1", "r2"]) {
+    store.enqueue(LABEL, "hello", id, 0);
+    for (let tries = 0; tries < 3; tries += 1) {
+      store.take();
+      store.receive({ type: "failed", request_id: id, error: refusal("outcome_unknown"), retry: true });
+    }
+  }
+  // What was said before cannot be it.
+  store.history(LABEL, { items: [said(1, "ann", "hello")], more_before: false, more_after: false }, "fresh");
+  assert.deepEqual(store.unsent(LABEL).map((it) => it.request_id), ["r1", "r2"]);
+  store.receive(told(said(2, "ann", "hello")));
+  assert.deepEqual(store.unsent(LABEL).map((it) => it.request_id), ["r2"]);
+  assert.equal(store.conversation(LABEL).messages[1].request_id, "r1");
+});
+
+test("what was refused, or never went out, is not taken for another of the same words", () => {
+  const store = begun();
+  store.enqueue(LABEL, "hello", "r1", 0);
+  store.take();
+  store.receive({ type: "failed", request_id: "r1", error: refusal("not_a_member"), retry: false });
+  store.enqueue(LABEL, "hello", "r2", 0);
+  store.receive(told(said(1, "ann", "hello")));
+  assert.deepEqual(store.unsent(LABEL).map((it) => it.request_id), ["r1", "r2"]);
+});
+
+test("where another log stands only what is to be sent is kept", () => {
+  const store = begun([said(1, "bob")]);
+  store.enqueue(LABEL, "hello", "r1", 0);
+  store.take();
+  const fresh = store.afresh();
+  assert.deepEqual([fresh.me, fresh.cursor, fresh.list()], [store.me, null, []]);
+  assert.deepEqual(fresh.take().map((it) => it.request_id), ["r1"]);
+});
+
 test("one's own message is shown once, whichever of its two frames comes first", () => {
   for (const order of [["message", "sent"], ["sent", "message"]]) {
     const store = begun();

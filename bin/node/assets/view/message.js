@@ -139,7 +139,7 @@ function text(message, item) {
 function fate(item, { on, is_held_up }) {
   if (!item) return null;
   if (item.state === 'pending') return h('p', { class: 'fate' }, is_held_up ? 'Waits to be sent' : 'Sending \u2026');
-  const told = item.error ? `Not sent: ${item.error.message}.` : 'Not sent.';
+  const told = unsaid(item.error);
   return h(
     'p',
     { class: 'fate failed' },
@@ -147,6 +147,12 @@ function fate(item, { on, is_held_up }) {
     h('button', { type: 'button', class: 'link', 'data-testid': 'retry', onclick: () => on.retry(item) }, 'Try again'),
     h('button', { type: 'button', class: 'link', 'data-testid': 'discard', onclick: () => on.discard(item) }, 'Discard'),
   );
+}
+
+function unsaid(error) {
+  if (!error) return 'Not sent.';
+  if (error.code === 'outcome_unknown') return 'Perhaps not sent: no node could say.';
+  return `Not sent: ${error.message}.`;
 }
 
 function actions(message, is_mine, on) {
