@@ -2,12 +2,14 @@
 //
 // A write carries one request id through all its tries, on all nodes: it takes effect at most once.
 // The token is kept in memory alone. It lives ten minutes and is renewed in half that time: by the
-// page's cookie where the page came from, by itself anywhere else.
+// page's cookie where the page came from, by itself anywhere else. The page stays whose it is: a
+// cookie that is someone else's by now ends it, and no answer reaches whoever came after.
 
 const PATIENCE_MS = 20_000;
 const TRY_MS = 5_000;
 const PAUSE_MS = 150;
 const PAUSE_MAX_MS = 2_000;
+const RENEW_PAUSE_MS = 5_000;
 
 /** What a node refused, or that no node answered. */
 export class ApiError extends Error {
@@ -39,11 +41,17 @@ export class Api {
     this.ids = ids;
     /** @type {string | null} */
     this.token = null;
-    this.expires_ms = 0;
+    /** Whose page it is, as soon as that is known. @type {string | null} */
+    this.user = null;
+    /** Counts who has been here: what was asked for one is not told the next. */
+    this.session = 0;
+    /** From when on it is renewed, and when it ends. */
+    this.renew_ms = Infinity;
+    this.ends_ms = Infinity;
     /** The renewal under way. @type {Promise<void> | null} */
     this.renewing = null;
     /** Called when the session has ended. */
-    this.onEnded = () => {};
+    this.onEnded = (/** @type {ApiError} */ _refusal) => {};
   }
 
   get(path) {
@@ -65,10 +73,12 @@ export class Api {
   async call(method, path, body, how = {}) {
     const key = method === 'GET' ? null : (how.key ?? this.ids.next());
     const until = performance.now() + (how.patience_ms ?? PATIENCE_MS);
+    const { session } = this;
     let renewed = false;
     for (let tries = 1; ; tries += 1) {
       const node = this.nodes.current;
       const answer = await this.attempt(node, method, path, body, key, how.open);
+      if (!how.open && session !== this.session) throw left();
       if (!(answer instanceof ApiError)) return answer.json;
       let error = answer;
       if (error.status === 401 && error.code !== 'bad_credentials' && !how.open) {
@@ -126,33 +136,49 @@ export class Api {
    */
   async open(token) {
     this.token = token;
-    this.expires_ms = Infinity;
+    this.renew_ms = Infinity;
+    this.ends_ms = Infinity;
     await this.fromToken();
   }
 
   /**
    * Goes on with the session that the browser remembers.
-   * @returns {Promise<boolean>} whether it remembers one
+   * @returns {Promise<boolean>} whether it remembers one; it throws if no node could say
    */
   async resume() {
-    return (await this.fromCookie()) === null;
+    const refusal = await this.fromCookie();
+    if (refusal === null) return true;
+    if (refusal.status === 401 || refusal.status === 403) return false;
+    throw refusal;
   }
 
-  /** Has the token renewed before it ends; if that fails, there is time for more tries. */
+  /** Has the token renewed well before it ends; nobody waits for that until it has ended. */
   async keepFresh() {
-    if (this.token && this.clock.now() > this.expires_ms) await this.renew().catch(() => {});
+    if (!this.token || this.clock.now() < this.renew_ms) return;
+    const renewed = this.renew().catch(() => {});
+    if (this.clock.now() >= this.ends_ms) await renewed;
   }
 
   /** A new token: asked for once, however many want it. */
   renew() {
-    this.renewing ??= this.renewNow().finally(() => (this.renewing = null));
-    return this.renewing;
+    if (this.renewing) return this.renewing;
+    const renewing = this.renewNow().finally(() => {
+      if (this.renewing === renewing) this.renewing = null;
+    });
+    this.renewing = renewing;
+    return renewing;
   }
 
   async renewNow() {
-    const refusal = (await this.fromToken()) && (await this.fromCookie());
+    const { session } = this;
+    let refusal = await this.fromToken();
+    // Nodes that could not say whether the token is good have not refused it.
+    if (refusal?.status === 401) refusal = await this.fromCookie();
     if (refusal === null) return;
-    if (refusal.status === 401) this.end();
+    if (session === this.session) {
+      this.renew_ms = this.clock.now() + RENEW_PAUSE_MS;
+      if (refusal.status === 401) this.end(refusal);
+    }
     throw refusal;
   }
 
@@ -160,10 +186,11 @@ export class Api {
   async fromToken() {
     let refusal = new ApiError(401, 'unauthenticated', 'nobody is signed in');
     if (!this.token) return refusal;
+    const { session } = this;
     for (const _ of this.nodes.urls) {
       const node = this.nodes.current;
       const answer = await this.attempt(node, 'POST', '/v1/token', undefined, this.ids.next());
-      if (!(answer instanceof ApiError)) return this.take(answer.json);
+      if (!(answer instanceof ApiError)) return this.take(answer.json, session);
       refusal = answer;
       if (answer.status !== 0 && answer.status !== 503) break;
       this.nodes.leave(node);
@@ -173,22 +200,41 @@ export class Api {
 
   /** By the cookie, where the page came from. @returns {Promise<ApiError | null>} */
   async fromCookie() {
-    const { own } = this.nodes;
+    const { nodes: { own }, session } = this;
     const answer = await this.attempt(own, 'POST', '/v1/token', undefined, this.ids.next(), true);
-    return answer instanceof ApiError ? answer : this.take(answer.json);
+    return answer instanceof ApiError ? answer : this.take(answer.json, session);
   }
 
-  take({ token, expires }) {
+  /** @returns {ApiError | null} */
+  take({ user, token, expires }, session) {
+    if (session !== this.session) return left();
+    // Cookies know no ports, and tabs share them: this one may be of another page's account.
+    if (this.user !== null && user?.name !== this.user) {
+      return new ApiError(401, 'session_ended', 'someone else has signed in in this browser');
+    }
     this.token = token;
-    const left_ms = Date.parse(expires) - this.clock.now();
-    this.expires_ms = this.clock.now() + left_ms / 2;
+    const now_ms = this.clock.now();
+    this.ends_ms = Date.parse(expires);
+    this.renew_ms = now_ms + (this.ends_ms - now_ms) / 2;
     return null;
   }
 
-  end() {
-    this.token = null;
-    this.onEnded();
+  end(refusal) {
+    this.forget();
+    this.onEnded(refusal);
   }
+
+  /** Nobody is here any more. */
+  forget() {
+    this.token = null;
+    this.user = null;
+    this.session += 1;
+    this.renewing = null;
+  }
+}
+
+function left() {
+  return new ApiError(401, 'left', 'whoever asked is not here any more');
 }
 
 function parse(text) {

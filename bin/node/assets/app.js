@@ -3,6 +3,7 @@
 
 import { Api, ApiError, pause } from './api.js';
 import { Nodes } from './nodes.js';
+import { path, routeOf } from './route.js';
 import { Live } from './socket.js';
 import { Store } from './store.js';
 import { Clock, Ids } from './uuid7.js';
@@ -17,9 +18,12 @@ const LEADERLESS_MS = 1_200;
 const UNHEARD_MS = 3_000;
 const RESEND_MS = 400;
 const MARK_MS = 250;
+const MARK_AGAIN_MS = 2_000;
+/** Between two questions for the list: no fault of the page may keep a node busy. */
+const REFRESH_MS = 500;
+const REFRESH_AGAIN_MS = 1_000;
+const LOAD_AGAIN_MS = 1_000;
 const GONE = 'This account is deleted. What was written stays here.';
-
-/** @typedef {{view: 'list' | 'conversation' | 'cluster' | 'account' | 'channels', label: string | null}} Route */
 
 export class App {
   /** @param {{own: string, nodes: string[]}} where */
@@ -28,7 +32,7 @@ export class App {
     this.ids = new Ids(this.clock);
     this.nodes = new Nodes(own, nodes);
     this.api = new Api(this.nodes, this.clock, this.ids);
-    this.api.onEnded = () => this.ended('Your session has ended. Sign in again.');
+    this.api.onEnded = (refusal) => this.ended(refusal);
     this.store = new Store();
     this.live = new Live(this.nodes, {
       token: () => this.api.token,
@@ -40,7 +44,7 @@ export class App {
     /** @type {'loading' | 'sign' | 'main'} */
     this.screen = 'loading';
     this.notice = '';
-    /** @type {Route} */
+    /** @type {import('./route.js').Route} */
     this.route = { view: 'list', label: null };
     this.is_connected = false;
     this.was_connected = false;
@@ -66,6 +70,11 @@ export class App {
     /** @type {{text: string, code: string, id: number}[]} */
     this.toasts = [];
     this.members_version = 0;
+    /** What is said when it ends now, because someone wants it to. @type {string | null} */
+    this.parting = null;
+    /** Read marks that are to be told. @type {Map<string, number>} */
+    this.marks = new Map();
+    this.refreshed_at = -Infinity;
     /** @type {(() => void)[]} */
     this.watchers = [];
     this.is_telling = false;
@@ -99,8 +108,8 @@ export class App {
         if (await this.api.resume()) await this.enter();
         else this.leave('');
         return;
-      } catch {
-        this.notice = 'No node answers. Trying again …';
+      } catch (error) {
+        this.notice = `${reason(error)} Trying again …`;
         this.tell();
         await pause(1000);
       }
@@ -125,6 +134,7 @@ export class App {
 
   async enter() {
     const me = await this.api.get('/v1/me');
+    this.api.user = me.name;
     this.store = new Store();
     this.store.me = { name: me.name, role: me.role };
     this.is_listed = false;
@@ -136,8 +146,7 @@ export class App {
   }
 
   async signOut() {
-    await this.api.post('/v1/logout');
-    this.leave('');
+    await this.part('', () => this.api.post('/v1/logout'));
   }
 
   get(path) {
@@ -149,27 +158,52 @@ export class App {
   }
 
   async deleteAccount(password, erase_messages) {
-    await this.api.call('DELETE', '/v1/me', { password, erase_messages });
-    this.leave('Your account is deleted.');
+    await this.part('Your account is deleted.', () => this.api.call('DELETE', '/v1/me', { password, erase_messages }));
   }
 
-  ended(notice) {
-    if (this.screen === 'main') this.leave(notice);
+  /** Ends the session; a node may end the connection before it answers. */
+  async part(notice, ask) {
+    this.parting = notice;
+    try {
+      await ask();
+      this.leave(notice);
+    } finally {
+      this.parting = null;
+    }
+  }
+
+  ended(refusal) {
+    if (this.screen !== 'main') return;
+    const why = refusal.code === 'session_ended' ? reason(refusal) : 'Your session has ended.';
+    this.leave(this.parting ?? `${why} Sign in again.`);
   }
 
   leave(notice) {
     this.live.stop();
     clearTimeout(this.polling);
-    this.api.token = null;
+    this.api.forget();
     this.store = new Store();
+    this.drop();
+    this.toasts = [];
     this.cluster = null;
     this.is_connected = false;
     this.was_connected = false;
-    for (const held of [this.channels, this.closed, this.gone, this.drafts, this.loading, this.behind]) held.clear();
+    for (const held of [this.channels, this.closed, this.gone, this.drafts, this.behind]) held.clear();
     this.screen = 'sign';
     this.notice = notice;
     if (this.route.view !== 'list') location.hash = '#/';
     this.tell();
+  }
+
+  /** What is under way for a store that is no more. */
+  drop() {
+    clearTimeout(this.marking);
+    clearTimeout(this.refreshing);
+    this.marking = undefined;
+    this.refreshing = undefined;
+    this.marks.clear();
+    this.loading.clear();
+    this.is_listed = false;
   }
 
   // ---- connection ----------------------------------------------------------------------------
@@ -193,9 +227,8 @@ export class App {
   async refused(error) {
     if (error.code === 'cursor_ahead') {
       // Another cluster stands here now, or one from a backup.
-      this.store.cursor = null;
-      this.store.missed();
-      this.is_listed = false;
+      this.store = this.store.afresh();
+      this.drop();
     } else {
       try {
         await this.api.renew();
@@ -236,8 +269,7 @@ export class App {
   settle() {
     if (this.store.is_dirty) {
       this.store.is_dirty = false;
-      clearTimeout(this.refreshing);
-      this.refreshing = setTimeout(() => this.refresh(), 30);
+      this.refreshIn(30);
     }
     const { label } = this.route;
     if (label && this.is_connected && this.store.conversations.get(label)?.is_stale) this.reload(label);
@@ -273,7 +305,8 @@ export class App {
   }
 
   pollPause() {
-    if (this.misses > 0) return 0;
+    // A node that may have died is asked again at once; where there is none, there is no hurry.
+    if (this.misses > 0 && this.is_connected) return 0;
     if (document.hidden) return POLL_HIDDEN_MS;
     return this.leaderless_since > 0 || !this.is_connected ? POLL_FAST_MS : POLL_MS;
   }
@@ -318,8 +351,16 @@ export class App {
 
   // ---- conversations -------------------------------------------------------------------------
 
+  refreshIn(wait_ms) {
+    const rest_ms = this.refreshed_at + REFRESH_MS - performance.now();
+    this.refreshing ??= setTimeout(() => this.refresh(), Math.max(wait_ms, rest_ms));
+  }
+
   async refresh() {
     const { store } = this;
+    clearTimeout(this.refreshing);
+    this.refreshing = undefined;
+    this.refreshed_at = performance.now();
     try {
       const items = [];
       let after = '';
@@ -335,21 +376,13 @@ export class App {
       this.settle();
     } catch (error) {
       if (this.screen !== 'main' || store !== this.store) return;
-      if (!(error instanceof ApiError) || error.status === 0 || error.status >= 500) {
-        clearTimeout(this.refreshing);
-        this.refreshing = setTimeout(() => this.refresh(), 1000);
-      }
+      if (!(error instanceof ApiError) || isPassing(error)) this.refreshIn(REFRESH_AGAIN_MS);
     }
     this.tell();
   }
 
   follow() {
-    const [, kind = '', name = ''] = location.hash.split('/').map(decodeURIComponent);
-    const labels = { c: `#${name}`, d: `@${name}` };
-    const views = { cluster: 'cluster', account: 'account', channels: 'channels' };
-    const label = name !== '' ? (labels[kind] ?? null) : null;
-    const view = label ? 'conversation' : (views[kind] ?? 'list');
-    this.route = /** @type {Route} */ ({ view, label });
+    this.route = routeOf(location.hash);
     this.tell();
   }
 
@@ -412,13 +445,13 @@ export class App {
 
   loadBefore(label) {
     const one = this.store.conversation(label);
-    if (!one.is_loaded || !one.more_before || one.messages.length === 0) return null;
+    if (!one.is_loaded || !one.more_before || one.messages.length === 0 || this.closed.has(label)) return null;
     return this.once(`before ${label}`, () => this.load(label, `before=${one.messages[0].seq}`, 'before'));
   }
 
   loadAfter(label) {
     const one = this.store.conversation(label);
-    if (!one.is_loaded || !one.more_after || one.messages.length === 0) return null;
+    if (!one.is_loaded || !one.more_after || one.messages.length === 0 || this.closed.has(label)) return null;
     const last = one.messages[one.messages.length - 1].seq;
     return this.once(`after ${label}`, () => this.load(label, `after=${last}`, 'after'));
   }
@@ -439,7 +472,8 @@ export class App {
       if (store !== this.store) return;
       if ([403, 404, 422].includes(error.status)) this.closed.set(label, reason(error));
       else this.toast(error);
-      if (how !== 'fresh') throw error;
+      // Whoever still looks there asks again as soon as this is over.
+      if (how !== 'fresh') await pause(LOAD_AGAIN_MS);
     }
   }
 
@@ -451,7 +485,7 @@ export class App {
       .then(work)
       .catch(() => {})
       .finally(() => {
-        this.loading.delete(name);
+        if (this.loading.get(name) === run) this.loading.delete(name);
         this.tell();
       });
     this.loading.set(name, run);
@@ -468,21 +502,31 @@ export class App {
     const one = this.store.conversations.get(label);
     if (!one?.is_member || seq <= one.read_upto) return;
     this.store.read(label, seq);
-    this.marks ??= new Map();
-    this.marks.set(label, Math.max(seq, this.marks.get(label) ?? 0));
+    this.isRead(label, seq);
     this.marking ??= setTimeout(() => this.mark(), MARK_MS);
   }
 
+  isRead(label, seq) {
+    this.marks.set(label, Math.max(seq, this.marks.get(label) ?? 0));
+  }
+
   async mark() {
-    const marks = [...(this.marks ?? [])];
-    this.marks = new Map();
+    const { store } = this;
+    const marks = [...this.marks];
+    this.marks.clear();
+    let wait_ms = MARK_MS;
     for (const [label, upto] of marks) {
-      await this.api.post(`${history(label)}/read`, { upto }).catch(() => {});
+      const error = await this.api.post(`${history(label)}/read`, { upto }).then(() => null, (caught) => caught);
+      if (store !== this.store) return;
+      if (error && isPassing(error)) {
+        this.isRead(label, upto);
+        wait_ms = MARK_AGAIN_MS;
+      }
       // How much is unread behind the mark is the nodes' to say.
       if (this.store.conversations.get(label)?.unread) this.store.is_dirty = true;
     }
     this.marking = undefined;
-    if (this.marks.size > 0) this.marking = setTimeout(() => this.mark(), MARK_MS);
+    if (this.marks.size > 0) this.marking = setTimeout(() => this.mark(), wait_ms);
     this.settle();
   }
 
@@ -555,6 +599,7 @@ export class App {
 
   /** @param {any} what a sentence, or what went wrong */
   toast(what) {
+    if (what.code === 'left') return;
     const toast = typeof what === 'string' ? { text: what, code: '', id: Math.random() } : { text: reason(what), code: what.code ?? '', id: Math.random() };
     this.toasts = [...this.toasts.slice(-2), toast];
     setTimeout(() => {
@@ -565,9 +610,9 @@ export class App {
   }
 }
 
-/** Where a conversation is in the page. */
-export function path(label) {
-  return `#/${label.startsWith('#') ? 'c' : 'd'}/${encodeURIComponent(label.slice(1))}`;
+/** Does it go by, so that one asks again? */
+function isPassing({ status }) {
+  return status === 0 || status === 429 || status >= 500;
 }
 
 function history(label) {

@@ -65,6 +65,22 @@ export class AccountView {
     this.is_shown = false;
   }
 
+  /** Whose account it was has left. */
+  forget() {
+    this.is_shown = false;
+    this.clear();
+    reconcile(this.sessions, [], (item) => item.id, (item) => this.session(item), () => {});
+    this.name.value = '';
+    this.who.replaceChildren();
+    delete this.who.dataset.name;
+  }
+
+  clear() {
+    for (const field of [this.current, this.fresh]) field.value = '';
+    tellError(this.error, null);
+    say(this.done, '');
+  }
+
   update() {
     const { name = '', role = '' } = this.app.store.me ?? {};
     if (this.who.dataset.name !== name) {
@@ -79,9 +95,7 @@ export class AccountView {
     }
     if (!this.is_shown) {
       this.is_shown = true;
-      for (const field of [this.current, this.fresh]) field.value = '';
-      tellError(this.error, null);
-      say(this.done, '');
+      this.clear();
       this.load();
     }
   }

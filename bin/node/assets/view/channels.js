@@ -1,7 +1,7 @@
 // All channels that one may see, to be joined or opened.
 
 import { h, icon, reconcile, say, show } from '../dom.js';
-import { path } from '../app.js';
+import { path } from '../route.js';
 import { visible } from '../text.js';
 import { avatar } from './avatar.js';
 import { openChannelDialog } from './dialogs.js';
@@ -14,6 +14,8 @@ export class ChannelsView {
     this.app = app;
     this.items = [];
     this.is_shown = false;
+    /** Counts what was asked for: only the last answer is shown. */
+    this.turn = 0;
     this.filter = h('input', {
       type: 'search', 'data-testid': 'channels-filter', placeholder: 'Filter by name', 'aria-label': 'Filter channels by name',
       autocapitalize: 'none', spellcheck: 'false', oninput: () => this.changed(),
@@ -39,6 +41,17 @@ export class ChannelsView {
     this.is_shown = false;
   }
 
+  /** Whoever looked here has left. */
+  forget() {
+    clearTimeout(this.timer);
+    this.is_shown = false;
+    this.turn += 1;
+    this.items = [];
+    this.next = null;
+    this.filter.value = '';
+    this.draw();
+  }
+
   update() {
     if (!this.is_shown) {
       this.is_shown = true;
@@ -55,8 +68,10 @@ export class ChannelsView {
   async load(after) {
     const bare = this.filter.value.trim().toLowerCase().replace(/^#/, '').replace(/[^a-z0-9._-]/g, '');
     const query = `match=${encodeURIComponent(bare ? `*${bare}*` : '*')}&limit=50${after ? `&after=${encodeURIComponent(after)}` : ''}`;
+    const turn = (this.turn += 1);
     try {
       const page = await this.app.get(`/v1/channels?${query}`);
+      if (turn !== this.turn) return;
       this.items = after ? [...this.items, ...page.items] : page.items;
       this.next = page.next;
       for (const item of page.items) this.app.channels.set(`#${item.name}`, item);

@@ -63,6 +63,14 @@ export class Composer {
     if (this.label !== null && !this.editing) this.app.drafts.set(this.label, this.input.value);
   }
 
+  /** Whoever wrote here has left. */
+  forget() {
+    this.label = null;
+    this.editing = null;
+    this.input.value = '';
+    show(this.bar, false);
+  }
+
   /** @param {any} message */
   startEditing(message) {
     this.keep();
@@ -95,7 +103,8 @@ export class Composer {
   }
 
   key(event) {
-    if (event.isComposing) return;
+    // An Enter that ends a composition; Safari tells it by the code alone.
+    if (event.isComposing || event.keyCode === 229) return;
     if (event.key === 'Enter' && !event.shiftKey) {
       event.preventDefault();
       this.element.requestSubmit();

@@ -81,6 +81,24 @@ export class ConversationView {
     this.label = null;
   }
 
+  /** Whoever read here has left. */
+  forget() {
+    this.composer.forget();
+    this.label = null;
+    this.reset();
+    this.clear();
+    for (const part of [this.title, this.under, this.top]) say(part, '');
+    this.sign.replaceChildren();
+    this.foot.replaceChildren();
+    delete this.foot.dataset.state;
+    set(this.element, 'data-conversation', null);
+  }
+
+  clear() {
+    this.list.held = new Map();
+    this.list.replaceChildren();
+  }
+
   update() {
     const { app } = this;
     const label = app.route.label ?? '';
@@ -100,8 +118,7 @@ export class ConversationView {
   begin(label) {
     this.label = label;
     this.reset();
-    this.list.held = new Map();
-    this.list.replaceChildren();
+    this.clear();
     this.sign.replaceChildren(avatar(label, { is_private: this.app.channels.get(label)?.private }));
     this.app.open(label);
     this.composer.use(label);

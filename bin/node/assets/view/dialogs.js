@@ -27,6 +27,10 @@ export function dialog(testid, title, ...children) {
   return element;
 }
 
+export function closeAll() {
+  for (const element of document.querySelectorAll('dialog[open]')) element.close();
+}
+
 /**
  * @param {{title: string, text: string, act: string}} question
  * @returns {Promise<boolean>}
@@ -144,7 +148,9 @@ function member(app, item, element) {
  * @param {import('../app.js').App} app
  */
 export async function openDeleteAccount(app) {
+  const { store } = app;
   const { unread } = await app.get('/v1/me').catch(() => ({ unread: 0 }));
+  if (store !== app.store) return;
   const password = h('input', { type: 'password', 'data-testid': 'delete-password', required: true, autocomplete: 'current-password' });
   const erase = h('input', { type: 'checkbox', 'data-testid': 'delete-erase' });
   const error = h('p', { class: 'error', role: 'alert', 'data-testid': 'delete-error' });

@@ -7,6 +7,7 @@ import { Banner } from './banner.js';
 import { ChannelsView } from './channels.js';
 import { ClusterView } from './cluster.js';
 import { ConversationView } from './conversation.js';
+import { closeAll } from './dialogs.js';
 import { openFinder } from './finder.js';
 import { Sidebar } from './sidebar.js';
 import { SignView } from './sign.js';
@@ -45,7 +46,12 @@ export class Page {
     set(this.frame, 'data-view', app.route.view);
     this.toasts.update();
     this.sign.update();
-    if (!is_main) return;
+    const was_main = this.is_main;
+    this.is_main = is_main;
+    if (!is_main) {
+      if (was_main) this.forget();
+      return;
+    }
     this.banner.update();
     this.sidebar.update();
     for (const [name, view] of Object.entries(this.views)) {
@@ -55,6 +61,14 @@ export class Page {
     }
     const unread = app.store.list().reduce((sum, one) => sum + one.unread, 0);
     document.title = unread > 0 ? `(${unread}) Holdfast` : 'Holdfast';
+  }
+
+  /** Nothing of whoever was here is left for the next. */
+  forget() {
+    closeAll();
+    for (const view of Object.values(this.views)) view.forget?.();
+    this.sidebar.update();
+    document.title = 'Holdfast';
   }
 
   key(event) {

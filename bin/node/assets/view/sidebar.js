@@ -1,7 +1,7 @@
 // The list of conversations, and the ways to everything else.
 
 import { h, icon, iconButton, reconcile, say, set, show } from '../dom.js';
-import { path } from '../app.js';
+import { path } from '../route.js';
 import { harmless, shortTime, visible } from '../text.js';
 import { avatar } from './avatar.js';
 import { openChannelDialog } from './dialogs.js';

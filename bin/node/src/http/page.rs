@@ -45,6 +45,7 @@ pub(super) const ASSETS: &[(&str, &str, &str)] = assets! {
     "dom.js": SCRIPT,
     "main.js": SCRIPT,
     "nodes.js": SCRIPT,
+    "route.js": SCRIPT,
     "socket.js": SCRIPT,
     "store.js": SCRIPT,
     "text.js": SCRIPT,

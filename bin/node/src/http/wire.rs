@@ -274,6 +274,8 @@ pub(super) struct Opened {
 /// The answer to `POST /v1/token`.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ShortToken {
+    /// Whose it is: a browser may have been given another cookie meanwhile.
+    pub(super) user: User,
     #[schema(value_type = Token)]
     pub(super) token: String,
     #[schema(value_type = Time)]

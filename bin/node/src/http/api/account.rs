@@ -133,7 +133,8 @@ pub(super) async fn token(
     let Answer::TokenOpened { expires_us, .. } = accepted.answer else {
         return Err(wrong_answer(&accepted));
     };
-    Ok(Json(wire::ShortToken { token, expires: wire::rfc3339(expires_us) }))
+    let (user, _unread) = whois(&api, caller.account)?;
+    Ok(Json(wire::ShortToken { user, token, expires: wire::rfc3339(expires_us) }))
 }
 
 /// The account that asks.

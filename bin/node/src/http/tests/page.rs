@@ -283,6 +283,7 @@ async fn the_nodes_own_page_opens_a_short_token_by_its_cookie() {
         assert_eq!(given.status, StatusCode::OK, "{}", given.json);
         let token = given.json["token"].as_str().unwrap();
         assert_ne!(token, ann);
+        assert_eq!(given.json["user"]["name"], "ann", "the page is told whose it is");
         assert_eq!(node.get("/v1/me", token).await.json["name"], "ann");
         // The page, moved to another node, goes on with what it has.
         let renewed = node.call(Method::POST, "/v1/token", Some(token), None).await;
@@ -292,8 +293,10 @@ async fn the_nodes_own_page_opens_a_short_token_by_its_cookie() {
     let bearer = format!("Bearer {bob}");
     let marks =
         [("cookie", &*cookie), ("sec-fetch-site", "same-origin"), ("authorization", &bearer)];
-    let given = open(&marks).await.json["token"].as_str().unwrap().to_owned();
-    assert_eq!(node.get("/v1/me", &given).await.json["name"], "bob");
+    let given = open(&marks).await.json;
+    assert_eq!(given["user"]["name"], "bob");
+    let given = given["token"].as_str().unwrap();
+    assert_eq!(node.get("/v1/me", given).await.json["name"], "bob");
 
     let foreign: [&[(&str, &str)]; 5] = [
         &[("cookie", &cookie)],
