@@ -1,5 +1,5 @@
 // What one does now and then: a private channel with invited members, leaving it, a new password, and
-// the same account on two screens.
+// the same account on two screens; then someone else at the same screen.
 
 import assert from "node:assert/strict";
 
@@ -101,4 +101,19 @@ async function twoScreens(stage, ann, ben) {
   await other.signIn("ann", NEW_PASSWORD);
   await other.open("@ben");
   await other.sees("still here");
+  await handOver(stage, other);
+}
+
+/** Who signs in after another finds nothing of theirs. */
+async function handOver(stage, seat) {
+  await seat.at("composer").fill("never sent");
+  await seat.signOut();
+  await seat.signUp("cara", stage.director.password);
+  await seat.row("@ben").waitFor({ state: "detached" });
+  await seat.find("@ben");
+  assert.equal(await seat.at("composer").inputValue(), "");
+  assert.deepEqual(await seat.shown(), []);
+  await seat.at("open-channels").click();
+  await seat.page.locator('[data-testid="channel-row"][data-channel="brief"]').waitFor();
+  assert.equal(await seat.page.locator('[data-testid="channel-row"][data-channel="secret"]').count(), 0);
 }
