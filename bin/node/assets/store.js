@@ -182,7 +182,8 @@ export class Store {
     }
     const newest = one.messages[one.messages.length - 1];
     if (newest && !one.more_after && newest.seq >= one.last_seq) this.isLast(one, newest);
-    if (newest && !one.more_after && newest.seq < one.last_seq) one.is_stale = true;
+    // Read before the last one came in, when it may have been empty.
+    if (!one.more_after && (newest?.seq ?? 0) < one.last_seq) one.is_stale = true;
   }
 
   isLast(one, message) {

@@ -67,6 +67,13 @@ test("a piece of history that was overtaken leaves no hole", () => {
   assert.equal(store.conversation(LABEL).more_before, true);
 });
 
+test("an empty history older than the first message is loaded again", () => {
+  const store = begun();
+  store.receive(told({ ...said(1, "bob"), conversation: "@bob" }));
+  store.history("@bob", { items: [], more_before: false, more_after: false }, "fresh");
+  assert.ok(store.conversation("@bob").is_stale);
+});
+
 test("one's own answer that overtakes another's message has the list asked for again", () => {
   const store = begun([said(1, "bob")]);
   store.is_dirty = false;
