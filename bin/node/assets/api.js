@@ -89,7 +89,7 @@ export class Api {
         if (failure === null) continue;
         error = failure;
       }
-      const again = [0, 429, 503, 504].includes(error.status);
+      const again = isPassing(error);
       const wait_ms = error.wait_ms ?? Math.min(PAUSE_MS * tries, PAUSE_MAX_MS) * (0.5 + Math.random());
       if (!again || performance.now() + wait_ms > until) throw error;
       // A node that was lost, or can do nothing, is left; one that asks to wait is waited for.
@@ -231,6 +231,11 @@ export class Api {
     this.session += 1;
     this.renewing = null;
   }
+}
+
+/** Does it go by, so that one asks again? */
+export function isPassing({ status }) {
+  return [0, 429, 503, 504].includes(status);
 }
 
 function left() {

@@ -1,7 +1,8 @@
 // The page at work: it joins what is known (`store`), the nodes (`api`, `socket`) and whoever looks
 // (`view`). Views call it and are told when something is different; they hold no state of the chat.
 
-import { Api, ApiError, pause } from './api.js';
+import { Api, ApiError, isPassing, pause } from './api.js';
+import { Marks } from './marks.js';
 import { Nodes } from './nodes.js';
 import { path, routeOf } from './route.js';
 import { Live } from './socket.js';
@@ -17,8 +18,6 @@ const MISSES_MAX = 2;
 const LEADERLESS_MS = 1_200;
 const UNHEARD_MS = 3_000;
 const RESEND_MS = 400;
-const MARK_MS = 250;
-const MARK_AGAIN_MS = 2_000;
 /** Between two questions for the list: no fault of the page may keep a node busy. */
 const REFRESH_MS = 500;
 const REFRESH_AGAIN_MS = 1_000;
@@ -72,8 +71,10 @@ export class App {
     this.members_version = 0;
     /** What is said when it ends now, because someone wants it to. @type {string | null} */
     this.parting = null;
-    /** Read marks that are to be told. @type {Map<string, number>} */
-    this.marks = new Map();
+    this.marks = new Marks(
+      (label, upto) => this.api.post(`${history(label)}/read`, { upto }),
+      (label) => this.marked(label),
+    );
     this.refreshed_at = -Infinity;
     /** @type {(() => void)[]} */
     this.watchers = [];
@@ -197,11 +198,9 @@ export class App {
 
   /** What is under way for a store that is no more. */
   drop() {
-    clearTimeout(this.marking);
+    this.marks.drop();
     clearTimeout(this.refreshing);
-    this.marking = undefined;
     this.refreshing = undefined;
-    this.marks.clear();
     this.loading.clear();
     this.is_listed = false;
   }
@@ -376,7 +375,7 @@ export class App {
       this.settle();
     } catch (error) {
       if (this.screen !== 'main' || store !== this.store) return;
-      if (!(error instanceof ApiError) || isPassing(error)) this.refreshIn(REFRESH_AGAIN_MS);
+      if (!(error instanceof ApiError) || isPassing(error) || error.status >= 500) this.refreshIn(REFRESH_AGAIN_MS);
     }
     this.tell();
   }
@@ -502,31 +501,12 @@ export class App {
     const one = this.store.conversations.get(label);
     if (!one?.is_member || seq <= one.read_upto) return;
     this.store.read(label, seq);
-    this.isRead(label, seq);
-    this.marking ??= setTimeout(() => this.mark(), MARK_MS);
+    this.marks.add(label, seq);
   }
 
-  isRead(label, seq) {
-    this.marks.set(label, Math.max(seq, this.marks.get(label) ?? 0));
-  }
-
-  async mark() {
-    const { store } = this;
-    const marks = [...this.marks];
-    this.marks.clear();
-    let wait_ms = MARK_MS;
-    for (const [label, upto] of marks) {
-      const error = await this.api.post(`${history(label)}/read`, { upto }).then(() => null, (caught) => caught);
-      if (store !== this.store) return;
-      if (error && isPassing(error)) {
-        this.isRead(label, upto);
-        wait_ms = MARK_AGAIN_MS;
-      }
-      // How much is unread behind the mark is the nodes' to say.
-      if (this.store.conversations.get(label)?.unread) this.store.is_dirty = true;
-    }
-    this.marking = undefined;
-    if (this.marks.size > 0) this.marking = setTimeout(() => this.mark(), wait_ms);
+  marked(label) {
+    // How much is unread behind the mark is the nodes' to say.
+    if (this.store.conversations.get(label)?.unread) this.store.is_dirty = true;
     this.settle();
   }
 
@@ -608,11 +588,6 @@ export class App {
     }, 6000);
     this.tell();
   }
-}
-
-/** Does it go by, so that one asks again? */
-function isPassing({ status }) {
-  return status === 0 || status === 429 || status >= 500;
 }
 
 function history(label) {

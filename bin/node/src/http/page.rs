@@ -44,6 +44,7 @@ pub(super) const ASSETS: &[(&str, &str, &str)] = assets! {
     "app.js": SCRIPT,
     "dom.js": SCRIPT,
     "main.js": SCRIPT,
+    "marks.js": SCRIPT,
     "nodes.js": SCRIPT,
     "route.js": SCRIPT,
     "socket.js": SCRIPT,
