@@ -25,9 +25,16 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// The budgets of all names and addresses.
 #[derive(Clone, Debug)]
 pub(super) struct Throttle {
-    names: Arc<Budgets<TokenHash>>,
+    names: Arc<Budgets<Name>>,
     addresses: Arc<Budgets<IpAddr>>,
     metrics: Clients,
+}
+
+/// Under which name, and by whom: what strangers try takes nothing from whoever has a session.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Name {
+    Stranger(TokenHash),
+    Session(TokenHash),
 }
 
 /// A log-in under way. Dropped, it costs nothing.
@@ -35,7 +42,7 @@ pub(super) struct Throttle {
 #[must_use = "a wrong password has to be told"]
 pub(super) struct Attempt {
     throttle: Throttle,
-    name: Option<TokenHash>,
+    name: Option<Name>,
     address: Option<IpAddr>,
     is_wrong: bool,
 }
@@ -60,7 +67,7 @@ impl Throttle {
 
     /// Begins a log-in, or tells how long to wait.
     pub(super) fn attempt(&self, name: &str, address: IpAddr) -> Result<Attempt, Refusal> {
-        self.attempt_at(Some(name), Some(address), Instant::now())
+        self.attempt_at(Some(stranger(name)), Some(address), Instant::now())
     }
 
     /// Begins a registration: it costs a hash, so refused ones count for the address.
@@ -68,19 +75,17 @@ impl Throttle {
         self.attempt_at(None, Some(address), Instant::now())
     }
 
-    /// Begins to check the password of whoever has a session already. What strangers try under the
-    /// name takes nothing from it.
+    /// Begins to check the password of whoever has a session already.
     pub(super) fn attempt_again(&self, name: &str) -> Result<Attempt, Refusal> {
-        self.attempt_at(Some(&format!("{name} again")), None, Instant::now())
+        self.attempt_at(Some(Name::Session(hash_of(name))), None, Instant::now())
     }
 
     fn attempt_at(
         &self,
-        name: Option<&str>,
+        name: Option<Name>,
         address: Option<IpAddr>,
         now: Instant,
     ) -> Result<Attempt, Refusal> {
-        let name = name.map(|name| hash_of(&name.to_lowercase()));
         let address = address.map(neighbourhood);
         let refuse = |wait: Duration| {
             self.metrics.logins_throttled.inc();
@@ -98,6 +103,11 @@ impl Throttle {
         }
         Ok(attempt)
     }
+}
+
+/// A name as a client wrote it.
+fn stranger(name: &str) -> Name {
+    Name::Stranger(hash_of(&name.to_lowercase()))
 }
 
 impl Attempt {
@@ -195,15 +205,15 @@ mod tests {
         let throttle = throttle(3, 1_000);
         let start = Instant::now();
         for last in 1..=3 {
-            throttle.attempt_at(Some("ann"), Some(host(last)), start).unwrap().failed();
+            throttle.attempt_at(Some(stranger("ann")), Some(host(last)), start).unwrap().failed();
         }
-        let refusal = throttle.attempt_at(Some("Ann"), Some(host(4)), start).unwrap_err();
+        let refusal = throttle.attempt_at(Some(stranger("Ann")), Some(host(4)), start).unwrap_err();
         assert_eq!(refusal.code, "too_fast");
         assert_eq!(refusal.retry_after, Some(Duration::from_secs(20)));
-        drop(throttle.attempt_at(Some("bob"), Some(host(4)), start).unwrap());
+        drop(throttle.attempt_at(Some(stranger("bob")), Some(host(4)), start).unwrap());
         let later = start + Duration::from_secs(20);
-        throttle.attempt_at(Some("ann"), Some(host(4)), later).unwrap().failed();
-        throttle.attempt_at(Some("ann"), Some(host(4)), later).unwrap_err();
+        throttle.attempt_at(Some(stranger("ann")), Some(host(4)), later).unwrap().failed();
+        throttle.attempt_at(Some(stranger("ann")), Some(host(4)), later).unwrap_err();
     }
 
     #[test]
@@ -211,10 +221,21 @@ mod tests {
         let throttle = throttle(1_000, 2);
         let start = Instant::now();
         for name in ["ann", "bob"] {
-            throttle.attempt_at(Some(name), Some(host(1)), start).unwrap().failed();
+            throttle.attempt_at(Some(stranger(name)), Some(host(1)), start).unwrap().failed();
         }
-        throttle.attempt_at(Some("carl"), Some(host(1)), start).unwrap_err();
-        drop(throttle.attempt_at(Some("carl"), Some(host(2)), start).unwrap());
+        throttle.attempt_at(Some(stranger("carl")), Some(host(1)), start).unwrap_err();
+        drop(throttle.attempt_at(Some(stranger("carl")), Some(host(2)), start).unwrap());
+    }
+
+    #[test]
+    fn strangers_take_nothing_from_whoever_has_a_session() {
+        let throttle = throttle(1, 1_000);
+        for name in ["ann", "ann again", "Ann"] {
+            throttle.attempt(name, host(1)).map(Attempt::failed).ok();
+        }
+        throttle.attempt("ann", host(2)).unwrap_err();
+        throttle.attempt_again("ann").unwrap().failed();
+        throttle.attempt_again("ann").unwrap_err();
     }
 
     #[test]
@@ -222,20 +243,20 @@ mod tests {
         let throttle = throttle(1, 1);
         let start = Instant::now();
         for _ in 0..100 {
-            drop(throttle.attempt_at(Some("ann"), Some(host(1)), start).unwrap());
+            drop(throttle.attempt_at(Some(stranger("ann")), Some(host(1)), start).unwrap());
         }
-        throttle.attempt_at(Some("ann"), Some(host(1)), start).unwrap().failed();
-        throttle.attempt_at(Some("ann"), Some(host(1)), start).unwrap_err();
+        throttle.attempt_at(Some(stranger("ann")), Some(host(1)), start).unwrap().failed();
+        throttle.attempt_at(Some(stranger("ann")), Some(host(1)), start).unwrap_err();
     }
 
     #[test]
     fn attempts_under_way_count_until_they_end() {
         let throttle = throttle(1, 1);
         let start = Instant::now();
-        let under_way = throttle.attempt_at(Some("ann"), Some(host(1)), start).unwrap();
-        throttle.attempt_at(Some("ann"), Some(host(2)), start).unwrap_err();
+        let under_way = throttle.attempt_at(Some(stranger("ann")), Some(host(1)), start).unwrap();
+        throttle.attempt_at(Some(stranger("ann")), Some(host(2)), start).unwrap_err();
         drop(under_way);
-        drop(throttle.attempt_at(Some("ann"), Some(host(2)), start).unwrap());
+        drop(throttle.attempt_at(Some(stranger("ann")), Some(host(2)), start).unwrap());
     }
 
     #[test]
@@ -243,7 +264,7 @@ mod tests {
         let throttle = throttle(0, 0);
         let start = Instant::now();
         for _ in 0..1_000 {
-            throttle.attempt_at(Some("ann"), Some(host(1)), start).unwrap().failed();
+            throttle.attempt_at(Some(stranger("ann")), Some(host(1)), start).unwrap().failed();
         }
     }
 
@@ -252,13 +273,16 @@ mod tests {
         let throttle = throttle(2, 0);
         let start = Instant::now();
         for _ in 0..2 {
-            throttle.attempt_at(Some("ann"), Some(host(1)), start).unwrap().failed();
+            throttle.attempt_at(Some(stranger("ann")), Some(host(1)), start).unwrap().failed();
         }
         for number in 0..limits::LOGIN_KEYS_MAX + 10 {
-            throttle.attempt_at(Some(&number.to_string()), Some(host(1)), start).unwrap().failed();
+            throttle
+                .attempt_at(Some(stranger(&number.to_string())), Some(host(1)), start)
+                .unwrap()
+                .failed();
         }
         assert_eq!(throttle.names.whole_at.lock().unwrap().len(), limits::LOGIN_KEYS_MAX);
-        throttle.attempt_at(Some("ann"), Some(host(1)), start).unwrap_err();
+        throttle.attempt_at(Some(stranger("ann")), Some(host(1)), start).unwrap_err();
     }
 
     #[test]
