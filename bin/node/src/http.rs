@@ -45,7 +45,7 @@ pub use auth::hash_of as token_hash;
 use axum::{
     Router,
     body::HttpBody as _,
-    extract::{DefaultBodyLimit, MatchedPath, Request, State},
+    extract::{MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, Method, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
@@ -283,7 +283,6 @@ fn router(api: Api) -> Router {
             Refusal::not_found("there is no such path", "compare it with the API of this version")
         })
         .method_not_allowed_fallback(async || Refusal::method_not_allowed())
-        .layer(DefaultBodyLimit::max(limits::size(api.limits.body_bytes)))
         .layer(from_fn_with_state(api.clone(), frame))
         .layer(from_fn_with_state(api.clone(), origin::guard))
         .layer(from_fn_with_state(api.clone(), measure))

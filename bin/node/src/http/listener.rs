@@ -6,14 +6,13 @@ use std::{
     future::{Ready, ready},
     io,
     net::{IpAddr, SocketAddr, TcpListener},
+    ops::{Deref, DerefMut},
     pin::Pin,
-    task::{Context, Poll},
 };
 
 use axum::Router;
 use axum_server::{Handle, accept::Accept, tls_rustls::RustlsAcceptor};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     sync::{OwnedSemaphorePermit, watch},
 };
@@ -191,9 +190,9 @@ struct Place {
 }
 
 impl<S> Accept<TcpStream, S> for Places {
-    type Stream = Placed;
+    type Stream = Pin<Placed>;
     type Service = S;
-    type Future = Ready<io::Result<(Placed, S)>>;
+    type Future = Ready<io::Result<(Pin<Placed>, S)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         let placed = stream.peer_addr().and_then(|from| {
@@ -204,53 +203,27 @@ impl<S> Accept<TcpStream, S> for Places {
                 io::Error::from(io::ErrorKind::QuotaExceeded)
             })
         });
-        ready(placed.map(|place| (Placed { stream, _place: place }, service)))
+        ready(placed.map(|place| (Pin::new(Placed { stream, _place: place }), service)))
     }
 }
 
-/// A connection that holds its place.
+/// A connection that holds its place. Pinned it reads and writes as the stream does.
 #[derive(Debug)]
 struct Placed {
     stream: TcpStream,
     _place: Place,
 }
 
-impl AsyncRead for Placed {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+impl Deref for Placed {
+    type Target = TcpStream;
+
+    fn deref(&self) -> &TcpStream {
+        &self.stream
     }
 }
 
-impl AsyncWrite for Placed {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+impl DerefMut for Placed {
+    fn deref_mut(&mut self) -> &mut TcpStream {
+        &mut self.stream
     }
 }
