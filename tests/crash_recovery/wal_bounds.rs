@@ -35,12 +35,12 @@ fn as_many_nodes_as_allowed_are_bound_across_segments() {
 #[test]
 fn a_full_manifest_is_said_to_be_full() {
     let disk = SimDisk::new(2);
-    let options = Options { entry_bytes_max: 24 * 1024, spare_segments: 0, ..small() };
+    let options = Options { entry_bytes_max: 18 * 1024, spare_segments: 0, ..small() };
     let (mut log, _) = open(&disk, &options).unwrap();
     let mut last = 0;
     let error = loop {
         // Zeros take no memory on this disk.
-        let entry = Entry::new(last + 1, 1, EntryKind::Command, vec![0; 24 * 1024].into());
+        let entry = Entry::new(last + 1, 1, EntryKind::Command, vec![0; 18 * 1024].into());
         log.stage(last + 1, Op::Append(vec![entry]));
         match log.write().and_then(|()| log.sync()) {
             Ok(ticket) => last = ticket,
@@ -53,17 +53,17 @@ fn a_full_manifest_is_said_to_be_full() {
     disk.crash();
     let (log, recovery) = open(&disk, &options).unwrap();
     assert_eq!(recovery.last, (last, 1));
-    assert_eq!(log.reader().entry(1).unwrap().map(|entry| entry.payload.len()), Some(24 * 1024));
+    assert_eq!(log.reader().entry(1).unwrap().map(|entry| entry.payload.len()), Some(18 * 1024));
 }
 
 /// A manifest of many segments takes several sectors, which a crash may keep in part.
 #[test]
 fn a_torn_manifest_leaves_the_one_before() {
     let disk = SimDisk::new(3);
-    let options = Options { entry_bytes_max: 24 * 1024, spare_segments: 0, ..small() };
+    let options = Options { entry_bytes_max: 18 * 1024, spare_segments: 0, ..small() };
     let (mut log, _) = open(&disk, &options).unwrap();
     for index in 1..=80 {
-        let entry = Entry::new(index, 1, EntryKind::Command, vec![0; 24 * 1024].into());
+        let entry = Entry::new(index, 1, EntryKind::Command, vec![0; 18 * 1024].into());
         log.stage(index, Op::Append(vec![entry]));
         log.write().unwrap();
         log.sync().unwrap();

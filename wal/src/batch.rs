@@ -61,7 +61,8 @@ pub(crate) struct Header {
     pub(crate) seq: u64,
     /// The newest batch known to be synced when this one was written.
     pub(crate) durable_seq: u64,
-    /// The first entry in it; one after the last of the log when it has none.
+    /// The first index that it decides: below it the log is as before, from it on every entry lies in
+    /// this batch.
     pub(crate) first_index: u64,
     /// The log's last entry once this batch is applied.
     pub(crate) last_index: u64,
@@ -77,6 +78,16 @@ pub(crate) struct Header {
     pub(crate) body_crc: u32,
     /// How many sectors after the first are all zero: one more on disk and a write was lost.
     pub(crate) zero_sectors: u32,
+    pub(crate) counts: Counts,
+}
+
+/// What tells, of a run of lost batches, whether they did anything but append.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Counts {
+    /// Truncations in the log so far, wrapping.
+    pub(crate) truncations: u16,
+    /// Nodes bound so far.
+    pub(crate) bindings: u16,
 }
 
 /// The header fields that the encoder cannot know.
@@ -90,6 +101,7 @@ pub(crate) struct Place {
     pub(crate) last_term: u64,
     pub(crate) epoch: u32,
     pub(crate) previous_crc: u32,
+    pub(crate) counts: Counts,
 }
 
 /// What a frame holds.
@@ -235,6 +247,7 @@ fn decode_fields(covered: &[u8]) -> Option<Header> {
     let body_crc = cursor.u32()?;
     let zero_sectors = cursor.u32()?;
     let last_index = cursor.u64()?;
+    let counts = Counts { truncations: cursor.u16()?, bindings: cursor.u16()? };
     Some(Header {
         kind,
         seq,
@@ -248,6 +261,7 @@ fn decode_fields(covered: &[u8]) -> Option<Header> {
         previous_crc,
         body_crc,
         zero_sectors,
+        counts,
     })
 }
 
@@ -326,7 +340,8 @@ impl Encoder {
         put(head, 56, &body_crc.to_le_bytes());
         put(head, 60, &zero_sectors.to_le_bytes());
         put(head, 64, &place.last_index.to_le_bytes());
-        put(head, 72, &[0; 4]);
+        put(head, 72, &place.counts.truncations.to_le_bytes());
+        put(head, 74, &place.counts.bindings.to_le_bytes());
         let header_crc =
             head.split_last_chunk::<4>().map_or(0, |(covered, _)| seed.crc(offset, &[covered]));
         put(head, 76, &header_crc.to_le_bytes());

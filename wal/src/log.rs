@@ -15,7 +15,7 @@ use std::{
 use crate::{
     Error, HardState, Identity, Io, Lock, Op, Options, Reader, Recovery,
     batch::{
-        BatchKind, Encoder, FRAME_HEADER_BYTES, HEADER_BYTES, Place, Record, SECTOR_BYTES,
+        BatchKind, Counts, Encoder, FRAME_HEADER_BYTES, HEADER_BYTES, Place, Record, SECTOR_BYTES,
         batch_bytes,
     },
     codec::{len_u64, to_usize},
@@ -89,6 +89,8 @@ struct Written {
     terms: Terms,
     hard_state: HardState,
     bindings: BTreeMap<u64, u128>,
+    /// Truncations so far, wrapping.
+    truncations: u16,
 }
 
 /// A segment to be made, by whoever has the time.
@@ -198,6 +200,7 @@ impl Log {
             terms: replay.terms.clone(),
             hard_state: replay.hard_state,
             bindings: replay.bindings,
+            truncations: replay.truncations,
         };
         let view = View::new(bounds, replay.terms, replay.hard_state, replay.positions);
         let log = Self {
@@ -379,7 +382,7 @@ impl Log {
     /// Room for frames in one more batch of the active segment.
     fn room(&self) -> usize {
         let Some(active) = &self.active else { return 0 };
-        let bytes = active.segment.capacity.saturating_sub(CLEAN_BYTES + active.end);
+        let bytes = active.segment.data_end.saturating_sub(CLEAN_BYTES + active.end);
         to_usize(bytes).saturating_sub(HEADER_BYTES)
     }
 
@@ -396,14 +399,14 @@ impl Log {
     fn write_records(&mut self, kind: BatchKind, records: &[Pending]) -> Result<(), Error> {
         let active = self.active.as_mut().expect("a batch has a segment to go to");
         let (segment, start) = (&active.segment, active.end);
-        let mut first_index = None;
+        let mut first_index = self.written.terms.last.0 + 1;
         self.encoder.begin();
         self.offsets.clear();
         for record in records.iter().filter_map(|pending| pending.record.as_ref()) {
             self.offsets.push(self.encoder.push(record, segment.seed, start));
             self.written.apply(record);
-            if let Record::Entry(entry) = record {
-                first_index = first_index.or(Some(entry.index));
+            if let Record::TruncateAfter(index) = record {
+                first_index = first_index.min(index + 1);
             }
         }
         let (last_index, last_term) = self.written.terms.last;
@@ -411,15 +414,16 @@ impl Log {
             kind,
             seq: self.written.seq + 1,
             durable_seq: self.durable_seq,
-            first_index: first_index.unwrap_or(last_index + 1),
+            first_index,
             last_index,
             last_term,
             epoch: self.manifest.epoch,
             previous_crc: self.written.chain,
+            counts: self.written.counts(),
         };
         let (bytes, crc) = self.encoder.finish(place, segment.seed, start);
         let size = len_u64(bytes.len());
-        assert!(start + size <= segment.capacity, "a batch stays within its segment");
+        assert!(start + size <= segment.data_end, "a batch stays within its segment");
         segment.file.write_at(bytes, start).map_err(Error::io("write", &segment.path))?;
         active.end = start + size;
         active.is_dirty = true;
@@ -438,7 +442,7 @@ impl Log {
         self.sync_active()?;
         let needed =
             DATA_OFFSET + len_u64(START_BYTES_MAX + batch_bytes(frame_bytes)) + CLEAN_BYTES;
-        if self.ready.front().is_none_or(|spare| spare.capacity < needed) {
+        if self.ready.front().is_none_or(|spare| spare.data_end < needed) {
             if self.manifest.segments.len() >= SEGMENTS_MAX {
                 let path = self.io.path(MANIFEST.name);
                 return Err(Error::TooManySegments { path, limit: SEGMENTS_MAX });
@@ -451,7 +455,7 @@ impl Log {
             self.ready.rotate_right(1);
         }
         let segment = self.ready.pop_front().expect("a spare is ready");
-        assert!(segment.capacity >= needed, "options keep an entry below a small segment");
+        assert!(segment.data_end >= needed, "options keep an entry below a small segment");
         if let Some(listed) = self.manifest.segments.iter_mut().find(|one| one.id == segment.id) {
             listed.first_seq = self.written.seq + 1;
         }
@@ -502,7 +506,7 @@ impl Log {
         let has_room = self
             .active
             .as_ref()
-            .is_some_and(|active| active.end + CLEAN_BYTES <= active.segment.capacity);
+            .is_some_and(|active| active.end + CLEAN_BYTES <= active.segment.data_end);
         if has_room {
             self.write_batch(BatchKind::Clean, &[])?;
             self.sync_active()?;
@@ -512,11 +516,19 @@ impl Log {
 }
 
 impl Written {
+    fn counts(&self) -> Counts {
+        let bindings = u16::try_from(self.bindings.len()).expect("at most BINDINGS_MAX");
+        Counts { truncations: self.truncations, bindings }
+    }
+
     fn apply(&mut self, record: &Record) {
         match record {
             Record::Entry(entry) => self.terms.push(entry.index, entry.term),
             Record::HardState(state) => self.hard_state = *state,
-            Record::TruncateAfter(index) => self.terms.truncate_after(*index),
+            Record::TruncateAfter(index) => {
+                self.truncations = self.truncations.wrapping_add(1);
+                self.terms.truncate_after(*index);
+            }
             Record::Bind { node, store } => {
                 self.bindings.entry(*node).or_insert(*store);
                 assert!(self.bindings.len() <= BINDINGS_MAX, "more nodes than can be bound");

@@ -5,7 +5,7 @@ use crate::{
     Error,
     batch::batch_bytes,
     codec::{len_u64, to_usize},
-    segment::{DATA_OFFSET, START_BYTES_MAX},
+    segment::{DATA_OFFSET, START_BYTES_MAX, footer_bytes},
 };
 
 const KIB: usize = 1024;
@@ -25,10 +25,10 @@ pub struct Options {
     /// one that is needed before a spare is ready. A multiple of 4 KiB, at least 64 KiB, and taken as
     /// `segment_bytes` when that is less. Default 1 MiB.
     pub small_segment_bytes: u64,
-    /// Zeroed segments kept ready; 0 to 8. With 0 each rotation makes its own. Default 1.
+    /// Zeroed segments kept ready; 0 to 8. With 0 each rotation makes its own. Default 2.
     pub spare_segments: usize,
     /// Largest payload of an entry in bytes; at least 1, and it must fit a small segment: about 40 KiB
-    /// less than that. Default 512 KiB.
+    /// less than that, less its footer area (1/128 and 4 KiB). Default 512 KiB.
     pub entry_bytes_max: usize,
     /// Entries and records put into one batch, in bytes, at most; one entry may exceed it. From 4 KiB to
     /// 64 MiB. Default 4 MiB.
@@ -46,7 +46,7 @@ impl Default for Options {
         Self {
             segment_bytes: 64 * 1024 * 1024,
             small_segment_bytes: 1024 * 1024,
-            spare_segments: 1,
+            spare_segments: 2,
             entry_bytes_max: 512 * KIB,
             batch_bytes_max: 4 * MIB,
             queue_bytes_max: 32 * MIB,
@@ -67,7 +67,8 @@ impl Options {
         let segments = SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX;
         let small = self.small();
         let overhead = to_usize(DATA_OFFSET) + START_BYTES_MAX + 2 * batch_bytes(0);
-        let entry_max = to_usize(small).saturating_sub(overhead + 64);
+        let data_end = small.saturating_sub(footer_bytes(small));
+        let entry_max = to_usize(data_end).saturating_sub(overhead + 64);
         let kib_4 = 4 * KIB;
         check(
             "segment_bytes",
@@ -87,7 +88,7 @@ impl Options {
             "entry_bytes_max",
             len_u64(self.entry_bytes_max),
             (1..=entry_max).contains(&self.entry_bytes_max),
-            "at least 1, and about 40 KiB less than small_segment_bytes",
+            "at least 1, and about 50 KiB less than small_segment_bytes",
         )?;
         check(
             "batch_bytes_max",

@@ -135,7 +135,7 @@ pub(crate) fn unlisted_batch(io: &dyn Io, id: u64) -> Result<Option<Error>, Erro
             found = Some(segment.damaged(offset, Damage::Unlisted));
         }
     };
-    visit_sectors(&mut Chunks::new(&segment), DATA_OFFSET, segment.capacity, &mut visit)?;
+    visit_sectors(&mut Chunks::new(&segment), DATA_OFFSET, segment.data_end, &mut visit)?;
     Ok(found)
 }
 
@@ -245,7 +245,7 @@ impl<'a> Scan<'a> {
         let mut chunks = Chunks::new(segment);
         let mut offset = DATA_OFFSET;
         let stop = loop {
-            if offset + len_u64(SECTOR_BYTES) > segment.capacity {
+            if offset + len_u64(SECTOR_BYTES) > segment.data_end {
                 break Stop::NoHeader;
             }
             let sector = chunks.at(offset, SECTOR_BYTES)?;
@@ -256,7 +256,7 @@ impl<'a> Scan<'a> {
             };
             let header_crc = Header::crc_of(sector).unwrap_or_default();
             let size = header.batch_bytes();
-            if size > segment.capacity - offset {
+            if size > segment.data_end - offset {
                 return Err(segment.damaged(offset, Damage::Contents));
             }
             let starts = header.kind == BatchKind::SegmentStart;
@@ -346,11 +346,11 @@ impl<'a> Scan<'a> {
             Some(segment.id) != active_id && !self.first_seqs.contains_key(&segment.id)
         });
         let unused = unused.map(|segment| {
-            let end = segment.capacity.min(DATA_OFFSET + len_u64(START_BYTES_MAX));
+            let end = segment.data_end.min(DATA_OFFSET + len_u64(START_BYTES_MAX));
             (Arc::clone(segment), DATA_OFFSET, end)
         });
         let active =
-            active.map(|(segment, offset)| (Arc::clone(&segment), offset, segment.capacity));
+            active.map(|(segment, offset)| (Arc::clone(&segment), offset, segment.data_end));
         for (segment, from, to) in active.into_iter().chain(unused) {
             let mut chunks = Chunks::new(&segment);
             let (mut first, mut last) = (None, from);
@@ -427,9 +427,9 @@ impl<'a> Chunks<'a> {
     /// `len` bytes at `offset`, which lie within the segment.
     fn at(&mut self, offset: u64, len: usize) -> Result<&[u8], Error> {
         let end = offset + len_u64(len);
-        assert!(end <= self.segment.capacity, "reads stay within the segment");
+        assert!(end <= self.segment.data_end, "reads stay within the segment");
         if offset < self.start || end > self.start + len_u64(self.bytes.len()) {
-            let wanted = len_u64(len.max(CHUNK_BYTES)).min(self.segment.capacity - offset);
+            let wanted = len_u64(len.max(CHUNK_BYTES)).min(self.segment.data_end - offset);
             self.bytes = self.segment.read(offset, to_usize(wanted))?;
             self.start = offset;
             self.read_bytes += wanted;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::{
     Entry, EntryKind, HardState,
-    batch::{BatchKind, Fault, Frame, Frames, Header},
+    batch::{BatchKind, Counts, Fault, Frame, Frames, Header},
     codec::to_usize,
     segment::Segment,
     view::{Positions, Terms, may_follow},
@@ -25,6 +25,8 @@ pub(crate) struct Replay {
     pub(crate) bindings: BTreeMap<u64, u128>,
     pub(crate) configs: Vec<Entry>,
     pub(crate) positions: Positions,
+    /// Truncations so far, wrapping.
+    pub(crate) truncations: u16,
     /// The newest batch, 0 when there is none.
     pub(crate) seq: u64,
     /// Its header checksum.
@@ -55,12 +57,20 @@ impl Replay {
     ) -> Result<(), Fault> {
         let frames = body.get(..to_usize(u64::from(header.body_len))).ok_or(Fault::Contents)?;
         let mut count: u32 = 0;
+        let mut first_index = self.terms.last.0.saturating_add(1);
         for frame in Frames::new(frames, segment.seed, offset) {
             let (offset, frame) = frame?;
+            if let Frame::TruncateAfter(index) = frame {
+                first_index = first_index.min(index.saturating_add(1));
+            }
             self.apply_frame(frame, segment, offset)?;
             count = count.saturating_add(1);
         }
-        if count != header.frame_count || self.terms.last != (header.last_index, header.last_term) {
+        let holds = count == header.frame_count
+            && first_index == header.first_index
+            && self.terms.last == (header.last_index, header.last_term)
+            && self.counts() == Some(header.counts);
+        if !holds {
             return Err(Fault::Contents);
         }
         self.seq = header.seq;
@@ -68,6 +78,12 @@ impl Replay {
         self.epoch = header.epoch;
         self.is_clean = header.kind == BatchKind::Clean;
         Ok(())
+    }
+
+    /// As the header of the newest batch has them; none with more bindings than any log has.
+    fn counts(&self) -> Option<Counts> {
+        let bindings = u16::try_from(self.bindings.len()).ok()?;
+        Some(Counts { truncations: self.truncations, bindings })
     }
 
     fn apply_frame(
@@ -95,6 +111,7 @@ impl Replay {
                 self.hard_state = state;
             }
             Frame::TruncateAfter(index) => {
+                self.truncations = self.truncations.wrapping_add(1);
                 self.terms.truncate_after(index);
                 self.positions.truncate_after(index);
                 while self.configs.last().is_some_and(|config| config.index > index) {

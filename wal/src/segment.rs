@@ -1,7 +1,7 @@
 //! One segment file: its header, how it is made ahead of use, how it is read.
 //!
 //! ```text
-//! | header 4096 | batch | batch | ... | zeros up to the capacity |
+//! | header 4096 | batch | batch | ... | zeros | footer area |
 //! ```
 //!
 //! What always holds: a segment has its full size, real zeros and its header, all synced, before the
@@ -47,13 +47,26 @@ const ZERO_SYNC_BYTES: u64 = 4 * ZERO_STEP_BYTES;
 /// Entries of the active segment are read at least this far ahead.
 const READ_AHEAD_BYTES: usize = 16 * 1024;
 
+/// The footer area is a multiple of this many bytes.
+const FOOTER_ALIGN: u64 = 4096;
+/// Where its size is in the header.
+const FOOTER_AT: usize = 92;
+/// A segment has room for a segment start.
+const DATA_END_MIN: u64 = DATA_OFFSET + START_BYTES_MAX as u64;
+
 const _: () = assert!(HEADER_BYTES <= SECTOR_BYTES);
+
+/// Size of the area for the seal footer in a segment of this capacity.
+pub(crate) const fn footer_bytes(capacity: u64) -> u64 {
+    (capacity / 128).next_multiple_of(FOOTER_ALIGN).saturating_add(FOOTER_ALIGN)
+}
 
 /// An open segment.
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) id: u64,
-    pub(crate) capacity: u64,
+    /// Where batches end and the footer area begins.
+    pub(crate) data_end: u64,
     pub(crate) seed: Seed,
     pub(crate) file: Box<dyn File>,
     pub(crate) path: PathBuf,
@@ -87,7 +100,8 @@ pub(crate) fn make(
         return Ok(None);
     }
     io.sync_dir().map_err(Error::io("sync the directory of", &path))?;
-    Ok(Some(Segment::new(identity, listed, file, path)))
+    let data_end = listed.capacity.saturating_sub(footer_bytes(listed.capacity));
+    Ok(Some(Segment::new(identity, listed, data_end, (file, path))))
 }
 
 /// Open a segment that no manifest lists, by what its own header says; none when it has no good one.
@@ -102,13 +116,11 @@ pub(crate) fn open_unlisted(io: &dyn Io, id: u64) -> Result<Option<Segment>, Err
     let mut header = [0; HEADER_BYTES];
     file.read_at(&mut header, 0).map_err(Error::io("read", &path))?;
     let Some((identity, listed)) = peek_header(&header) else { return Ok(None) };
-    if check_header(&header, &identity, &listed).is_err()
-        || listed.id != id
-        || size < listed.capacity
-    {
+    let Ok(data_end) = check_header(&header, &identity, &listed) else { return Ok(None) };
+    if listed.id != id || size < listed.capacity {
         return Ok(None);
     }
-    Ok(Some(Segment::new(&identity, &listed, file, path)))
+    Ok(Some(Segment::new(&identity, &listed, data_end, (file, path))))
 }
 
 /// Remove a segment that could not be made, so that it does not take up room. It was never listed: if
@@ -145,10 +157,15 @@ fn fill(
 }
 
 impl Segment {
-    fn new(identity: &Identity, listed: &Listed, file: Box<dyn File>, path: PathBuf) -> Self {
+    fn new(
+        identity: &Identity,
+        listed: &Listed,
+        data_end: u64,
+        (file, path): (Box<dyn File>, PathBuf),
+    ) -> Self {
         Self {
             id: listed.id,
-            capacity: listed.capacity,
+            data_end,
             seed: seed_of(identity, listed),
             file,
             path,
@@ -176,7 +193,7 @@ impl Segment {
         let mut header = [0; HEADER_BYTES];
         file.read_at(&mut header, 0).map_err(Error::io("read", &path))?;
         match check_header(&header, identity, listed) {
-            Ok(()) => Ok(Self::new(identity, listed, file, path)),
+            Ok(data_end) => Ok(Self::new(identity, listed, data_end, (file, path))),
             Err(HeaderFault::Damage(damage)) => Err(damaged(0, damage)),
             Err(HeaderFault::Version(found)) => {
                 Err(Error::Version { path, found, supported: FORMAT_MAJOR })
@@ -235,7 +252,7 @@ impl Segment {
         }
         let len = window.at(offset, 4).and_then(|bytes| Cursor::new(bytes).u32());
         let size = frame_bytes(to_usize(u64::from(len.ok_or_else(damaged)?)));
-        if len_u64(size) > self.capacity.saturating_sub(offset) {
+        if len_u64(size) > self.data_end.saturating_sub(offset) {
             return Err(damaged());
         }
         if window.at(offset, size).is_none() {
@@ -264,7 +281,7 @@ impl Segment {
             };
             return Ok(Window { start: 0, bytes: map });
         }
-        let len = len_u64(len).min(self.capacity.saturating_sub(offset));
+        let len = len_u64(len).min(self.data_end.saturating_sub(offset));
         Ok(Window { start: offset, bytes: self.read(offset, to_usize(len))?.into() })
     }
 }
@@ -315,6 +332,8 @@ fn encode_header(identity: &Identity, listed: &Listed) -> Vec<u8> {
     // Flags: an unknown bit of the first four bytes means "refuse", of the others "ignore".
     bytes.extend_from_slice(&[0; 8]);
     bytes.extend_from_slice(&listed.epoch.to_le_bytes());
+    let footer = u32::try_from(footer_bytes(listed.capacity)).expect("a segment is at most 1 GiB");
+    bytes.extend_from_slice(&footer.to_le_bytes());
     bytes.resize(HEADER_BYTES.saturating_sub(4), 0);
     let crc = crc32fast::hash(&bytes);
     bytes.extend_from_slice(&crc.to_le_bytes());
@@ -341,11 +360,12 @@ enum HeaderFault {
     Version(u16),
 }
 
+/// Is this the header of that segment? Returns where its data ends.
 fn check_header(
     bytes: &[u8; HEADER_BYTES],
     identity: &Identity,
     listed: &Listed,
-) -> Result<(), HeaderFault> {
+) -> Result<u64, HeaderFault> {
     let damage = || HeaderFault::Damage(Damage::Header);
     let (covered, crc) = bytes.split_last_chunk::<4>().ok_or_else(damage)?;
     if crc32fast::hash(covered) != u32::from_le_bytes(*crc) || !bytes.starts_with(&MAGIC) {
@@ -367,5 +387,9 @@ fn check_header(
     if !same(80..84) {
         return Err(HeaderFault::Version(FORMAT_MAJOR.saturating_add(1)));
     }
-    Ok(())
+    let footer = Cursor::new(covered.get(FOOTER_AT..).unwrap_or_default()).u32();
+    let data_end = footer.and_then(|footer| listed.capacity.checked_sub(u64::from(footer)));
+    data_end
+        .filter(|end| *end >= DATA_END_MIN && end.is_multiple_of(FOOTER_ALIGN))
+        .ok_or(HeaderFault::Damage(Damage::Contents))
 }

@@ -6,7 +6,7 @@ use proptest::{collection::vec, prelude::*};
 use crate::{
     Entry, EntryKind, HardState, Vote,
     batch::{
-        BatchKind, Encoder, Fault, Frame, Frames, HEADER_BYTES, Header, Place, Record,
+        BatchKind, Counts, Encoder, Fault, Frame, Frames, HEADER_BYTES, Header, Place, Record,
         SECTOR_BYTES, Seed, batch_bytes, is_zero, zero_sectors,
     },
 };
@@ -39,15 +39,18 @@ fn record() -> impl Strategy<Value = Record> {
 }
 
 fn place() -> impl Strategy<Value = Place> {
-    (any::<[u64; 5]>(), any::<[u32; 2]>()).prop_map(|(long, short)| Place {
-        kind: BatchKind::Data,
-        seq: long[0],
-        durable_seq: long[1],
-        first_index: long[2],
-        last_index: long[3],
-        last_term: long[4],
-        epoch: short[0],
-        previous_crc: short[1],
+    (any::<[u64; 5]>(), any::<[u32; 2]>(), any::<[u16; 2]>()).prop_map(|(long, short, counts)| {
+        Place {
+            kind: BatchKind::Data,
+            seq: long[0],
+            durable_seq: long[1],
+            first_index: long[2],
+            last_index: long[3],
+            last_term: long[4],
+            epoch: short[0],
+            previous_crc: short[1],
+            counts: Counts { truncations: counts[0], bindings: counts[1] },
+        }
     })
 }
 
@@ -96,6 +99,7 @@ proptest! {
         prop_assert_eq!((header.last_index, header.last_term), (place.last_index, place.last_term));
         prop_assert_eq!((header.epoch, header.previous_crc), (place.epoch, place.previous_crc));
         prop_assert_eq!(usize::try_from(header.frame_count).unwrap(), records.len());
+        prop_assert_eq!(header.counts, place.counts);
         let zeros = bytes.chunks(SECTOR_BYTES).filter(|sector| is_zero(sector)).count();
         prop_assert_eq!(usize::try_from(header.zero_sectors).unwrap(), zeros);
         prop_assert_eq!(zero_sectors(&bytes[HEADER_BYTES..]), header.zero_sectors);

@@ -129,7 +129,7 @@ fn readers_see_what_is_staged_and_never_what_is_truncated() {
 #[test]
 fn the_largest_entry_fits_a_small_segment() {
     let dir = tempdir().unwrap();
-    let overhead = 4096 + 32 * 1024 + 2 * 512 + 64;
+    let overhead = 4096 + 32 * 1024 + 2 * 512 + 64 + 8192;
     let options = Options { entry_bytes_max: 64 * 1024 - overhead, ..small() };
     let (mut log, _) = fresh(dir.path(), &options);
     for ticket in 1..=4 {
