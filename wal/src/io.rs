@@ -67,6 +67,8 @@ pub trait Lock: fmt::Debug + Send + Sync {}
 #[derive(Debug)]
 pub struct RealIo {
     dir: PathBuf,
+    /// Files are opened for reading alone, and nothing is made or removed.
+    read_only: bool,
 }
 
 impl RealIo {
@@ -84,7 +86,24 @@ impl RealIo {
         if !fs::metadata(&dir)?.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        Ok(Self { dir })
+        Ok(Self { dir, read_only: false })
+    }
+
+    /// The directory `dir` as it is: no call changes anything in it, and it may lie on a file system
+    /// that cannot be written.
+    ///
+    /// # Errors
+    /// When it is not there or is no directory.
+    pub fn read_only(dir: impl Into<PathBuf>) -> io::Result<Self> {
+        let dir = dir.into();
+        if !fs::metadata(&dir)?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok(Self { dir, read_only: true })
+    }
+
+    fn may_change(&self) -> io::Result<()> {
+        if self.read_only { Err(io::ErrorKind::ReadOnlyFilesystem.into()) } else { Ok(()) }
     }
 }
 
@@ -94,13 +113,14 @@ impl Io for RealIo {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
+        self.may_change()?;
         let file =
             OpenOptions::new().read(true).write(true).create_new(true).open(self.path(name))?;
         Ok(Box::new(RealFile { file }))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
-        let file = OpenOptions::new().read(true).write(true).open(self.path(name))?;
+        let file = OpenOptions::new().read(true).write(!self.read_only).open(self.path(name))?;
         Ok(Box::new(RealFile { file }))
     }
 
@@ -117,6 +137,7 @@ impl Io for RealIo {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
+        self.may_change()?;
         fs::remove_file(self.path(name))
     }
 
@@ -125,12 +146,15 @@ impl Io for RealIo {
     }
 
     fn lock(&self, name: &str) -> io::Result<Box<dyn Lock>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(self.path(name))?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(!self.read_only).create(!self.read_only).truncate(false);
+        let file = match options.open(self.path(name)) {
+            // Whoever has the log open made it.
+            Err(error) if self.read_only && error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Box::new(Unneeded));
+            }
+            opened => opened?,
+        };
         match file.try_lock() {
             Ok(()) => Ok(Box::new(file)),
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
@@ -140,6 +164,12 @@ impl Io for RealIo {
 }
 
 impl Lock for fs::File {}
+
+/// Nobody has ever held the lock, and a look does not make one.
+#[derive(Debug)]
+struct Unneeded;
+
+impl Lock for Unneeded {}
 
 #[derive(Debug)]
 struct RealFile {

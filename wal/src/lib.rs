@@ -23,6 +23,9 @@ mod recovery;
 mod replay;
 mod view;
 
+mod inspect;
+mod overlay;
+
 mod batch;
 mod manifest;
 mod segment;
@@ -36,10 +39,12 @@ mod options;
 
 pub use entry::{Entry, EntryKind};
 pub use error::{Damage, Error};
+pub use inspect::{Inspection, SegmentState, SegmentView, SlotFile, SlotState, inspect};
 pub use io::{File, Io, Lock, RealIo};
 pub use log::{BINDINGS_MAX, Log};
 pub use op::{HardState, Identity, Op, Vote};
 pub use options::{Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+pub use overlay::{OVERLAY_BYTES_MAX, Overlay};
 pub use reader::Reader;
 pub use recovery::{Recovery, TailVerdict};
 pub use segment::FORMAT_MAJOR as FORMAT_VERSION;

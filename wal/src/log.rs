@@ -553,7 +553,7 @@ fn report(recovered: &Recovered, manifest: &Manifest) -> Recovery {
     }
 }
 
-fn take_lock(io: &dyn Io) -> Result<Box<dyn Lock>, Error> {
+pub(crate) fn take_lock(io: &dyn Io) -> Result<Box<dyn Lock>, Error> {
     let path = io.path(LOCK);
     io.lock(LOCK).map_err(|source| {
         if source.kind() == ErrorKind::WouldBlock {

@@ -95,7 +95,7 @@ fn encode(manifest: &Manifest) -> Vec<u8> {
     bytes
 }
 
-fn decode(body: &[u8]) -> Option<Manifest> {
+pub(crate) fn decode(body: &[u8]) -> Option<Manifest> {
     let mut cursor = Cursor::new(body);
     let identity = decode_identity(&mut cursor)?;
     let epoch = cursor.u32()?;

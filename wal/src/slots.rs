@@ -9,6 +9,7 @@
 use std::{io::ErrorKind, path::PathBuf};
 
 use crate::{
+    batch::is_zero,
     codec::{Cursor, len_u32, len_u64, to_usize},
     error::{Damage, Error},
     io::{File, Io},
@@ -105,6 +106,43 @@ impl Slots {
     pub(crate) fn path(&self) -> &PathBuf {
         &self.path
     }
+}
+
+/// What a slot holds, for whoever looks at it without using it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Slot {
+    /// Nothing was ever written to it.
+    Empty,
+    /// A state, with its sequence number.
+    State(u64, Vec<u8>),
+    /// Bytes that are none.
+    Bad,
+    /// Of a later version.
+    Version(u16),
+}
+
+/// Both slots, as they are. None when the file is not there; slots beyond its end are bad.
+pub(crate) fn look(io: &dyn Io, kind: Kind) -> Result<Option<[Slot; 2]>, Error> {
+    let path = io.path(kind.name);
+    let file = match io.open(kind.name) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(Error::io("open", &path))?,
+    };
+    let mut slots = [Slot::Bad, Slot::Bad];
+    for (number, slot) in (0..).zip(&mut slots) {
+        let mut bytes = vec![0; kind.slot_bytes];
+        match file.read_at(&mut bytes, offset_of(kind, number)) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => continue,
+            read => read.map_err(Error::io("read", &path))?,
+        }
+        *slot = match decode(kind, number, &bytes) {
+            Ok(Some((seq, body))) => Slot::State(seq, body.to_vec()),
+            Ok(None) if is_zero(&bytes) => Slot::Empty,
+            Ok(None) => Slot::Bad,
+            Err(version) => Slot::Version(version),
+        };
+    }
+    Ok(Some(slots))
 }
 
 /// The largest body that fits a slot.

@@ -4,6 +4,7 @@
 mod codec;
 mod engine;
 mod group_commit;
+mod inspect;
 
 use std::{path::Path, sync::Arc};
 

@@ -76,7 +76,7 @@ fn encode(state: &VoteState) -> Vec<u8> {
     bytes
 }
 
-fn decode(body: &[u8]) -> Option<VoteState> {
+pub(crate) fn decode(body: &[u8]) -> Option<VoteState> {
     let mut cursor = Cursor::new(body);
     let identity = decode_identity(&mut cursor)?;
     let term = cursor.u64()?;
