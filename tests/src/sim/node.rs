@@ -24,6 +24,8 @@ use super::{
 const CLUSTER: u128 = 0x0051_b01d_fa57;
 /// Small, so that segments turn over.
 const SEGMENT_BYTES: u64 = 128 * 1024;
+/// Room for an entry of 22 KiB.
+const SMALL_SEGMENT_BYTES: u64 = 72 * 1024;
 
 /// One node.
 #[derive(Debug)]
@@ -400,7 +402,7 @@ fn draw_limits(rng: &mut Rng) -> Limits {
 fn draw_options(rng: &mut Rng) -> Options {
     Options {
         segment_bytes: SEGMENT_BYTES,
-        small_segment_bytes: SEGMENT_BYTES / 2,
+        small_segment_bytes: SMALL_SEGMENT_BYTES,
         spare_segments: rng.slot(3),
         entry_bytes_max: 22 * 1024,
         batch_bytes_max: *rng.pick(&[32 * 1024, 4 * 1024 * 1024]),
