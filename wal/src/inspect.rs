@@ -82,6 +82,8 @@ pub struct SegmentView {
     pub state: SegmentState,
     /// Size of the file in bytes.
     pub capacity: u64,
+    /// Where its batches end at most, and the room for the footer begins.
+    pub data_end: u64,
     /// Bytes of it in use, header included.
     pub used_bytes: u64,
     /// The epoch in which it was made.
@@ -195,6 +197,7 @@ fn blank(id: u64, listed: Option<&Listed>, state: SegmentState) -> SegmentView {
         is_listed: listed.is_some(),
         state,
         capacity: listed.map_or(0, |listed| listed.capacity),
+        data_end: 0,
         used_bytes: 0,
         epoch: listed.map_or(0, |listed| listed.epoch),
         batches: None,
@@ -210,7 +213,8 @@ fn view_segment(io: &dyn Io, id: u64, listed: Option<&Listed>) -> Result<Segment
         return Ok(blank(id, listed, SegmentState::Unreadable));
     };
     let mut view = SegmentView {
-        capacity: segment.capacity,
+        capacity: segment.file.len().map_err(Error::io("read", &segment.path))?,
+        data_end: segment.data_end,
         used_bytes: DATA_OFFSET,
         ..blank(id, listed, SegmentState::Spare)
     };
@@ -224,7 +228,7 @@ fn view_segment(io: &dyn Io, id: u64, listed: Option<&Listed>) -> Result<Segment
             break;
         }
         let size = header.batch_bytes();
-        if size > segment.capacity.saturating_sub(offset) {
+        if size > segment.data_end.saturating_sub(offset) {
             break;
         }
         let count = header.last_index.saturating_add(1).saturating_sub(header.first_index);
@@ -254,7 +258,7 @@ impl Headers<'_> {
     /// The header at `offset`, if a good one is there.
     fn at(&mut self, offset: u64) -> Result<Option<Header>, Error> {
         let sector = len_u64(SECTOR_BYTES);
-        let Some(left) = self.segment.capacity.checked_sub(offset).filter(|left| *left >= sector)
+        let Some(left) = self.segment.data_end.checked_sub(offset).filter(|left| *left >= sector)
         else {
             return Ok(None);
         };

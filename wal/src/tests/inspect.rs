@@ -80,7 +80,7 @@ fn everything_is_told_and_nothing_is_changed() {
         assert_eq!((first, last - first + 1), (next_entry, segment.entry_count));
         assert_eq!(term, if last <= 100 { 2 } else { 3 });
         next_entry = last + 1;
-        assert!(segment.used_bytes > 4096 && segment.used_bytes <= segment.capacity);
+        assert!(segment.used_bytes > 4096 && segment.used_bytes <= segment.data_end);
     }
 }
 
