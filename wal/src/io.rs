@@ -156,14 +156,27 @@ impl Io for RealIo {
             opened => opened?,
         };
         match file.try_lock() {
-            Ok(()) => Ok(Box::new(file)),
+            Ok(()) => Ok(Box::new(RealLock { file })),
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
 }
 
-impl Lock for fs::File {}
+#[derive(Debug)]
+struct RealLock {
+    file: fs::File,
+}
+
+impl Lock for RealLock {}
+
+impl Drop for RealLock {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that another thread is just starting holds a copy for a
+        // moment, and a lock ends with its last copy or by this. If it fails, closing is what is left.
+        drop(self.file.unlock());
+    }
+}
 
 /// Nobody has ever held the lock, and a look does not make one.
 #[derive(Debug)]
