@@ -6,4 +6,5 @@ pub mod browser;
 pub mod cluster;
 #[cfg(feature = "processes")]
 pub mod conversation;
+pub mod kill9;
 pub mod sim;

@@ -18,7 +18,7 @@ mod mix;
 mod network;
 mod node;
 mod panics;
-mod rng;
+pub(crate) mod rng;
 mod shadow;
 mod trace;
 mod workload;
