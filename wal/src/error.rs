@@ -125,6 +125,8 @@ pub enum Damage {
     BothSlots,
     /// A segment that the manifest does not list holds data.
     Unlisted,
+    /// The log was opened more often than the manifest knows: its newest state is lost.
+    Stale,
 }
 
 impl fmt::Display for Damage {
@@ -145,6 +147,7 @@ impl fmt::Display for Damage {
             Self::FileShort => "the file is shorter than its header says",
             Self::BothSlots => "neither of its two slots can be read",
             Self::Unlisted => "a segment that the manifest does not list holds data",
+            Self::Stale => "its newest state is lost: the log was opened more often than it says",
         })
     }
 }

@@ -21,6 +21,7 @@ mod writer;
 
 mod recovery;
 mod replay;
+mod verdict;
 mod view;
 
 mod inspect;

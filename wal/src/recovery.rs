@@ -3,18 +3,7 @@
 //! What always holds: nothing is changed before everything was read and judged; what is cut was never
 //! acknowledged (research F16); anything else stops with an error and leaves every byte as it is; a
 //! crash at any step leaves a log that opens to the same contents. It needs no free space.
-//!
-//! The verdicts, with `s` the batch that should come next and `B` where it should be:
-//!
-//! ```text
-//! a batch anywhere says "s was durable"          -> damaged (it was acknowledged)
-//! manifest or vote file knows a durable seq >= s -> damaged (the log lost its end)
-//! zeros from B on                                -> clean end
-//! header at B missing, something after it        -> torn
-//! header at B good, body bad, more zero sectors
-//!   than were written                            -> torn
-//! anything else                                  -> damaged (suspect)
-//! ```
+//! How each place is judged: `verdict`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,6 +20,7 @@ use crate::{
     manifest::{MANIFEST, Manifest},
     replay::Replay,
     segment::{self, DATA_OFFSET, START_BYTES_MAX, Segment},
+    verdict::{self, Beyond, Evidence, HeaderSeen, Verdict},
     view::may_follow,
     vote::{VOTE, VoteState},
 };
@@ -286,34 +276,50 @@ impl<'a> Scan<'a> {
         Error::Version { path, found: segment::FORMAT_MAJOR + 1, supported: segment::FORMAT_MAJOR }
     }
 
-    /// What lies beyond the last good batch, and what is to be cut.
+    /// Judge every place where the next batch could be, and find what is to be cut.
     fn judge(&mut self, vote: &VoteState, io: &dyn Io) -> Result<TailVerdict, Error> {
         let damaged = |path, offset, damage| Err(Error::Damaged { path, offset, damage });
-        if self.replay.epoch > self.manifest.epoch {
-            // Batches of an epoch that the manifest does not know: its newest state is lost.
-            return damaged(io.path(MANIFEST.name), 0, Damage::LostTail);
-        }
-        let stopped = self.replay.is_clean && self.replay.epoch == self.manifest.epoch;
-        let leftovers = if stopped { Leftovers::default() } else { self.leftovers()? };
-        let (path, offset) = self.end(io);
         let next = self.replay.seq + 1;
-        if leftovers.durable_seq >= next {
-            return damaged(path, offset, Damage::Acknowledged);
-        }
-        if vote.durable_seq.max(self.manifest.durable_seq) >= next {
-            return damaged(path, offset, Damage::LostTail);
-        }
-        if let Some((path, offset, damage)) = leftovers.damage {
-            return damaged(path, offset, damage);
-        }
-        match self.stop {
-            Some((_, _, Stop::OutOfSequence)) => {
-                return damaged(path, offset, Damage::OutOfSequence);
+        let stopped = self.replay.is_clean && self.replay.epoch == self.manifest.epoch;
+        let ledger_knows = vote.durable_seq.max(self.manifest.durable_seq) >= next;
+        let places = if stopped { Vec::new() } else { self.places()? };
+        let known = places.iter().any(|place| place.beyond == Beyond::Durable);
+        let (path, offset) = self.end(io);
+        let nothing = Place {
+            at: (path.clone(), offset),
+            header: HeaderSeen::NoRoom,
+            sector_lost: false,
+            beyond: Beyond::Zeros,
+        };
+        let epoch_above = self.replay.epoch > self.manifest.epoch;
+        for Place { at, header, sector_lost, beyond } in places.into_iter().chain([nothing]) {
+            let evidence = Evidence {
+                header,
+                body_holds: false,
+                sector_lost,
+                beyond: if known { Beyond::Durable } else { beyond },
+                ledger_knows,
+                stopped,
+                epoch_above,
+                rebuilt: false,
+                missing: false,
+            };
+            let (path, offset) = at;
+            match verdict::judge(&evidence) {
+                Verdict::Whole | Verdict::Stopped | Verdict::CleanEnd | Verdict::Torn => {}
+                Verdict::Refused(Damage::Stale) => {
+                    return damaged(io.path(MANIFEST.name), 0, Damage::Stale);
+                }
+                Verdict::Refused(damage) => return damaged(path, offset, damage),
+                Verdict::Corrupt if known => return damaged(path, offset, Damage::Acknowledged),
+                Verdict::Suspect => return damaged(path, offset, Damage::Suspect),
+                Verdict::Corrupt | Verdict::EndUnknown if ledger_knows => {
+                    return damaged(path, offset, Damage::LostTail);
+                }
+                Verdict::Corrupt | Verdict::EndUnknown => {
+                    return damaged(path, offset, Damage::Suspect);
+                }
             }
-            Some((_, _, Stop::Body { zero_sectors_lost: false })) => {
-                return damaged(path, offset, Damage::Suspect);
-            }
-            Some((_, _, Stop::NoHeader | Stop::Body { zero_sectors_lost: true })) | None => {}
         }
         // The vote file is written after the log, so it knows nothing newer.
         if !may_follow(vote.hard_state, self.replay.hard_state) {
@@ -338,8 +344,7 @@ impl<'a> Scan<'a> {
 
     /// Look at everything beyond the last good batch: the rest of the active segment, and the start of
     /// each unused one (the rest of it is written only after that is durable).
-    fn leftovers(&mut self) -> Result<Leftovers, Error> {
-        let mut all = Leftovers::default();
+    fn places(&mut self) -> Result<Vec<Place>, Error> {
         let active = self.active.clone();
         let active_id = active.as_ref().map(|(segment, _)| segment.id);
         let unused = self.segments.iter().filter(|segment| {
@@ -351,42 +356,61 @@ impl<'a> Scan<'a> {
         });
         let active =
             active.map(|(segment, offset)| (Arc::clone(&segment), offset, segment.data_end));
-        for (segment, from, to) in active.into_iter().chain(unused) {
-            let mut chunks = Chunks::new(&segment);
-            let (mut first, mut last) = (None, from);
-            let mut visit = |offset, sector: &[u8]| {
-                first = first.or(Some(offset));
-                last = offset + len_u64(SECTOR_BYTES);
-                let damage = match Header::decode(sector, segment.seed, offset) {
-                    Ok(header) => {
-                        all.durable_seq = all.durable_seq.max(header.durable_seq);
-                        (header.seq <= self.replay.seq).then_some(Damage::OutOfSequence)
-                    }
-                    // A sector is written whole or not at all: no crash leaves this.
-                    Err(_) if offset == from => Some(Damage::Suspect),
-                    Err(_) => None,
-                };
-                if let Some(damage) = damage {
-                    all.damage.get_or_insert_with(|| (segment.path.clone(), offset, damage));
-                }
-            };
-            visit_sectors(&mut chunks, from, to, &mut visit)?;
-            self.scanned_bytes += chunks.read_bytes;
-            if let Some(from) = first {
-                self.cuts.push(Cut { segment: Arc::clone(&segment), from, to: last });
-            }
+        let ranges: Vec<_> = active.into_iter().chain(unused).collect();
+        ranges.into_iter().map(|(segment, from, to)| self.look(&segment, from, to)).collect()
+    }
+
+    /// Look at one place and what lies beyond it in the segment.
+    fn look(&mut self, segment: &Arc<Segment>, from: u64, to: u64) -> Result<Place, Error> {
+        let mut place = Place {
+            at: (segment.path.clone(), from),
+            header: if from < to { HeaderSeen::Zero } else { HeaderSeen::NoRoom },
+            sector_lost: false,
+            beyond: Beyond::Zeros,
+        };
+        if let Some((stopped_in, offset, stop)) = &self.stop
+            && stopped_in.id == segment.id
+            && *offset == from
+        {
+            place.sector_lost = *stop == Stop::Body { zero_sectors_lost: true };
         }
-        Ok(all)
+        let next = self.replay.seq + 1;
+        let (mut first, mut last) = (None, from);
+        let mut visit = |offset, sector: &[u8]| {
+            first = first.or(Some(offset));
+            last = offset + len_u64(SECTOR_BYTES);
+            let seen = Header::decode(sector, segment.seed, offset);
+            match seen {
+                Ok(header) if header.durable_seq >= next => place.beyond = Beyond::Durable,
+                Ok(header) if header.seq < next => place.header = HeaderSeen::Strays,
+                Ok(header) if offset == from && header.seq == next => {
+                    let follows = self.replay.admits(&header);
+                    place.header = if follows { HeaderSeen::Follows } else { HeaderSeen::Strays };
+                }
+                Ok(_) if offset == from => place.header = HeaderSeen::Strays,
+                Err(_) if offset == from => place.header = HeaderSeen::Bad,
+                Ok(_) if place.beyond != Beyond::Durable => place.beyond = Beyond::Batch,
+                Err(_) if place.beyond == Beyond::Zeros => place.beyond = Beyond::Remains,
+                Ok(_) | Err(_) => {}
+            }
+        };
+        let mut chunks = Chunks::new(segment);
+        visit_sectors(&mut chunks, from, to, &mut visit)?;
+        self.scanned_bytes += chunks.read_bytes;
+        if let Some(from) = first {
+            self.cuts.push(Cut { segment: Arc::clone(segment), from, to: last });
+        }
+        Ok(place)
     }
 }
 
-/// What lies beyond the last good batch.
-#[derive(Debug, Default)]
-struct Leftovers {
-    /// The newest batch that a good header there knows to be durable.
-    durable_seq: u64,
-    /// The first thing there that no crash leaves.
-    damage: Option<(PathBuf, u64, Damage)>,
+/// What was found where the next batch could be.
+#[derive(Debug)]
+struct Place {
+    at: (PathBuf, u64),
+    header: HeaderSeen,
+    sector_lost: bool,
+    beyond: Beyond,
 }
 
 /// Call `visit` for each sector of `from..to` that is not zero.
