@@ -7,3 +7,6 @@ mod wal_crash;
 mod wal_damage;
 mod wal_faults;
 mod wal_model;
+mod wal_protocol;
+mod wal_rules;
+mod wal_sectors;

@@ -121,6 +121,8 @@ fn a_truncation_and_what_replaces_it_take_effect_together() {
     }
 }
 
+/// F21: without room for a spare segment nothing fails, without room for any the log stops, opens again
+/// on the full disk, and goes on as soon as there is room.
 #[test]
 fn without_room_for_a_spare_the_log_goes_on_while_it_can() {
     let disk = SimDisk::new(6);

@@ -10,6 +10,7 @@
 
 mod boot;
 mod files;
+mod promise;
 mod reload;
 
 use std::{fs, path::Path, sync::Arc, thread, time::Duration};

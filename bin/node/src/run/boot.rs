@@ -19,6 +19,7 @@ use crate::{
     error::NodeError,
     genesis::Genesis,
     metrics::{Disk, TimedIo},
+    run::promise,
 };
 
 /// What the disk gives a node to start with.
@@ -65,6 +66,7 @@ pub(super) fn open(config: &Config, now: Now, metrics: &Disk) -> Result<Boot, No
     let options =
         wal::Options { segment_bytes: config.storage.segment_bytes, ..wal::Options::default() };
     let disk = RealIo::new(data_dir).map_err(NodeError::io("open", data_dir))?;
+    promise::check(data_dir);
     let io: Arc<dyn Io> = Arc::new(TimedIo::new(disk, metrics.clone()));
     if !Log::exists(&io)? {
         let store = random_u128()?;
