@@ -4,6 +4,8 @@
 //! - the same seed makes the same bytes;
 //! - figures that are compared are measured in turn, in one run, on one machine: quote ratios.
 
+pub mod filled;
+
 use std::time::{Duration, Instant};
 
 /// Whether this is `cargo bench`; `cargo test` runs every benchmark once, tiny, so that none rots.
@@ -72,4 +74,27 @@ pub fn median(samples: &[f64]) -> f64 {
 #[must_use]
 pub fn millis(span: Duration) -> f64 {
     span.as_secs_f64() * 1_000.0
+}
+
+/// What a figure should reach.
+#[derive(Clone, Copy, Debug)]
+pub enum Bound {
+    /// This or more.
+    AtLeast(f64),
+    /// This or less.
+    AtMost(f64),
+}
+
+/// Print a figure beside its bound, which a smoke run does not judge.
+pub fn say_against(name: &str, value: f64, bound: Bound, more: &str) {
+    let (sign, limit, holds) = match bound {
+        Bound::AtLeast(limit) => (">=", limit, value >= limit),
+        Bound::AtMost(limit) => ("<=", limit, value <= limit),
+    };
+    let verdict = match (is_full_run(), holds) {
+        (false, _) => "smoke",
+        (true, true) => "holds",
+        (true, false) => "MISSED",
+    };
+    say(&format!("{name:<26} {value:>10.2} {sign:>4} {limit:<8} {verdict:<7} {more}"));
 }
