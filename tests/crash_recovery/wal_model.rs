@@ -56,6 +56,8 @@ impl Contents {
             Op::Bind { node, store } => {
                 self.bindings.entry(*node).or_insert(*store);
             }
+            // They give back what was there.
+            Op::Repair(_) | Op::Settle => {}
         }
     }
 
@@ -126,7 +128,12 @@ impl Model {
                     self.submitted.push((ticket, Op::Append(vec![entry.clone()])));
                 }
             }
-            Op::Append(_) | Op::TruncateAfter(_) | Op::HardState(_) | Op::Bind { .. } => {
+            Op::Append(_)
+            | Op::TruncateAfter(_)
+            | Op::HardState(_)
+            | Op::Bind { .. }
+            | Op::Repair(_)
+            | Op::Settle => {
                 self.submitted.push((self.last_ticket, op.clone()));
             }
         }

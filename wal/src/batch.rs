@@ -14,7 +14,7 @@
 use bytes::Bytes;
 
 use crate::{
-    Entry, EntryKind, HardState, Vote,
+    Entry, EntryKind, FaultyKind, FaultyRange, HardState, Vote,
     codec::{Cursor, len_u32, len_u64},
 };
 
@@ -40,6 +40,9 @@ const TYPE_ENTRY: u8 = 1;
 const TYPE_HARD_STATE: u8 = 2;
 const TYPE_TRUNCATE_AFTER: u8 = 3;
 const TYPE_BIND: u8 = 7;
+const TYPE_REPAIRED: u8 = 8;
+const TYPE_FAULTY: u8 = 9;
+const TYPE_SETTLED: u8 = 10;
 
 /// What a batch is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -111,6 +114,9 @@ pub(crate) enum Record {
     HardState(HardState),
     TruncateAfter(u64),
     Bind { node: u64, store: u128 },
+    Repaired(Entry),
+    Faulty(FaultyRange),
+    Settled,
 }
 
 /// A decoded frame that borrows its payload.
@@ -129,6 +135,16 @@ pub(crate) enum Frame<'a> {
         node: u64,
         store: u128,
     },
+    /// An entry once more, in the place of one that was lost.
+    Repaired {
+        index: u64,
+        term: u64,
+        kind: EntryKind,
+        checksum: u32,
+        payload: &'a [u8],
+    },
+    Faulty(FaultyRange),
+    Settled,
     /// Of a later version, and not needed to understand the rest.
     Skipped,
 }
@@ -163,17 +179,20 @@ impl Record {
     /// Size of the frame in bytes.
     pub(crate) fn frame_bytes(&self) -> usize {
         let payload = match self {
-            Self::Entry(entry) => entry.payload.len(),
+            Self::Entry(entry) | Self::Repaired(entry) => entry.payload.len(),
             Self::HardState(state) if state.voted_for.is_some() => VOTE_BYTES,
-            Self::HardState(_) | Self::TruncateAfter(_) => 0,
+            Self::HardState(_) | Self::TruncateAfter(_) | Self::Settled => 0,
             Self::Bind { .. } => VOTE_BYTES,
+            Self::Faulty(_) => FAULTY_BYTES,
         };
         frame_bytes(payload)
     }
 }
 
 /// A node number and a store.
-const VOTE_BYTES: usize = 24;
+pub(crate) const VOTE_BYTES: usize = 24;
+/// Last index, highest term, kind.
+pub(crate) const FAULTY_BYTES: usize = 24;
 
 /// Size of a frame with this payload.
 #[expect(clippy::arithmetic_side_effects, reason = "a slice is at most isize::MAX bytes long")]
@@ -292,17 +311,27 @@ impl Encoder {
             Record::HardState(state) => (TYPE_HARD_STATE, 0, 0, 0, state.term),
             Record::TruncateAfter(index) => (TYPE_TRUNCATE_AFTER, 0, 0, *index, 0),
             Record::Bind { .. } => (TYPE_BIND, 0, 0, 0, 0),
+            Record::Repaired(entry) => {
+                (TYPE_REPAIRED, entry.kind as u8, entry.checksum, entry.index, entry.term)
+            }
+            Record::Faulty(range) => (TYPE_FAULTY, 0, 0, range.first, range.term_min),
+            Record::Settled => (TYPE_SETTLED, 0, 0, 0, 0),
         };
-        let vote = match record {
+        let fixed = match record {
             Record::HardState(HardState { voted_for: Some(voted), .. }) => {
                 Some(encode_vote(voted.node, voted.store))
             }
             Record::Bind { node, store } => Some(encode_vote(*node, *store)),
-            Record::Entry(_) | Record::HardState(_) | Record::TruncateAfter(_) => None,
+            Record::Faulty(range) => Some(encode_faulty(range)),
+            Record::Entry(_)
+            | Record::HardState(_)
+            | Record::TruncateAfter(_)
+            | Record::Repaired(_)
+            | Record::Settled => None,
         };
-        let payload: &[u8] = match (record, &vote) {
-            (Record::Entry(entry), _) => &entry.payload,
-            (_, Some(vote)) => vote,
+        let payload: &[u8] = match (record, &fixed) {
+            (Record::Entry(entry) | Record::Repaired(entry), _) => &entry.payload,
+            (_, Some(fixed)) => fixed,
             (_, None) => &[],
         };
         let mut covered = [0; FRAME_HEADER_BYTES - 8];
@@ -448,6 +477,15 @@ impl<'a> Frame<'a> {
                 let (node, store) = decode_vote(payload).ok_or(Fault::Contents)?;
                 Ok(Self::Bind { node, store })
             }
+            TYPE_REPAIRED => {
+                let kind = EntryKind::from_u8(subkind).ok_or(Fault::Version)?;
+                Ok(Self::Repaired { index, term, kind, checksum, payload })
+            }
+            TYPE_FAULTY => {
+                decode_faulty(index, term, payload).map(Self::Faulty).ok_or(Fault::Contents)
+            }
+            TYPE_SETTLED if payload.is_empty() => Ok(Self::Settled),
+            TYPE_SETTLED => Err(Fault::Contents),
             SKIPPABLE.. => Ok(Self::Skipped),
             _ => Err(Fault::Version),
         }
@@ -456,10 +494,16 @@ impl<'a> Frame<'a> {
     /// The entry in this frame, if it holds one; its payload shares `window`, of which the frame is a part.
     pub(crate) fn to_entry(self, window: &Bytes) -> Option<Entry> {
         match self {
-            Self::Entry { index, term, kind, checksum, payload } => {
+            Self::Entry { index, term, kind, checksum, payload }
+            | Self::Repaired { index, term, kind, checksum, payload } => {
                 Some(Entry { index, term, kind, checksum, payload: window.slice_ref(payload) })
             }
-            Self::HardState(_) | Self::TruncateAfter(_) | Self::Bind { .. } | Self::Skipped => None,
+            Self::HardState(_)
+            | Self::TruncateAfter(_)
+            | Self::Bind { .. }
+            | Self::Faulty(_)
+            | Self::Settled
+            | Self::Skipped => None,
         }
     }
 }
@@ -469,6 +513,24 @@ fn encode_vote(node: u64, store: u128) -> [u8; VOTE_BYTES] {
     put(&mut bytes, 0, &node.to_le_bytes());
     put(&mut bytes, 8, &store.to_le_bytes());
     bytes
+}
+
+fn encode_faulty(range: &FaultyRange) -> [u8; FAULTY_BYTES] {
+    let mut bytes = [0; FAULTY_BYTES];
+    put(&mut bytes, 0, &range.last.to_le_bytes());
+    put(&mut bytes, 8, &range.term_max.to_le_bytes());
+    put(&mut bytes, 16, &[range.kind as u8]);
+    bytes
+}
+
+/// None when it is no range.
+fn decode_faulty(first: u64, term_min: u64, payload: &[u8]) -> Option<FaultyRange> {
+    let mut cursor = Cursor::new(payload);
+    let (last, term_max) = cursor.u64().zip(cursor.u64())?;
+    let kind = FaultyKind::from_u8(cursor.u8()?)?;
+    cursor.bytes(7)?;
+    let is_range = cursor.is_empty() && first > 0 && first <= last && term_min <= term_max;
+    is_range.then_some(FaultyRange { first, last, term_min, term_max, kind })
 }
 
 fn decode_vote(payload: &[u8]) -> Option<(u64, u128)> {

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::FaultyRange;
+
 /// Why the log cannot go on.
 #[derive(Debug, thiserror::Error)]
 #[expect(clippy::error_impl_error, reason = "everybody says wal::Error")]
@@ -32,6 +34,17 @@ pub enum Error {
         offset: u64,
         /// What was found.
         damage: Damage,
+    },
+    /// The log held this entry and cannot read it. Everything around it reads.
+    #[error(
+        "entry {index} is damaged on this disk (indexes {} to {}) and waits to be repaired from another \
+         node", range.first, range.last
+    )]
+    Faulty {
+        /// Which entry.
+        index: u64,
+        /// What is faulty with it.
+        range: FaultyRange,
     },
     /// Another process has the log.
     #[error("{path} is held by another process: is this node running already?")]

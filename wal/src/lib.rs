@@ -13,6 +13,7 @@
 //! What is on disk, byte by byte, and how the end of a log is judged: `FORMAT.md`.
 
 mod entry;
+mod faulty;
 mod op;
 
 mod log;
@@ -40,6 +41,7 @@ mod options;
 
 pub use entry::{Entry, EntryKind};
 pub use error::{Damage, Error};
+pub use faulty::{FAULTY_RANGES_MAX, FaultyKind, FaultyRange, RepairError};
 pub use inspect::{Inspection, SegmentState, SegmentView, SlotFile, SlotState, inspect};
 pub use io::{File, Io, Lock, RealIo};
 pub use log::{BINDINGS_MAX, Log};

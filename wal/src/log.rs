@@ -13,10 +13,11 @@ use std::{
 };
 
 use crate::{
-    Error, HardState, Identity, Io, Lock, Op, Options, Reader, Recovery,
+    Entry, Error, FAULTY_RANGES_MAX, HardState, Identity, Io, Lock, Op, Options, Reader, Recovery,
+    RepairError,
     batch::{
-        BatchKind, Counts, Encoder, FRAME_HEADER_BYTES, HEADER_BYTES, Place, Record, SECTOR_BYTES,
-        batch_bytes,
+        BatchKind, Counts, Encoder, FAULTY_BYTES, HEADER_BYTES, Place, Record, SECTOR_BYTES,
+        VOTE_BYTES, batch_bytes, frame_bytes,
     },
     codec::{len_u64, to_usize},
     error::Damage,
@@ -37,8 +38,11 @@ const CLEAN_BYTES: u64 = SECTOR_BYTES as u64;
 const SPARE_RETRY_BYTES: u64 = 1024 * 1024;
 
 const _: () = assert!(
-    batch_bytes((BINDINGS_MAX + 1) * (FRAME_HEADER_BYTES + 24)) <= START_BYTES_MAX,
-    "a segment start holds hard state and all bindings"
+    batch_bytes(
+        (BINDINGS_MAX + 1) * frame_bytes(VOTE_BYTES)
+            + FAULTY_RANGES_MAX * frame_bytes(FAULTY_BYTES)
+    ) <= START_BYTES_MAX,
+    "a segment start holds hard state, all bindings and all that is faulty"
 );
 
 /// The engine.
@@ -232,7 +236,8 @@ impl Log {
     ///
     /// # Panics
     /// When the operation cannot follow: a ticket out of order, an index that leaves a gap, a term that
-    /// goes back, a second vote in a term, an entry that is too large or fails its checksum.
+    /// goes back, a second vote in a term, an entry that is too large or fails its checksum, a repair that
+    /// [`Log::can_repair`] refuses.
     pub fn stage(&mut self, ticket: u64, op: Op) {
         self.shared.lock().stage(ticket, op);
     }
@@ -265,6 +270,14 @@ impl Log {
             self.adopt(job.run())?;
         }
         Ok(())
+    }
+
+    /// May [`Op::Repair`] put this entry in the place of a lost one?
+    ///
+    /// # Errors
+    /// When nothing is lost there, something else was, or the entry is no better.
+    pub fn can_repair(&self, entry: &Entry) -> Result<(), RepairError> {
+        self.shared.lock().can_repair(entry)
     }
 
     /// A reader.
@@ -361,7 +374,13 @@ impl Log {
 
     /// Only what is in line now: what comes in meanwhile must not put off the sync.
     fn write_all(&mut self) -> Result<(), Error> {
-        let mut left = self.shared.lock().pending_count();
+        let mut left = {
+            let mut view = self.shared.lock();
+            for range in view.take_found() {
+                self.written.terms.faulty.mark(range);
+            }
+            view.pending_count()
+        };
         let mut taken = std::mem::take(&mut self.taken);
         while left > 0 {
             let room = self.room();
@@ -467,9 +486,11 @@ impl Log {
         let state = Record::HardState(self.written.hard_state);
         let bindings = self.written.bindings.iter();
         let bindings = bindings.map(|(&node, &store)| Record::Bind { node, store });
+        let faulty = self.written.terms.faulty.list();
         let records: Vec<_> = [state]
             .into_iter()
             .chain(bindings)
+            .chain(faulty.into_iter().map(Record::Faulty))
             .map(|record| Pending { ticket: 0, record: Some(record) })
             .collect();
         self.write_batch(BatchKind::SegmentStart, &records)?;
@@ -533,6 +554,10 @@ impl Written {
                 self.bindings.entry(*node).or_insert(*store);
                 assert!(self.bindings.len() <= BINDINGS_MAX, "more nodes than can be bound");
             }
+            Record::Repaired(entry) => self.terms.repair(entry.index, entry.term),
+            Record::Settled => self.terms.faulty.settle(),
+            // It repeats what is known.
+            Record::Faulty(_) => {}
         }
     }
 }
@@ -547,6 +572,7 @@ fn report(recovered: &Recovered, manifest: &Manifest) -> Recovery {
         last: replay.terms.last,
         term_runs: replay.terms.runs.clone(),
         configs: replay.configs.clone(),
+        faulty: replay.terms.faulty.list(),
         tail: recovered.tail,
         epoch: manifest.epoch,
         scanned_bytes: recovered.scanned_bytes,

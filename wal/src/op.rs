@@ -47,4 +47,10 @@ pub enum Op {
         /// Its disk.
         store: u128,
     },
+    /// Put an entry where the log lost it: only at a faulty index, and only within the terms that the lost
+    /// one can have ([`Log::can_repair`](crate::Log::can_repair)).
+    Repair(Entry),
+    /// The end of the log is no longer in doubt: whatever it may have lost has been found or is known not
+    /// to matter.
+    Settle,
 }

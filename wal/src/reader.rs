@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use crate::{
-    Entry, Error,
+    Entry, Error, FaultyRange, RepairError,
+    codec::len_u64,
     segment::entry_bytes,
-    view::{Plan, Shared},
+    view::{Piece, Plan, Shared},
 };
 
 /// Reads entries from any thread. Cheap to clone.
@@ -26,7 +27,8 @@ impl Reader {
     /// its payload), but at least one if `first` exists. None when it does not, or not any more.
     ///
     /// # Errors
-    /// When an entry cannot be read or fails its checksum, or the log is poisoned.
+    /// [`Error::Faulty`] when the first one is damaged: it was found so before, or is now. Otherwise when
+    /// an entry cannot be read, or the log is poisoned.
     pub fn read(&self, first: u64, last: u64, bytes_max: usize) -> Result<Vec<Entry>, Error> {
         let Plan { on_disk, in_memory } = {
             let view = self.shared.lock();
@@ -34,13 +36,27 @@ impl Reader {
                 return Err(Error::Poisoned);
             }
             view.plan(first, last, bytes_max)
+                .map_err(|range| Error::Faulty { index: first, range })?
         };
         let mut entries = Vec::new();
         let mut budget = bytes_max;
         for piece in on_disk {
-            let segment = &piece.segment;
-            if !segment.read_entries(piece.first, &piece.offsets, &mut budget, &mut entries)? {
-                return Ok(entries);
+            let before = entries.len();
+            let read =
+                piece.segment.read_entries(piece.first, &piece.offsets, &mut budget, &mut entries);
+            match read {
+                Ok(true) => {}
+                Ok(false) => return Ok(entries),
+                Err(Error::Damaged { path, offset, damage }) => {
+                    let done = entries.len() - before;
+                    let faulty = self.mark(&piece, done);
+                    if entries.is_empty() {
+                        return Err(faulty.unwrap_or(Error::Damaged { path, offset, damage }));
+                    }
+                    // What comes before it can be had; who asks for it is told.
+                    return Ok(entries);
+                }
+                Err(error) => return Err(error),
             }
         }
         for entry in in_memory {
@@ -54,6 +70,29 @@ impl Reader {
         Ok(entries)
     }
 
+    /// Remember that the entry after the first `done` of a piece is damaged.
+    fn mark(&self, piece: &Piece, done: usize) -> Option<Error> {
+        let index = piece.first + len_u64(done);
+        let offset = *piece.offsets.get(done)?;
+        let range = self.shared.lock().found_faulty(index, &piece.segment, offset)?;
+        Some(Error::Faulty { index, range })
+    }
+
+    /// What the log holds and cannot read, ascending; [`FaultyKind::EndUnknown`](crate::FaultyKind) comes
+    /// last.
+    #[must_use]
+    pub fn faulty(&self) -> Vec<FaultyRange> {
+        self.shared.lock().terms.faulty.list()
+    }
+
+    /// May [`Op::Repair`](crate::Op::Repair) put this entry in the place of a lost one?
+    ///
+    /// # Errors
+    /// When nothing is lost there, something else was, or the entry is no better.
+    pub fn can_repair(&self, entry: &Entry) -> Result<(), RepairError> {
+        self.shared.lock().can_repair(entry)
+    }
+
     /// The entry at `index`, if the log holds it.
     ///
     /// # Errors
@@ -62,7 +101,8 @@ impl Reader {
         Ok(self.read(index, index, 0)?.pop())
     }
 
-    /// The term of the entry at `index`; 0 at index 0, none beyond the end.
+    /// The term of the entry at `index`; 0 at index 0, none beyond the end and when the entry is faulty and
+    /// its term not known.
     #[must_use]
     pub fn term_of(&self, index: u64) -> Option<u64> {
         self.shared.lock().terms.term_of(index)

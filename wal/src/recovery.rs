@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    Entry, HardState, Identity,
+    Entry, FaultyRange, HardState, Identity,
     batch::{BatchKind, Fault, HEADER_BYTES, Header, SECTOR_BYTES, is_zero, zero_sectors},
     codec::{len_u64, to_usize},
     error::{Damage, Error},
@@ -59,12 +59,23 @@ pub struct Recovery {
     pub term_runs: Vec<(u64, u64)>,
     /// Every configuration entry in the log, ascending.
     pub configs: Vec<Entry>,
+    /// What the log holds and cannot read, ascending; [`FaultyKind::EndUnknown`](crate::FaultyKind) comes
+    /// last.
+    pub faulty: Vec<FaultyRange>,
     /// What was found at the end.
     pub tail: TailVerdict,
     /// How often this log has been opened, this time included.
     pub epoch: u32,
     /// Bytes read to find all this.
     pub scanned_bytes: u64,
+}
+
+impl Recovery {
+    /// Can everything be read that the log is to hold?
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.faulty.is_empty()
+    }
 }
 
 /// What recovery hands to the log.

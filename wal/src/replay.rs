@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 
 use crate::{
-    Entry, EntryKind, HardState,
+    Entry, EntryKind, FaultyKind, HardState,
     batch::{BatchKind, Counts, Fault, Frame, Frames, Header},
     codec::to_usize,
     segment::Segment,
@@ -86,6 +86,16 @@ impl Replay {
         Some(Counts { truncations: self.truncations, bindings })
     }
 
+    /// It was faulty when it was repaired, and may not seem so now.
+    fn may_be_repaired(&self, index: u64, term: u64) -> bool {
+        let is_inside = (1..=self.terms.last.0).contains(&index);
+        is_inside
+            && match self.terms.faulty.get(index) {
+                Some(range) => (range.term_min..=range.term_max).contains(&term),
+                None => self.terms.term_of(index) == Some(term),
+            }
+    }
+
     fn apply_frame(
         &mut self,
         frame: Frame<'_>,
@@ -121,6 +131,30 @@ impl Replay {
             Frame::Bind { node, store } => {
                 self.bindings.entry(node).or_insert(store);
             }
+            Frame::Repaired { index, term, kind, checksum, payload } => {
+                if !self.may_be_repaired(index, term) {
+                    return Err(Fault::Contents);
+                }
+                self.terms.repair(index, term);
+                self.positions.repair(segment, index, offset);
+                if kind == EntryKind::Config {
+                    let payload = Bytes::copy_from_slice(payload);
+                    self.configs.retain(|config| config.index != index);
+                    let at = self.configs.partition_point(|config| config.index < index);
+                    self.configs.insert(at, Entry { index, term, kind, checksum, payload });
+                }
+            }
+            Frame::Faulty(range) => {
+                let is_end = range.kind == FaultyKind::EndUnknown;
+                if !is_end && range.last > self.terms.last.0 {
+                    return Err(Fault::Contents);
+                }
+                self.terms.faulty.mark(range);
+                if self.terms.faulty.is_beyond_bound() {
+                    return Err(Fault::Contents);
+                }
+            }
+            Frame::Settled => self.terms.faulty.settle(),
             Frame::Skipped => {}
         }
         Ok(())

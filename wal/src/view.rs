@@ -6,14 +6,15 @@
 //! history. The lock is held for memory work only, never for I/O.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
 use crate::{
-    Entry, HardState, Op,
+    Entry, FAULTY_RANGES_MAX, FaultyKind, FaultyRange, HardState, Op, RepairError,
     batch::{FRAME_HEADER_BYTES, Record},
     codec::{len_u64, to_usize},
+    faulty::Faulty,
     segment::{Segment, entry_bytes},
     writer::Signals,
 };
@@ -55,16 +56,21 @@ pub(crate) struct Run {
 #[derive(Debug, Default)]
 pub(crate) struct Positions {
     runs: Vec<Run>,
+    /// Entries that were lost and written again: the newest place of each.
+    repaired: BTreeMap<u64, (Arc<Segment>, u32)>,
 }
 
 impl Positions {
     pub(crate) fn push(&mut self, segment: &Arc<Segment>, index: u64, offset: u64) {
         let offset = u32::try_from(offset).expect("a segment is at most 1 GiB");
         match self.runs.last_mut() {
-            Some(run) if Arc::ptr_eq(&run.segment, segment) => {
-                assert_eq!(index, run.first + len_u64(run.offsets.len()), "positions are dense");
+            Some(run)
+                if Arc::ptr_eq(&run.segment, segment)
+                    && index == run.first + len_u64(run.offsets.len()) =>
+            {
                 run.offsets.push(offset);
             }
+            // Another segment, or the entries between were lost.
             Some(_) | None => {
                 let segment = Arc::clone(segment);
                 self.runs.push(Run { segment, first: index, offsets: vec![offset] });
@@ -72,8 +78,26 @@ impl Positions {
         }
     }
 
+    /// The lost entry at `index` is there again.
+    pub(crate) fn repair(&mut self, segment: &Arc<Segment>, index: u64, offset: u64) {
+        let offset = u32::try_from(offset).expect("a segment is at most 1 GiB");
+        self.repaired.insert(index, (Arc::clone(segment), offset));
+    }
+
+    /// Is this where the entry at `index` lies?
+    fn is_at(&self, index: u64, segment: &Arc<Segment>, offset: u32) -> bool {
+        let place = self.repaired.get(&index).map(|(segment, offset)| (segment, *offset));
+        let place = place.or_else(|| {
+            let after = self.runs.partition_point(|run| run.first <= index);
+            let run = self.runs.get(after.checked_sub(1)?)?;
+            Some((&run.segment, *run.offsets.get(to_usize(index - run.first))?))
+        });
+        place.is_some_and(|(other, at)| Arc::ptr_eq(other, segment) && at == offset)
+    }
+
     /// Forget every entry above `index`.
     pub(crate) fn truncate_after(&mut self, index: u64) {
+        self.repaired.split_off(&index.saturating_add(1));
         while self.runs.last().is_some_and(|run| run.first > index) {
             self.runs.pop();
         }
@@ -83,11 +107,12 @@ impl Positions {
     }
 }
 
-/// Where terms begin, and the last entry.
+/// Where terms begin, the last entry, and what of all that is faulty.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Terms {
-    /// (first index, term), ascending.
+    /// (first index, term), ascending. A faulty entry of an unknown term counts as of the term before it.
     pub(crate) runs: Vec<(u64, u64)>,
+    pub(crate) faulty: Faulty,
     /// Index and term of the last entry; (0, 0) when there is none.
     pub(crate) last: (u64, u64),
 }
@@ -106,6 +131,7 @@ impl Terms {
     }
 
     pub(crate) fn truncate_after(&mut self, index: u64) {
+        self.faulty.truncate_after(index);
         if index >= self.last.0 {
             return;
         }
@@ -115,12 +141,35 @@ impl Terms {
         self.last = (index, self.runs.last().map_or(0, |run| run.1));
     }
 
-    pub(crate) fn term_of(&self, index: u64) -> Option<u64> {
-        if index > self.last.0 {
-            return None;
+    /// The entry at `index`, which was faulty, is of this term and there again.
+    pub(crate) fn repair(&mut self, index: u64, term: u64) {
+        let lost_up_to = self.faulty.get(index).map_or(index, |range| range.last);
+        self.faulty.repair(index, term);
+        if self.term_of_any(index) == term {
+            return;
         }
+        // Up to the next entry that is known, every term was taken for that before it.
+        let at = self.runs.partition_point(|run| run.0 <= index);
+        if self.runs.get(at).is_some_and(|run| run.0 == lost_up_to + 1 && run.1 == term) {
+            self.runs.remove(at);
+        }
+        self.runs.insert(at, (index, term));
+        if self.last.0 <= lost_up_to {
+            self.last.1 = term;
+        }
+    }
+
+    /// The term of an entry; 0 at index 0, none beyond the end or when it was lost and is not known.
+    pub(crate) fn term_of(&self, index: u64) -> Option<u64> {
+        match self.faulty.get(index) {
+            Some(range) => range.term(),
+            None => (index <= self.last.0).then(|| self.term_of_any(index)),
+        }
+    }
+
+    fn term_of_any(&self, index: u64) -> u64 {
         let runs_up_to = self.runs.partition_point(|run| run.0 <= index);
-        Some(runs_up_to.checked_sub(1).and_then(|run| self.runs.get(run)).map_or(0, |run| run.1))
+        runs_up_to.checked_sub(1).and_then(|run| self.runs.get(run)).map_or(0, |run| run.1)
     }
 }
 
@@ -166,6 +215,10 @@ pub(crate) struct View {
     positions: Positions,
     tail: VecDeque<Cached>,
     tail_bytes: usize,
+    /// What readers found faulty and the writer was not told.
+    found: Vec<FaultyRange>,
+    /// Repaired entries that are not yet written.
+    repairs: BTreeMap<u64, Cached>,
     pending: VecDeque<Pending>,
     pending_bytes: usize,
     last_ticket: u64,
@@ -205,6 +258,8 @@ impl View {
             positions,
             tail: VecDeque::new(),
             tail_bytes: 0,
+            found: Vec::new(),
+            repairs: BTreeMap::new(),
             pending: VecDeque::new(),
             pending_bytes: 0,
             last_ticket: 0,
@@ -232,6 +287,7 @@ impl View {
             }
             Op::TruncateAfter(index) => {
                 self.terms.truncate_after(index);
+                self.repairs.split_off(&index.saturating_add(1));
                 while self.tail.back().is_some_and(|cached| cached.entry.index > index) {
                     let cached = self.tail.pop_back().expect("there is a last one");
                     self.tail_bytes -= entry_bytes(&cached.entry);
@@ -248,7 +304,57 @@ impl View {
                 self.push(ticket, Record::HardState(state));
             }
             Op::Bind { node, store } => self.push(ticket, Record::Bind { node, store }),
+            Op::Repair(entry) => {
+                let admitted = self.can_repair(&entry);
+                assert!(admitted.is_ok(), "an entry that cannot repair the log: {admitted:?}");
+                self.terms.repair(entry.index, entry.term);
+                let cached = Cached { entry: entry.clone(), number: self.staged + 1 };
+                self.repairs.insert(entry.index, cached);
+                self.push(ticket, Record::Repaired(entry));
+            }
+            Op::Settle => {
+                self.terms.faulty.settle();
+                self.push(ticket, Record::Settled);
+            }
         }
+    }
+
+    /// May this entry take the place of a lost one?
+    pub(crate) fn can_repair(&self, entry: &Entry) -> Result<(), RepairError> {
+        let index = entry.index;
+        self.terms.faulty.admits(index, entry.term)?;
+        if entry.payload.len() > self.bounds.entry_bytes_max {
+            return Err(RepairError::TooLarge { index });
+        }
+        if entry.is_intact() { Ok(()) } else { Err(RepairError::Damaged { index }) }
+    }
+
+    /// The entry at `index` was read from here and is damaged. None when it is not in force any more, or
+    /// no more ranges can be listed.
+    pub(crate) fn found_faulty(
+        &mut self,
+        index: u64,
+        segment: &Arc<Segment>,
+        offset: u32,
+    ) -> Option<FaultyRange> {
+        let is_older = self.tail.front().is_none_or(|cached| index < cached.entry.index);
+        let in_force = is_older
+            && !self.repairs.contains_key(&index)
+            && self.positions.is_at(index, segment, offset);
+        let term = self.terms.term_of(index)?;
+        let kind = FaultyKind::Corrupt;
+        let range = FaultyRange { first: index, last: index, term_min: term, term_max: term, kind };
+        if !in_force || self.terms.faulty.list().len() >= FAULTY_RANGES_MAX {
+            return None;
+        }
+        self.terms.faulty.mark(range);
+        self.found.push(range);
+        Some(range)
+    }
+
+    /// What was found faulty since the last call.
+    pub(crate) fn take_found(&mut self) -> Vec<FaultyRange> {
+        std::mem::take(&mut self.found)
     }
 
     fn append(&mut self, entry: Entry, ticket: u64) {
@@ -309,7 +415,17 @@ impl View {
             match record {
                 Record::Entry(entry) => self.positions.push(segment, entry.index, offset),
                 Record::TruncateAfter(index) => self.positions.truncate_after(*index),
-                Record::HardState(_) | Record::Bind { .. } => {}
+                Record::Repaired(entry) => {
+                    self.positions.repair(segment, entry.index, offset);
+                    let in_memory = self.repairs.get(&entry.index);
+                    if in_memory.is_some_and(|cached| cached.number == self.written) {
+                        self.repairs.remove(&entry.index);
+                    }
+                }
+                Record::HardState(_)
+                | Record::Bind { .. }
+                | Record::Faulty(_)
+                | Record::Settled => {}
             }
         }
         while self.tail_bytes > self.bounds.tail_cache_bytes
@@ -320,13 +436,33 @@ impl View {
         }
     }
 
-    /// Where `first..=last` are, as far as `bytes_max` can reach.
-    pub(crate) fn plan(&self, first: u64, last: u64, bytes_max: usize) -> Plan {
+    /// Where `first..=last` are, as far as `bytes_max` can reach and up to the first that is faulty; that
+    /// range, when it begins with one.
+    pub(crate) fn plan(
+        &self,
+        first: u64,
+        last: u64,
+        bytes_max: usize,
+    ) -> Result<Plan, FaultyRange> {
         let mut plan = Plan::default();
         let count_max = bytes_max / FRAME_HEADER_BYTES + 1;
-        let last = last.min(self.terms.last.0).min(first.saturating_add(len_u64(count_max) - 1));
+        let mut last =
+            last.min(self.terms.last.0).min(first.saturating_add(len_u64(count_max) - 1));
         if first == 0 || first > last {
-            return plan;
+            return Ok(plan);
+        }
+        match self.terms.faulty.next_from(first) {
+            Some(range) if range.contains(first) => return Err(*range),
+            Some(range) => last = last.min(range.first - 1),
+            None => {}
+        }
+        // A repair on its way to the disk divides the answer.
+        if let Some((&index, cached)) = self.repairs.range(first..=last).next() {
+            if index == first {
+                plan.in_memory.push(cached.entry.clone());
+                return Ok(plan);
+            }
+            last = index - 1;
         }
         let tail_first = self.tail.front().map_or(u64::MAX, |cached| cached.entry.index);
         if first < tail_first {
@@ -338,10 +474,25 @@ impl View {
             let cached = self.tail.range(skipped..).take(wanted);
             plan.in_memory.extend(cached.map(|cached| cached.entry.clone()));
         }
-        plan
+        Ok(plan)
     }
 
     fn plan_disk(&self, first: u64, last: u64, plan: &mut Plan) {
+        let mut next = first;
+        for (&index, (segment, offset)) in self.positions.repaired.range(first..=last) {
+            if next < index {
+                self.plan_runs(next, index - 1, plan);
+            }
+            let segment = Arc::clone(segment);
+            plan.on_disk.push(Piece { segment, first: index, offsets: vec![*offset] });
+            next = index + 1;
+        }
+        if next <= last {
+            self.plan_runs(next, last, plan);
+        }
+    }
+
+    fn plan_runs(&self, first: u64, last: u64, plan: &mut Plan) {
         let runs = &self.positions.runs;
         let start = runs.partition_point(|run| run.first <= first).saturating_sub(1);
         let mut next = first;

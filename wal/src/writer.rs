@@ -162,7 +162,10 @@ impl Drop for Writer {
 fn op_bytes(op: &Op) -> usize {
     match op {
         Op::Append(entries) => entries.iter().map(|entry| frame_bytes(entry.payload.len())).sum(),
-        Op::TruncateAfter(_) | Op::HardState(_) | Op::Bind { .. } => 2 * FRAME_HEADER_BYTES,
+        Op::Repair(entry) => frame_bytes(entry.payload.len()),
+        Op::TruncateAfter(_) | Op::HardState(_) | Op::Bind { .. } | Op::Settle => {
+            2 * FRAME_HEADER_BYTES
+        }
     }
 }
 

@@ -146,8 +146,10 @@ impl NodeError {
             | Self::Log(wal::Error::Locked { .. } | wal::Error::Options { .. }) => 2,
             Self::NotReady(_) => 3,
             Self::Damaged { .. }
-            | Self::Log(wal::Error::Damaged { .. })
-            | Self::Core(CoreError::Log(wal::Error::Damaged { .. })) => 4,
+            | Self::Log(wal::Error::Damaged { .. } | wal::Error::Faulty { .. })
+            | Self::Core(CoreError::Log(wal::Error::Damaged { .. } | wal::Error::Faulty { .. })) => {
+                4
+            }
             Self::Io { .. }
             | Self::System { .. }
             | Self::Log(_)

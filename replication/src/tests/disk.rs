@@ -37,6 +37,7 @@ impl Disk {
             Op::Bind { node, store } => {
                 self.bindings.entry(NodeId(node)).or_insert(StoreId(store));
             }
+            Op::Repair(_) | Op::Settle => panic!("nothing is damaged here"),
         }
     }
 

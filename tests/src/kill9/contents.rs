@@ -44,6 +44,8 @@ impl Contents {
             Op::Bind { node, store } => {
                 self.bindings.entry(node).or_insert(store);
             }
+            // They give back what was there.
+            Op::Repair(_) | Op::Settle => {}
         }
     }
 
@@ -145,6 +147,8 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 fn records_of(op: Op) -> Vec<Op> {
     match op {
         Op::Append(entries) => entries.into_iter().map(|entry| Op::Append(vec![entry])).collect(),
-        Op::TruncateAfter(_) | Op::HardState(_) | Op::Bind { .. } => vec![op],
+        Op::TruncateAfter(_) | Op::HardState(_) | Op::Bind { .. } | Op::Repair(_) | Op::Settle => {
+            vec![op]
+        }
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use proptest::{collection::vec, prelude::*};
 
 use crate::{
-    Entry, EntryKind, HardState, Vote,
+    Entry, EntryKind, FaultyKind, FaultyRange, HardState, Vote,
     batch::{
         BatchKind, Counts, Encoder, Fault, Frame, Frames, HEADER_BYTES, Header, Place, Record,
         SECTOR_BYTES, Seed, batch_bytes, is_zero, zero_sectors,
@@ -35,6 +35,17 @@ fn record() -> impl Strategy<Value = Record> {
         }),
         1 => any::<u64>().prop_map(Record::TruncateAfter),
         1 => (any::<u64>(), any::<u128>()).prop_map(|(node, store)| Record::Bind { node, store }),
+        1 => (any::<[u64; 2]>(), 0..200_usize).prop_map(|([index, term], len)| {
+            let payload = vec![0x5A; len];
+            Record::Repaired(Entry::new(index, term, EntryKind::Command, payload.into()))
+        }),
+        1 => (any::<[u32; 4]>(), 1..4_u8).prop_map(|(numbers, kind)| {
+            let [first, more, term_min, later] = numbers.map(u64::from);
+            let (first, kind) = (first + 1, FaultyKind::from_u8(kind).unwrap());
+            let (last, term_max) = (first + more, term_min + later);
+            Record::Faulty(FaultyRange { first, last, term_min, term_max, kind })
+        }),
+        1 => Just(Record::Settled),
     ]
 }
 
@@ -78,6 +89,9 @@ fn decode(bytes: &[u8]) -> Result<(Header, Vec<(u64, Record)>), Fault> {
             Frame::HardState(state) => Record::HardState(state),
             Frame::TruncateAfter(index) => Record::TruncateAfter(index),
             Frame::Bind { node, store } => Record::Bind { node, store },
+            Frame::Repaired { .. } => Record::Repaired(frame.to_entry(&window).unwrap()),
+            Frame::Faulty(range) => Record::Faulty(range),
+            Frame::Settled => Record::Settled,
             Frame::Skipped => return Err(Fault::Contents),
         };
         Ok((offset, record))
