@@ -29,6 +29,7 @@ mod inspect;
 mod overlay;
 
 mod batch;
+mod directory;
 mod manifest;
 mod segment;
 mod slots;

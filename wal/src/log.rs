@@ -20,6 +20,7 @@ use crate::{
         VOTE_BYTES, batch_bytes, frame_bytes,
     },
     codec::{len_u64, to_usize},
+    directory::{holds_log, list},
     error::Damage,
     manifest::{Listed, MANIFEST, Manifest, ManifestFile, SEGMENTS_MAX},
     recovery::{self, Recovered},
@@ -588,26 +589,4 @@ pub(crate) fn take_lock(io: &dyn Io) -> Result<Box<dyn Lock>, Error> {
             Error::io("lock", &path)(source)
         }
     })
-}
-
-fn list(io: &dyn Io) -> Result<Vec<String>, Error> {
-    io.list().map_err(Error::io("list", &io.path("")))
-}
-
-/// A manifest makes a log; so does a segment with a batch in it, though without a manifest it is damaged.
-fn holds_log(io: &dyn Io) -> Result<bool, Error> {
-    let names = list(io)?;
-    if names.iter().any(|name| name == MANIFEST.name) {
-        match ManifestFile::open(io) {
-            Ok(_) | Err(Error::Version { .. }) => return Ok(true),
-            Err(Error::Damaged { .. } | Error::Missing { .. }) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    for id in names.iter().filter_map(|name| segment::id_of(name)) {
-        if recovery::unlisted_batch(io, id)?.is_some() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
