@@ -126,7 +126,7 @@ pub fn inspect(io: &Arc<dyn Io>) -> Result<Inspection, Error> {
     let vote = newest(vote_slots.as_ref()).and_then(vote::decode);
     // Before it is opened, which raises the epoch and takes up what it finds.
     let segments = view_segments(&*overlay, manifest.as_ref())?;
-    if manifest_slots.is_none() && !Log::exists(&overlay)? {
+    if !Log::exists(&overlay)? {
         return Err(Error::Missing { path: overlay.path(MANIFEST.name) });
     }
     let contents = match Log::open(overlay, Options { spare_segments: 0, ..Options::default() }) {

@@ -41,6 +41,9 @@ pub enum Command {
     /// Issue, renew and show certificates.
     #[command(subcommand)]
     Certs(CertsCommand),
+    /// Look at, check and mend the log of a node that does not run.
+    #[command(subcommand)]
+    Wal(WalCommand),
 }
 
 /// `node dev`
@@ -124,6 +127,48 @@ pub enum CertsCommand {
         node: Option<u64>,
     },
 }
+
+/// `node wal`
+#[derive(Clone, Debug, Subcommand)]
+pub enum WalCommand {
+    /// Show what a log holds, file by file; changes nothing.
+    #[command(after_help = INSPECT_HELP)]
+    Inspect(WalArgs),
+}
+
+/// Which log, and how to tell.
+#[derive(Args, Clone, Debug)]
+pub struct WalArgs {
+    /// A node's data directory: what `data_dir` in its node.toml names.
+    #[arg(value_name = "DATA_DIR")]
+    pub data_dir: PathBuf,
+    /// One JSON object instead of text for people.
+    #[arg(long)]
+    pub json: bool,
+}
+
+const INSPECT_HELP: &str = "\
+Example:
+  node wal inspect chat/node-1/data
+
+The JSON object; null where a log does not say:
+  path
+  verdict       \"whole\" or \"damaged\"
+  faults        [{file, byte, what}]
+  end           \"stopped\", \"clean\" (no stop, nothing half-written) or \"torn\"
+  torn_bytes    never acknowledged; cut at the next start
+  identity      {node, cluster, store}
+  epoch         how often the log has been opened
+  contents      {first_index, last_index, last_term, hard_state: {term, voted_for: {node, store}},
+                terms: [{term, first_index}], bindings: [{node, store}], configs: [index]}
+  manifest      {exists, slots: [{state, seq}]}; vote the same. A state is \"readable\", \"empty\",
+                \"unreadable\" or \"newer\"
+  voted         {term, voted_for} as VOTE says
+  segments      [{file, state, listed, bytes, used_bytes, first_batch, last_batch, batches,
+                first_index, last_index, last_term, entries, made_in_epoch}]. A state is \"active\",
+                \"sealed\", \"spare\", \"missing\" or \"unreadable\"
+
+Exit codes: 0 it opens whole, 2 in use or no log, 4 damaged.";
 
 fn parse_node_address(text: &str) -> Result<HostPort, String> {
     match HostPort::parse_or_port(text, PEER_PORT_DEFAULT) {

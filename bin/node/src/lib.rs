@@ -11,6 +11,7 @@ pub mod config;
 mod dev;
 pub mod genesis;
 mod init;
+mod offline;
 
 pub mod driver;
 pub mod http;

@@ -18,7 +18,7 @@ use crate::{
     config::Config,
     dev,
     genesis::GENESIS_VERSION,
-    init, run, telemetry,
+    init, offline, run, telemetry,
 };
 
 /// The whole program.
@@ -67,6 +67,7 @@ fn command(cli: Cli) -> Result<(), NodeError> {
         (None, Some(Command::Init(args))) => say(&init::command(&args)?),
         (None, Some(Command::Certs(command))) => say(&certs::command(&command)?),
         (None, Some(Command::Dev(args))) => dev::command(&args),
+        (None, Some(Command::Wal(command))) => offline::command(&command),
         (None, None) => Err(NodeError::Usage("nothing to do: see `node --help`".to_owned())),
     }
 }

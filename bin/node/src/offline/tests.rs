@@ -1,0 +1,209 @@
+//! What each command says of each kind of directory, in both forms, and its exit code.
+
+use std::{fs, path::PathBuf, sync::Arc};
+
+use clap::Parser;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use wal::{Entry, EntryKind, HardState, Identity, Io, Log, Op, Options, RealIo, Vote};
+
+use super::{Answer, answer};
+use crate::args::{Cli, Command};
+
+const FIRST: &str = "seg-00000000000000000001.wal";
+
+struct Data {
+    dir: TempDir,
+}
+
+impl Data {
+    /// A log of ten entries in two terms, ended in order or not.
+    fn used(closed: bool) -> Self {
+        let data = Self { dir: tempfile::tempdir().unwrap() };
+        let identity = Identity { cluster: 7, node: 3, store: 0xfeed };
+        Log::create(&data.io(), identity, &small()).unwrap();
+        let mut log = data.open();
+        log.stage(1, Op::Bind { node: 3, store: 0xfeed });
+        let vote = Vote { node: 3, store: 0xfeed };
+        log.stage(2, Op::HardState(HardState { term: 2, voted_for: Some(vote) }));
+        for index in 1..=10 {
+            let kind = if index == 4 { EntryKind::Config } else { EntryKind::Command };
+            let entry = Entry::new(index, 1 + index / 6, kind, vec![7; 1_000].into());
+            log.stage(index + 2, Op::Append(vec![entry]));
+            log.write().unwrap();
+            log.sync().unwrap();
+        }
+        if closed {
+            log.close().unwrap();
+        }
+        data
+    }
+
+    fn io(&self) -> Arc<dyn Io> {
+        Arc::new(RealIo::new(self.dir.path()).unwrap())
+    }
+
+    fn open(&self) -> Log {
+        Log::open(self.io(), small()).unwrap().0
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn change(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut bytes = fs::read(self.file(name)).unwrap();
+        change(&mut bytes);
+        fs::write(self.file(name), bytes).unwrap();
+    }
+
+    /// What a command says of this directory, without its path, and the exit code.
+    fn ask(&self, command: &str) -> (String, u8) {
+        let (text, code) = ask(&format!("{command} {}", self.dir.path().display()));
+        (text.replace(self.dir.path().to_str().unwrap(), "DIR"), code)
+    }
+
+    fn json(&self, command: &str) -> (Value, u8) {
+        let (text, code) = self.ask(&format!("{command} --json"));
+        assert_eq!(text.matches('\n').count(), 1, "one object, one line: {text}");
+        (serde_json::from_str(&text).unwrap(), code)
+    }
+}
+
+fn small() -> Options {
+    Options {
+        segment_bytes: 1 << 20,
+        small_segment_bytes: 1 << 20,
+        spare_segments: 0,
+        ..Options::default()
+    }
+}
+
+fn ask(command: &str) -> (String, u8) {
+    let words = format!("node wal {command}");
+    let Some(Command::Wal(command)) = Cli::parse_from(words.split(' ')).command else {
+        panic!("{words} is no such command");
+    };
+    match answer(&command) {
+        Ok(Answer { text, outcome }) => (text, outcome.map_or_else(|e| e.exit_code(), |()| 0)),
+        Err(error) => (error.to_string(), error.exit_code()),
+    }
+}
+
+#[test]
+fn a_whole_log_is_told_line_by_line() {
+    let data = Data::used(true);
+    let (text, code) = data.ask("inspect");
+    assert_eq!(code, 0);
+    let store = format!("{:032x}", 0xfeed);
+    for line in [
+        "DIR",
+        "  state     whole, stopped in order",
+        &format!("  owner     node 3, cluster {:032x}, disk {store}", 7),
+        "  opened    once",
+        "  entries   1 to 10, the last of term 2",
+        &format!("  term      term 2, voted for node 3, disk {store}"),
+        "  terms     1 from 1, 2 from 6",
+        &format!("  disks     3 = {store}"),
+        "  configs   4",
+        "It opens. To check every byte: node wal verify DIR",
+    ] {
+        assert!(text.lines().any(|there| there == line), "no {line:?} in\n{text}");
+    }
+    let row = text.lines().find(|line| line.contains(FIRST)).unwrap();
+    let cells: Vec<_> = row.split_whitespace().collect();
+    assert_eq!(cells[..2], [FIRST, "active"]);
+    assert!(row.contains("1 - 10") && row.ends_with("1 MiB"), "{row}");
+}
+
+#[test]
+fn the_json_has_every_key_that_the_help_names() {
+    let data = Data::used(false);
+    let (found, code) = data.json("inspect");
+    assert_eq!(code, 0);
+    assert_eq!((&found["verdict"], &found["end"]), (&json!("whole"), &json!("clean")));
+    assert_eq!(found["contents"]["last_index"], 10);
+    assert_eq!(found["contents"]["terms"][1], json!({"term": 2, "first_index": 6}));
+    assert_eq!(found["contents"]["configs"], json!([4]));
+    assert_eq!(found["identity"]["node"], 3);
+    assert_eq!(found["voted"]["voted_for"]["store"], format!("{:032x}", 0xfeed));
+    assert_eq!(found["segments"][0]["state"], "active");
+    let help = Cli::try_parse_from(["node", "wal", "inspect", "--help"]).unwrap_err().to_string();
+    let mut keys = Vec::new();
+    keys_of(&found, &mut keys);
+    assert!(keys.len() > 40, "{keys:?}");
+    for key in keys {
+        assert!(help.contains(&key), "the help does not speak of {key}");
+    }
+}
+
+fn keys_of(value: &Value, keys: &mut Vec<String>) {
+    if let Some(object) = value.as_object() {
+        for (key, value) in object {
+            keys.push(key.clone());
+            keys_of(value, keys);
+        }
+    }
+    for value in value.as_array().into_iter().flatten() {
+        keys_of(value, keys);
+    }
+}
+
+#[test]
+fn damage_is_named_with_file_and_byte_and_with_what_to_do() {
+    let data = Data::used(false);
+    data.change(FIRST, |bytes| bytes[4096 + 512 + 300] ^= 1);
+    let (text, code) = data.ask("inspect");
+    assert_eq!(code, 4);
+    for part in [
+        "  state     DAMAGED\n",
+        "\nfaulty places\n  seg-00000000000000000001.wal, byte 4608: ",
+        "Keep a copy of DIR",
+        "chatctl cluster replace 3",
+        "node restore FILE",
+    ] {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+    let (found, code) = data.json("inspect");
+    assert_eq!((code, &found["verdict"]), (4, &json!("damaged")));
+    assert_eq!(
+        (&found["faults"][0]["file"], &found["faults"][0]["byte"]),
+        (&json!(FIRST), &json!(4608))
+    );
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_refused_with_what_to_give_instead() {
+    let data = Data::used(true);
+    let log = data.open();
+    let in_use = "DIR is in use by another process: stop that one first".to_owned();
+    assert_eq!(data.ask("inspect"), (in_use, 2));
+    drop(log);
+
+    let empty = Data { dir: tempfile::tempdir().unwrap() };
+    let (text, code) = empty.ask("inspect");
+    assert!(code == 2 && text.starts_with("there is no log in DIR: give a node's data "), "{text}");
+    assert_eq!(fs::read_dir(empty.dir.path()).unwrap().count(), 0, "it stays empty");
+    assert_eq!(ask("inspect /nowhere"), ("there is no directory /nowhere".to_owned(), 2));
+    let (text, code) = ask(&format!("inspect {}", data.file("MANIFEST").display()));
+    assert!(code == 2 && text.contains("MANIFEST is no directory: give"), "{text}");
+}
+
+#[test]
+fn a_log_of_a_later_version_is_left_to_that_version() {
+    let data = Data::used(true);
+    data.change(FIRST, |bytes| {
+        bytes[8] = 9;
+        let crc = crc32(&bytes[..124]).to_le_bytes();
+        bytes[124..128].copy_from_slice(&crc);
+    });
+    let (text, code) = data.ask("inspect");
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("has format 9") && text.contains("use a newer version"), "{text}");
+}
+
+/// As in zip.
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
+    !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc)))
+}
