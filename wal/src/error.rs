@@ -138,6 +138,8 @@ pub enum Damage {
     BothSlots,
     /// A segment that the manifest does not list holds data.
     Unlisted,
+    /// The disk cannot read it.
+    Unreadable,
     /// The log was opened more often than the manifest knows: its newest state is lost.
     Stale,
 }
@@ -159,6 +161,7 @@ impl fmt::Display for Damage {
             Self::FileMissing => "the file is listed in the manifest and not there",
             Self::FileShort => "the file is shorter than its header says",
             Self::BothSlots => "neither of its two slots can be read",
+            Self::Unreadable => "the disk cannot read it",
             Self::Unlisted => "a segment that the manifest does not list holds data",
             Self::Stale => "its newest state is lost: the log was opened more often than it says",
         })

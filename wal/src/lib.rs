@@ -27,6 +27,7 @@ mod view;
 
 mod inspect;
 mod overlay;
+mod scrub;
 
 mod batch;
 mod directory;
@@ -51,6 +52,7 @@ pub use options::{Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use overlay::{OVERLAY_BYTES_MAX, Overlay};
 pub use reader::Reader;
 pub use recovery::{Recovery, TailVerdict};
+pub use scrub::{FINDINGS_MAX, Finding, Scrub, ScrubStep};
 pub use segment::FORMAT_MAJOR as FORMAT_VERSION;
 pub use writer::{Busy, OnDurable, Writer};
 

@@ -193,7 +193,7 @@ impl Log {
             io.remove(&name).map_err(Error::io("remove", &io.path(&name)))?;
         }
         let recovery = report(&recovered, &manifest);
-        let Recovered { replay, active, ready, .. } = recovered;
+        let Recovered { replay, active, used, ready, .. } = recovered;
         let bounds = ViewBounds {
             tail_cache_bytes: options.tail_cache_bytes,
             entry_bytes_max: options.entry_bytes_max,
@@ -207,7 +207,8 @@ impl Log {
             bindings: replay.bindings,
             truncations: replay.truncations,
         };
-        let view = View::new(bounds, replay.terms, replay.hard_state, replay.positions);
+        let mut view = View::new(bounds, replay.terms, replay.hard_state, replay.positions);
+        view.used = used;
         let log = Self {
             io,
             options,
@@ -496,7 +497,10 @@ impl Log {
             .collect();
         self.write_batch(BatchKind::SegmentStart, &records)?;
         // Nothing follows it before it is durable: recovery looks no further into an unused segment.
-        self.sync_active()
+        self.sync_active()?;
+        let begun = self.active.as_ref().map(|active| Arc::clone(&active.segment));
+        self.shared.lock().used.extend(begun);
+        Ok(())
     }
 
     fn sync_active(&mut self) -> Result<(), Error> {

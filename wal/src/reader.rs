@@ -23,6 +23,10 @@ impl Reader {
         Self { shared }
     }
 
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// The entries from `first` up to `last`, dense; at most `bytes_max` bytes (32 for each entry, and
     /// its payload), but at least one if `first` exists. None when it does not, or not any more.
     ///

@@ -86,6 +86,8 @@ pub(crate) struct Recovered {
     pub(crate) scanned_bytes: u64,
     /// The segment that was written last and where its next batch goes; none in a fresh log.
     pub(crate) active: Option<(Arc<Segment>, u64)>,
+    /// Segments in use, in the order of their batches.
+    pub(crate) used: Vec<Arc<Segment>>,
     /// Segments not yet used.
     pub(crate) ready: Vec<Arc<Segment>>,
     /// First batch of each segment in use, by segment number.
@@ -105,8 +107,10 @@ pub(crate) fn recover(
         cut.apply()?;
     }
     let Scan { replay, scanned_bytes, active, segments, first_seqs, .. } = scan;
-    let ready = segments.into_iter().filter(|segment| !first_seqs.contains_key(&segment.id));
-    Ok(Recovered { replay, tail, scanned_bytes, active, ready: ready.collect(), first_seqs })
+    let (mut used, ready): (Vec<_>, _) =
+        segments.into_iter().partition(|segment| first_seqs.contains_key(&segment.id));
+    used.sort_unstable_by_key(|segment| first_seqs.get(&segment.id));
+    Ok(Recovered { replay, tail, scanned_bytes, active, used, ready, first_seqs })
 }
 
 /// Files that look like segments and that the manifest does not list: left by a crash while one was

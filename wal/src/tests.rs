@@ -5,6 +5,7 @@ mod codec;
 mod engine;
 mod group_commit;
 mod inspect;
+mod scrub;
 
 use std::{path::Path, sync::Arc};
 

@@ -213,6 +213,8 @@ pub(crate) struct View {
     bounds: ViewBounds,
     hard_state: HardState,
     positions: Positions,
+    /// The segments in use, in the order of their batches. All but the last are full.
+    pub(crate) used: Vec<Arc<Segment>>,
     tail: VecDeque<Cached>,
     tail_bytes: usize,
     /// What readers found faulty and the writer was not told.
@@ -256,6 +258,7 @@ impl View {
             bounds,
             hard_state,
             positions,
+            used: Vec::new(),
             tail: VecDeque::new(),
             tail_bytes: 0,
             found: Vec::new(),

@@ -1,0 +1,301 @@
+//! Reading again what was written long ago, so that damage is found while it can be mended.
+//!
+//! ```text
+//! pass: | sealed | sealed | ... | sealed | active |        the active one is left to its writer
+//!         step step step ...
+//! ```
+//!
+//! What always holds: one step reads about as much as it was allowed and then stands where the next goes
+//! on; it reads by `pread`, from the disk and not from the cache, so that a disk error is an answer and
+//! not the end of the process (research F6); it holds no lock while it reads and writes nothing; it has
+//! no clock: whoever calls it says how fast; what it keeps in memory is one batch and a bounded list.
+
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+use std::{collections::BTreeSet, fmt, io, path::PathBuf, sync::Arc};
+
+use crate::{
+    Damage, Reader,
+    batch::{BatchKind, Frames, HEADER_BYTES, Header, SECTOR_BYTES},
+    codec::{len_u64, to_usize},
+    segment::{DATA_OFFSET, Segment},
+    view::Shared,
+};
+
+/// Findings that are remembered, so that each is told once; of more, none is told.
+pub const FINDINGS_MAX: usize = 4096;
+/// So much is read at a time, or one batch.
+const READ_BYTES: u64 = 128 * 1024;
+const SECTOR: u64 = SECTOR_BYTES as u64;
+
+/// A walk through all sealed segments of a log, over and over.
+#[derive(Debug)]
+pub struct Scrub {
+    shared: Arc<Shared>,
+    /// Which of the segments in use is next.
+    number: usize,
+    place: Option<Place>,
+    told: BTreeSet<(PathBuf, u64)>,
+}
+
+/// What one step did.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ScrubStep {
+    /// Bytes read; 0 when no segment is sealed.
+    pub read_bytes: u64,
+    /// What was found and not told before.
+    pub findings: Vec<Finding>,
+    /// The last sealed segment was read to its end; the next step begins at the first.
+    pub is_pass_over: bool,
+}
+
+/// A faulty place.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Finding {
+    /// Which file.
+    pub path: PathBuf,
+    /// Where in it.
+    pub offset: u64,
+    /// What is wrong there.
+    pub damage: Damage,
+    /// The first and last index of what may be lost, if it is more than nothing.
+    pub entries: Option<(u64, u64)>,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at byte {}: {}", self.path.display(), self.offset, self.damage)?;
+        match self.entries {
+            Some((first, last)) if first == last => write!(f, " (entry {first})"),
+            Some((first, last)) => write!(f, " (entries {first} to {last})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Scrub {
+    /// Of the log that this reader reads, from its first segment on.
+    #[must_use]
+    pub fn new(reader: &Reader) -> Self {
+        let shared = Arc::clone(reader.shared());
+        Self { shared, number: 0, place: None, told: BTreeSet::new() }
+    }
+
+    /// Read about `budget_bytes` more: at least one batch, and no further than to the end of the pass.
+    pub fn step(&mut self, budget_bytes: u64) -> ScrubStep {
+        let mut step = ScrubStep::default();
+        while step.read_bytes < budget_bytes.max(1) && !step.is_pass_over {
+            let Some(place) = self.place.take().or_else(|| self.next_place(&mut step)) else {
+                break;
+            };
+            match place.advance(&mut step) {
+                Some(place) => self.place = Some(place),
+                None => self.number = self.number.saturating_add(1),
+            }
+        }
+        step.findings.retain(|found| {
+            self.told.len() < FINDINGS_MAX && self.told.insert((found.path.clone(), found.offset))
+        });
+        step
+    }
+
+    /// The beginning of the next sealed segment; of the first one if there is no next.
+    fn next_place(&mut self, step: &mut ScrubStep) -> Option<Place> {
+        let pair = |number: usize| {
+            let view = self.shared.lock();
+            let mut used = view.used.iter().skip(number);
+            used.next().cloned().zip(used.next().cloned())
+        };
+        let Some((segment, next)) = pair(self.number) else {
+            step.is_pass_over = self.number > 0;
+            self.number = 0;
+            return None;
+        };
+        // Only a hint: where it is not taken, cached pages are read.
+        drop(segment.file.drop_cache());
+        let start = next.read(DATA_OFFSET, SECTOR_BYTES).ok();
+        let start = start.and_then(|bytes| Header::decode(&bytes, next.seed, DATA_OFFSET).ok());
+        Some(Place {
+            segment,
+            next_seq: start.map(|header| header.seq),
+            offset: DATA_OFFSET,
+            before: None,
+            gap: None,
+            window: Window::default(),
+        })
+    }
+}
+
+/// Where in a segment the walk stands.
+#[derive(Debug)]
+struct Place {
+    segment: Arc<Segment>,
+    /// The first batch of the next segment, which tells where this one ends.
+    next_seq: Option<u64>,
+    offset: u64,
+    /// The last batch with a good header.
+    before: Option<Before>,
+    /// Where the next batch was expected, when it was not there.
+    gap: Option<(u64, Damage)>,
+    window: Window,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Before {
+    seq: u64,
+    chain: u32,
+    last_index: u64,
+}
+
+impl Place {
+    /// One batch further, or one sector where there is none; nothing is left at the segment's end.
+    fn advance(mut self, step: &mut ScrubStep) -> Option<Self> {
+        if self.is_over() {
+            self.end(step);
+            return None;
+        }
+        let (offset, seed) = (self.offset, self.segment.seed);
+        let sector = self.read(offset, SECTOR_BYTES, step);
+        let found = sector.map(|bytes| {
+            let crc = Header::crc_of(bytes).unwrap_or_default();
+            (crc, Header::decode(bytes, seed, offset))
+        });
+        match found {
+            Ok((crc, Ok(header))) if self.fits(&header) => self.check(&header, crc, step),
+            Ok(_) => self.skip(Damage::Header),
+            Err(_) => self.skip(Damage::Unreadable),
+        }
+        Some(self)
+    }
+
+    /// Everything that belongs here was read, or there is nowhere left to look.
+    fn is_over(&self) -> bool {
+        let last_seq = self.before.map(|before| before.seq);
+        let is_last = self
+            .next_seq
+            .is_some_and(|next| last_seq.is_some_and(|seq| seq.saturating_add(1) >= next));
+        is_last || self.offset.saturating_add(SECTOR) > self.segment.data_end
+    }
+
+    fn fits(&self, header: &Header) -> bool {
+        let is_new = self.before.is_none_or(|before| header.seq > before.seq);
+        let is_ours = self.next_seq.is_none_or(|next| header.seq < next);
+        is_new
+            && is_ours
+            && header.batch_bytes() <= self.segment.data_end.saturating_sub(self.offset)
+    }
+
+    /// No batch begins here.
+    fn skip(&mut self, damage: Damage) {
+        self.gap.get_or_insert((self.offset, damage));
+        self.offset = self.offset.saturating_add(SECTOR);
+    }
+
+    /// A batch with a good header.
+    fn check(&mut self, header: &Header, crc: u32, step: &mut ScrubStep) {
+        let follows = match self.before {
+            Some(before) => {
+                header.seq == before.seq.saturating_add(1) && header.previous_crc == before.chain
+            }
+            None => header.kind == BatchKind::SegmentStart,
+        };
+        if !follows {
+            let (offset, damage) = self.gap.unwrap_or((self.offset, Damage::OutOfSequence));
+            self.report(offset, damage, header.first_index.saturating_sub(1), step);
+        }
+        self.gap = None;
+        if let Some(damage) = self.body_fault(header, step) {
+            let entries = (header.first_index, header.last_index);
+            let entries = (entries.0 <= entries.1).then_some(entries);
+            step.findings.push(self.finding(self.offset, damage, entries));
+        }
+        self.before = Some(Before { seq: header.seq, chain: crc, last_index: header.last_index });
+        self.offset = self.offset.saturating_add(header.batch_bytes());
+    }
+
+    /// What is wrong with the body of the batch that begins here.
+    fn body_fault(&mut self, header: &Header, step: &mut ScrubStep) -> Option<Damage> {
+        let (offset, seed) = (self.offset, self.segment.seed);
+        let Ok(batch) = self.read(offset, to_usize(header.batch_bytes()), step) else {
+            return Some(Damage::Unreadable);
+        };
+        let body = batch.get(HEADER_BYTES..).unwrap_or_default();
+        if !header.body_holds(body, seed, offset) {
+            return Some(Damage::Acknowledged);
+        }
+        let frames = body.get(..to_usize(u64::from(header.body_len))).unwrap_or_default();
+        let is_whole = Frames::new(frames, seed, offset).all(|frame| frame.is_ok());
+        (!is_whole).then_some(Damage::Contents)
+    }
+
+    /// The segment ends here: is that all it should hold?
+    fn end(&mut self, step: &mut ScrubStep) {
+        let last_seq = self.before.map(|before| before.seq);
+        let is_all = match (self.next_seq, last_seq) {
+            (Some(next), Some(last)) => last.saturating_add(1) == next,
+            (Some(_), None) => false,
+            // What should be here nobody knows; that the next segment cannot say is found there.
+            (None, _) => true,
+        };
+        if let Some((offset, damage)) = self.gap.take().filter(|_| !is_all) {
+            self.report(offset, damage, u64::MAX, step);
+        }
+        // Nobody is served better by what only this walk wanted.
+        drop(self.segment.file.drop_cache());
+    }
+
+    /// Batches are missing up to the one that decides the entry after `last`.
+    fn report(&mut self, offset: u64, damage: Damage, last: u64, step: &mut ScrubStep) {
+        let first = self.before.map_or(1, |before| before.last_index.saturating_add(1));
+        step.findings.push(self.finding(offset, damage, (first <= last).then_some((first, last))));
+    }
+
+    fn finding(&self, offset: u64, damage: Damage, entries: Option<(u64, u64)>) -> Finding {
+        Finding { path: self.segment.path.clone(), offset, damage, entries }
+    }
+
+    fn read(&mut self, offset: u64, len: usize, step: &mut ScrubStep) -> io::Result<&[u8]> {
+        self.window.at(&self.segment, offset, len, &mut step.read_bytes)
+    }
+}
+
+/// A piece of a segment.
+#[derive(Debug, Default)]
+struct Window {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window {
+    /// `len` bytes at `offset`, which lie below the data end.
+    fn at(
+        &mut self,
+        segment: &Segment,
+        offset: u64,
+        len: usize,
+        read_bytes: &mut u64,
+    ) -> io::Result<&[u8]> {
+        let end = offset.saturating_add(len_u64(len));
+        if offset < self.start || end > self.start.saturating_add(len_u64(self.bytes.len())) {
+            let left = segment.data_end.saturating_sub(offset);
+            let ahead = to_usize(left.min(READ_BYTES.max(len_u64(len))));
+            // One bad sector must not hide its neighbours.
+            let read = self.fill(segment, offset, ahead);
+            read.or_else(|_error| self.fill(segment, offset, len))?;
+            *read_bytes = read_bytes.saturating_add(len_u64(self.bytes.len()));
+        }
+        let from = to_usize(offset.saturating_sub(self.start));
+        let bytes = self.bytes.get(from..from.saturating_add(len));
+        bytes.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    fn fill(&mut self, segment: &Segment, offset: u64, len: usize) -> io::Result<()> {
+        self.start = offset;
+        self.bytes.resize(len, 0);
+        let read = segment.file.read_at(&mut self.bytes, offset);
+        if read.is_err() {
+            self.bytes.clear();
+        }
+        read
+    }
+}

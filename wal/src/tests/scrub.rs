@@ -1,0 +1,287 @@
+//! Reading again what was written long ago.
+
+use std::{
+    fs,
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use tempfile::{TempDir, tempdir};
+
+use super::{IDENTITY, append, small};
+use crate::{
+    Damage, File, Finding, Io, Lock, Log, RealIo, Scrub, ScrubStep, SegmentState, SegmentView,
+    inspect,
+};
+
+/// A disk of which some bytes cannot be read.
+#[derive(Debug)]
+struct BadDisk {
+    disk: RealIo,
+    bad: Arc<Mutex<Option<(String, u64)>>>,
+}
+
+#[derive(Debug)]
+struct BadFile {
+    file: Box<dyn File>,
+    name: String,
+    bad: Arc<Mutex<Option<(String, u64)>>>,
+}
+
+impl Io for BadDisk {
+    fn path(&self, name: &str) -> PathBuf {
+        self.disk.path(name)
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
+        self.disk.create(name)?;
+        self.open(name)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
+        let (file, bad) = (self.disk.open(name)?, Arc::clone(&self.bad));
+        Ok(Box::new(BadFile { file, name: name.to_owned(), bad }))
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.disk.list()
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.disk.remove(name)
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        self.disk.sync_dir()
+    }
+
+    fn lock(&self, name: &str) -> io::Result<Box<dyn Lock>> {
+        self.disk.lock(name)
+    }
+}
+
+impl File for BadFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let bad = self.bad.lock().unwrap().clone();
+        let range = offset..offset + buffer.len() as u64;
+        if bad.is_some_and(|(name, byte)| name == self.name && range.contains(&byte)) {
+            return Err(ErrorKind::Other.into());
+        }
+        self.file.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_at(bytes, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn drop_cache(&self) -> io::Result<()> {
+        self.file.drop_cache()
+    }
+
+    fn map(&self) -> io::Result<Bytes> {
+        self.file.map()
+    }
+}
+
+/// An open log of several sealed segments.
+struct Case {
+    dir: TempDir,
+    bad: Arc<Mutex<Option<(String, u64)>>>,
+    log: Log,
+    tickets: u64,
+    sealed: Vec<SegmentView>,
+}
+
+impl Case {
+    fn new() -> Self {
+        let dir = tempdir().unwrap();
+        let bad = Arc::default();
+        let disk = BadDisk { disk: RealIo::new(dir.path()).unwrap(), bad: Arc::clone(&bad) };
+        let io: Arc<dyn Io> = Arc::new(disk);
+        Log::create(&io, IDENTITY, &small()).unwrap();
+        let (log, _) = Log::open(Arc::clone(&io), small()).unwrap();
+        let mut case = Self { dir, bad, log, tickets: 0, sealed: Vec::new() };
+        case.append(15);
+        let Self { dir, bad, log, tickets, .. } = case;
+        drop(log);
+        let mut sealed = inspect(&io).unwrap().segments;
+        sealed.retain(|segment| segment.state == SegmentState::Sealed);
+        assert!(sealed.len() >= 2);
+        let (log, _) = Log::open(io, small()).unwrap();
+        Self { dir, bad, log, tickets, sealed }
+    }
+
+    fn append(&mut self, batches: u64) {
+        for _ in 0..batches {
+            let first = self.log.reader().bounds().1 + 1;
+            self.tickets += 1;
+            self.log.stage(self.tickets, append(first..=first + 9, 1, 1000));
+            self.log.write().unwrap();
+            self.log.sync().unwrap();
+        }
+    }
+
+    fn scrub(&self) -> Scrub {
+        Scrub::new(&self.log.reader())
+    }
+
+    fn path(&self, number: usize) -> PathBuf {
+        self.dir.path().join(&self.sealed[number].name)
+    }
+
+    fn flip(&self, number: usize, offset: u64) {
+        let mut bytes = fs::read(self.path(number)).unwrap();
+        bytes[usize::try_from(offset).unwrap()] ^= 1;
+        fs::write(self.path(number), bytes).unwrap();
+    }
+}
+
+/// Steps of this size up to the end of a pass.
+fn pass(scrub: &mut Scrub, budget_bytes: u64) -> Vec<ScrubStep> {
+    let mut steps = Vec::new();
+    for _ in 0..100_000 {
+        let step = scrub.step(budget_bytes);
+        let is_over = step.is_pass_over;
+        steps.push(step);
+        if is_over {
+            return steps;
+        }
+    }
+    panic!("a pass has no end");
+}
+
+fn findings(steps: &[ScrubStep]) -> Vec<Finding> {
+    steps.iter().flat_map(|step| step.findings.clone()).collect()
+}
+
+#[test]
+fn a_whole_log_is_read_step_by_step_and_nothing_is_found() {
+    let mut case = Case::new();
+    let mut scrub = case.scrub();
+    let small_steps = pass(&mut scrub, 1);
+    assert_eq!(findings(&small_steps), []);
+    let used: u64 = case.sealed.iter().map(|segment| segment.used_bytes - 4096).sum();
+    let read: u64 = small_steps.iter().map(|step| step.read_bytes).sum();
+    assert!(read >= used, "{read} of {used} bytes were read");
+    let most = small_steps.iter().map(|step| step.read_bytes).max().unwrap();
+    assert!(most <= 128 * 1024, "a step of {most} bytes");
+    assert!(small_steps.len() > case.sealed.len());
+    assert_eq!(pass(&mut scrub, u64::MAX).len(), 1, "a step ends with the pass");
+
+    // What is sealed since belongs to the next pass.
+    case.append(10);
+    let more: u64 = pass(&mut scrub, u64::MAX).iter().map(|step| step.read_bytes).sum();
+    assert!(more > read);
+    assert_eq!(findings(&pass(&mut scrub, 4096)), []);
+}
+
+#[test]
+fn without_a_sealed_segment_there_is_nothing_to_do() {
+    let dir = tempdir().unwrap();
+    let (mut log, _) = super::fresh(dir.path(), &small());
+    let mut scrub = Scrub::new(&log.reader());
+    assert_eq!(scrub.step(1 << 20), ScrubStep::default());
+    log.stage(1, append(1..=1, 1, 10));
+    log.write().unwrap();
+    log.sync().unwrap();
+    assert_eq!(scrub.step(1 << 20), ScrubStep::default(), "the active one is its writer's");
+}
+
+/// F19: every byte of a batch is covered.
+#[test]
+fn each_flipped_bit_of_a_sealed_batch_is_found_with_what_it_may_have_lost() {
+    let case = Case::new();
+    let segment = &case.sealed[1];
+    let (first, last, _) = segment.entries.unwrap();
+    let second = 4096 + 512;
+    let step = usize::try_from(segment.used_bytes - second).unwrap() / 97;
+    for offset in (second..segment.used_bytes).step_by(step) {
+        case.flip(1, offset);
+        let found = findings(&pass(&mut case.scrub(), 64 * 1024));
+        case.flip(1, offset);
+        let [found] = &found[..] else { panic!("{found:?} after a flip at {offset}") };
+        assert_eq!(found.path, case.path(1));
+        assert!(found.offset <= offset && offset - found.offset < 16 * 1024, "{found}");
+        let lost = found.entries.unwrap();
+        assert!(first <= lost.0 && lost.0 <= last, "{found}");
+    }
+    assert_eq!(findings(&pass(&mut case.scrub(), 64 * 1024)), []);
+}
+
+#[test]
+fn a_batch_header_is_missed_and_the_entries_between_its_neighbours_are_named() {
+    let case = Case::new();
+    let (first, ..) = case.sealed[1].entries.unwrap();
+    case.flip(1, 4096 + 512 + 8);
+    let found = findings(&pass(&mut case.scrub(), 1));
+    let [found] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((found.offset, found.damage), (4608, Damage::Header));
+    let (lost, upto) = found.entries.unwrap();
+    assert_eq!(lost, first);
+    assert!(upto > first && upto < first + 20, "{found}");
+    assert_eq!(
+        found.to_string(),
+        format!(
+            "{} at byte 4608: {} (entries {lost} to {upto})",
+            case.path(1).display(),
+            Damage::Header
+        )
+    );
+}
+
+#[test]
+fn what_is_cut_off_at_a_segments_end_is_missed() {
+    let case = Case::new();
+    let segment = &case.sealed[0];
+    let mut bytes = fs::read(case.path(0)).unwrap();
+    bytes[8192..usize::try_from(segment.used_bytes).unwrap()].fill(0);
+    fs::write(case.path(0), bytes).unwrap();
+    let found = findings(&pass(&mut case.scrub(), 1 << 20));
+    let last = found.last().unwrap();
+    assert!(found.iter().all(|found| found.path == case.path(0)));
+    assert_eq!((last.damage, last.entries.unwrap().1), (Damage::Header, u64::MAX));
+}
+
+/// F6: an unreadable sector is an answer, and its neighbours are still checked.
+#[test]
+fn a_sector_that_the_disk_cannot_read_is_a_finding_and_not_the_end() {
+    let case = Case::new();
+    let name = case.sealed[0].name.clone();
+    for (byte, is_header) in [(4096 + 512 + 10, true), (4096 + 512 + 1000, false)] {
+        *case.bad.lock().unwrap() = Some((name.clone(), byte));
+        let found = findings(&pass(&mut case.scrub(), 4096));
+        let [found] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((found.offset, found.damage), (4608, Damage::Unreadable), "{is_header}");
+        assert!(found.entries.is_some());
+    }
+}
+
+#[test]
+fn a_finding_is_told_once() {
+    let case = Case::new();
+    case.flip(0, 5000);
+    let mut scrub = case.scrub();
+    assert_eq!(findings(&pass(&mut scrub, 1)).len(), 1);
+    case.flip(1, 5000);
+    let second = findings(&pass(&mut scrub, 1));
+    assert_eq!(second.iter().map(|found| &*found.path).collect::<Vec<&Path>>(), [case.path(1)]);
+    assert_eq!(findings(&pass(&mut scrub, 1)), []);
+}
