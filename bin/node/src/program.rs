@@ -4,7 +4,7 @@
 //! ends the program quietly.
 
 use std::{
-    error::Error as _,
+    error::Error,
     io::{self, Write},
     process::ExitCode,
 };
@@ -82,7 +82,7 @@ fn version() -> String {
 }
 
 /// An error and everything below it, each once.
-pub(crate) fn chain(error: &NodeError) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -33,10 +33,13 @@ use crate::{
     error::NodeError,
     http::{self, limits},
     metrics::{Disk, Metrics},
+    program::chain,
     service::{self, Service},
     systemd,
 };
 
+/// The writer says why the log stopped right after it stopped.
+const REASON_MAX: Duration = Duration::from_secs(1);
 /// Threads that serve clients and peers; the core has threads of its own.
 const WORKER_THREADS: usize = 2;
 /// The peers are told goodbye within this time or not at all.
@@ -67,7 +70,7 @@ async fn serve(config: Config) -> Result<(), NodeError> {
             // The core is gone: what is in flight must not be answered.
             result = node.ended.recv() => {
                 let ended = result.unwrap_or(Err(CoreError::Ended("core")));
-                return ended.map_err(NodeError::from);
+                return node.with_reason(ended).await.map_err(NodeError::from);
             }
             asked = signals.next() => match asked {
                 Asked::Stop => break,
@@ -97,6 +100,7 @@ struct Node {
     threads: Vec<thread::JoinHandle<()>>,
     /// What the threads of the core end with.
     ended: mpsc::Receiver<Result<(), CoreError>>,
+    durability: watch::Receiver<Durability>,
 }
 
 impl Node {
@@ -122,7 +126,7 @@ impl Node {
             replica: boot.replica,
             line: Line::new(writer),
             reader: reader.clone(),
-            durability,
+            durability: durability.clone(),
             space: space(config, &metrics.disk).watch(),
             transport: Arc::clone(&transport),
             peer_events: peer_events_in,
@@ -167,7 +171,20 @@ impl Node {
             gateway,
             threads,
             ended,
+            durability,
         })
+    }
+
+    /// Whoever reads may meet the stopped log before the reason is known: wait for it, so that the last
+    /// words name the file and what happened to it.
+    async fn with_reason(mut self, ended: Result<(), CoreError>) -> Result<(), CoreError> {
+        let Err(CoreError::Log(wal::Error::Poisoned)) = ended else { return ended };
+        let is_failed = |durability: &Durability| matches!(durability, Durability::Failed(_));
+        let reason = timeout(REASON_MAX, self.durability.wait_for(is_failed)).await;
+        match reason.ok().and_then(Result::ok).as_deref() {
+            Some(Durability::Failed(reason)) => Err(CoreError::LogFailed(reason.clone())),
+            Some(Durability::Upto(_)) | None => ended,
+        }
     }
 
     /// Hand over, answer what is in flight, close the log.
@@ -236,7 +253,7 @@ fn spawn_writer(
                 metrics.durable(ticket);
                 Durability::Upto(ticket)
             }
-            Err(error) => Durability::Failed(error.to_string()),
+            Err(error) => Durability::Failed(chain(&error)),
         });
     };
     Ok((wal::Writer::spawn(log, Box::new(tell))?, receiver))
