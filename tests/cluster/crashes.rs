@@ -15,7 +15,8 @@ fn general() -> Target {
     "#general".parse().unwrap()
 }
 
-async fn talking_cluster(count: usize) -> (Cluster, Client) {
+/// A cluster with a channel to talk in, and its owner.
+pub(crate) async fn talking_cluster(count: usize) -> (Cluster, Client) {
     let cluster = Cluster::start(PROGRAMS, count).await;
     let owner = cluster.owner().await;
     owner.create_channel("general", false, None).await.unwrap();
@@ -25,6 +26,26 @@ async fn talking_cluster(count: usize) -> (Cluster, Client) {
 /// Kill `victims` at once while two speakers talk through different nodes; they must go on if a quorum
 /// is left, and after the restart every node must hold the same.
 async fn kill_while_talking(cluster: &mut Cluster, owner: &Client, victims: &[u64], round: &str) {
+    while_talking(cluster, owner, round, async |cluster, speakers| {
+        cluster.kill_all(victims);
+        if victims.len() * 2 < cluster.ids().len() {
+            all_go_on(speakers).await;
+        }
+        for id in victims {
+            cluster.spawn(*id);
+        }
+    })
+    .await;
+}
+
+/// Two speakers talk through different nodes, before, during and after the trouble; afterwards every
+/// node must hold the same, with everything that was acknowledged.
+pub(crate) async fn while_talking(
+    cluster: &mut Cluster,
+    owner: &Client,
+    round: &str,
+    trouble: impl AsyncFnOnce(&mut Cluster, &[Speaker]),
+) {
     let mut ids = cluster.ids();
     let speakers: Vec<Speaker> = ["a", "b"]
         .into_iter()
@@ -34,22 +55,9 @@ async fn kill_while_talking(cluster: &mut Cluster, owner: &Client, victims: &[u6
             Speaker::start(client, general(), &format!("{round} {name}"))
         })
         .collect();
-    for speaker in &speakers {
-        speaker.goes_on(STRETCH).await;
-    }
-    cluster.kill_all(victims);
-    let quorum_left = victims.len() * 2 < cluster.ids().len();
-    if quorum_left {
-        for speaker in &speakers {
-            speaker.goes_on(STRETCH).await;
-        }
-    }
-    for id in victims {
-        cluster.spawn(*id);
-    }
-    for speaker in &speakers {
-        speaker.goes_on(STRETCH).await;
-    }
+    all_go_on(&speakers).await;
+    trouble(cluster, &speakers).await;
+    all_go_on(&speakers).await;
     let mut spoken = Vec::new();
     for speaker in speakers {
         spoken.push(speaker.stop().await);
@@ -76,6 +84,13 @@ async fn kill_while_talking(cluster: &mut Cluster, owner: &Client, victims: &[u6
                 .push(tests::conversation::Spoken { acknowledged, unknown: one.unknown.clone() });
         }
         check_promises(&this_round, &relative);
+    }
+}
+
+/// Each gets a stretch of messages acknowledged.
+pub(crate) async fn all_go_on(speakers: &[Speaker]) {
+    for speaker in speakers {
+        speaker.goes_on(STRETCH).await;
     }
 }
 

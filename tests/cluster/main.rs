@@ -7,6 +7,7 @@
 //! - `stopping`: SIGTERM hands over and drains
 //! - `chatctl`: the command line client walks through all of its commands
 //! - `dev`: the text of `node dev` leads through the loss of two nodes
+//! - `failed_disk`: a write or sync that fails ends its node in words, and costs nobody a message
 //! - `full_disk`: no room refuses writes alone, and is got over without a hand
 //! - `metrics`: the metrics of every node are sound through an election
 //! - `namespaces`: five hosts of their own, partitioned and healed
@@ -16,6 +17,7 @@
 mod chatctl;
 mod crashes;
 mod dev;
+mod failed_disk;
 mod full_disk;
 mod metrics;
 mod namespaces;

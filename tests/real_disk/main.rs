@@ -1,7 +1,11 @@
 //! The log on a real disk, under real processes.
 //!
+//! - `faults`: a failed write or sync ends the process, and a restart loses nothing acknowledged
 //! - `killed`: `kill -9` at any moment loses nothing acknowledged
 
+#![expect(clippy::unwrap_used, reason = "a test fails loudly")]
+
+mod faults;
 mod killed;
 
 use std::path::Path;

@@ -202,6 +202,30 @@ impl Cluster {
         ended.and_then(|status| status.code())
     }
 
+    /// The exit code of a node that ends by itself.
+    ///
+    /// # Panics
+    /// When the node does not run, or does not end.
+    pub async fn ended(&mut self, id: u64) -> Option<i32> {
+        let mut child = self.process(id).child.take().expect("the node runs");
+        let mut ended = None;
+        eventually("the node ends by itself", async || {
+            ended = child.try_wait().expect("the child can be waited for");
+            ended.is_some()
+        })
+        .await;
+        ended.and_then(|status| status.code())
+    }
+
+    /// What a node has said on its standard error.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    #[must_use]
+    pub fn said(&self, id: u64) -> String {
+        fs::read_to_string(self.node_dir(id).join("node.log")).expect("the node was started")
+    }
+
     /// The process of a running node.
     ///
     /// # Panics

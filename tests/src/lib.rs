@@ -7,4 +7,6 @@ pub mod cluster;
 #[cfg(feature = "processes")]
 pub mod conversation;
 pub mod kill9;
+pub mod mark;
 pub mod sim;
+pub mod trace;
