@@ -103,6 +103,15 @@ impl Error {
         move |source| Self::Io { action, path: path.to_path_buf(), source }
     }
 
+    /// The same for another who waits for it; what cannot be said twice is [`Error::Poisoned`].
+    pub(crate) fn again(&self) -> Self {
+        let Self::Io { action, path, source } = self else { return Self::Poisoned };
+        let source = source
+            .raw_os_error()
+            .map_or_else(|| source.kind().into(), io::Error::from_raw_os_error);
+        Self::Io { action, path: path.clone(), source }
+    }
+
     /// Is the disk full?
     pub(crate) fn is_full(&self) -> bool {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};

@@ -20,6 +20,8 @@ mod log;
 mod reader;
 mod writer;
 
+mod commit;
+
 mod recovery;
 mod replay;
 mod verdict;
@@ -54,7 +56,7 @@ pub use reader::Reader;
 pub use recovery::{Recovery, TailVerdict};
 pub use scrub::{FINDINGS_MAX, Finding, Scrub, ScrubStep};
 pub use segment::FORMAT_MAJOR as FORMAT_VERSION;
-pub use writer::{Busy, OnDurable, Writer};
+pub use writer::{Busy, NotAppended, OnDurable, Writer};
 
 #[cfg(test)]
 mod tests;

@@ -381,7 +381,7 @@ impl Log {
             for range in view.take_found() {
                 self.written.terms.faulty.mark(range);
             }
-            view.pending_count()
+            view.begin_round()
         };
         let mut taken = std::mem::take(&mut self.taken);
         while left > 0 {

@@ -6,6 +6,8 @@ mod engine;
 mod group_commit;
 mod inspect;
 mod scrub;
+mod waiting;
+mod watched;
 
 use std::{path::Path, sync::Arc};
 

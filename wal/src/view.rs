@@ -11,12 +11,12 @@ use std::{
 };
 
 use crate::{
-    Entry, FAULTY_RANGES_MAX, FaultyKind, FaultyRange, HardState, Op, RepairError,
+    Entry, Error, FAULTY_RANGES_MAX, FaultyKind, FaultyRange, HardState, Op, RepairError,
     batch::{FRAME_HEADER_BYTES, Record},
     codec::{len_u64, to_usize},
+    commit::Signals,
     faulty::Faulty,
     segment::{Segment, entry_bytes},
-    writer::Signals,
 };
 
 /// The view and its lock.
@@ -207,6 +207,8 @@ pub(crate) struct ViewBounds {
 pub(crate) struct View {
     /// A write or sync failed: nothing can be trusted any more.
     pub(crate) poisoned: bool,
+    /// What it was, for those who wait.
+    failure: Option<Error>,
     /// What else the writer thread is told.
     pub(crate) signals: Signals,
     pub(crate) terms: Terms,
@@ -224,6 +226,8 @@ pub(crate) struct View {
     pending: VecDeque<Pending>,
     pending_bytes: usize,
     last_ticket: u64,
+    /// How many times the line was begun to be written, wrapping.
+    round: u32,
     /// How many records were ever put in line, and written.
     staged: u64,
     written: u64,
@@ -253,6 +257,7 @@ impl View {
     ) -> Self {
         Self {
             poisoned: false,
+            failure: None,
             signals: Signals::default(),
             terms,
             bounds,
@@ -266,6 +271,7 @@ impl View {
             pending: VecDeque::new(),
             pending_bytes: 0,
             last_ticket: 0,
+            round: 0,
             staged: 0,
             written: 0,
         }
@@ -380,6 +386,36 @@ impl View {
         self.staged += 1;
         self.pending_bytes += record.frame_bytes();
         self.pending.push_back(Pending { ticket, record: Some(record) });
+    }
+
+    /// A write or sync failed, for the first time or as it always will from then on.
+    pub(crate) fn fail(&mut self, error: &Error) {
+        self.poisoned = true;
+        self.failure.get_or_insert_with(|| error.again());
+    }
+
+    /// Why nothing goes on.
+    pub(crate) fn failure(&self) -> Error {
+        self.failure.as_ref().map_or(Error::Poisoned, Error::again)
+    }
+
+    pub(crate) const fn last_ticket(&self) -> u64 {
+        self.last_ticket
+    }
+
+    pub(crate) const fn round(&self) -> u32 {
+        self.round
+    }
+
+    /// What is in line now belongs to a new round: how much is it?
+    pub(crate) fn begin_round(&mut self) -> usize {
+        self.round = self.round.wrapping_add(1);
+        self.pending.len()
+    }
+
+    /// Is there anything for the writer thread?
+    pub(crate) fn is_work(&self) -> bool {
+        !self.pending.is_empty() || self.signals.end.is_some() || self.signals.spare.is_some()
     }
 
     pub(crate) const fn pending_bytes(&self) -> usize {

@@ -1,32 +1,31 @@
-//! The one thread that writes and syncs: natural group commit.
+//! The log's door for many threads: those who submit and are told later, and those who wait.
 //!
-//! ```text
-//! submit -> line -> [ everything in line -> one pwrite -> one fdatasync ] -> on_durable
-//!                     ^ fills while the one before is being synced
-//! ```
-//!
-//! What always holds: no timer decides when to write; the line is bounded in bytes and `submit` never
-//! waits; spare segments are made on a thread of their own, and only the writer takes them up.
+//! What always holds: no timer decides when to write; the line is bounded in bytes and nobody waits for
+//! room in it; spare segments are made on a thread of their own, and only who has the turn takes them
+//! up. How the writing goes: [`crate::commit`].
 
 use std::{
-    fmt,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, sync_channel},
     },
     thread::{self, JoinHandle},
 };
 
+use bytes::Bytes;
+
 use crate::{
-    Error, Log, Op, Reader,
+    Entry, EntryKind, Error, Log, Op, Reader,
     batch::{FRAME_HEADER_BYTES, frame_bytes},
-    log::{Spare, SpareJob},
-    view::Shared,
+    commit::{Commit, End},
+    log::SpareJob,
+    view::{Shared, View},
 };
 
-/// Called on the writer thread with the newest durable ticket after each sync, and once with the error
-/// that ended it. It must not wait for the writer.
+/// Called with the newest durable ticket after each sync, and once with the error that ended it, on the
+/// thread that wrote: the writer's, or one that waits in [`Writer::append`]. It must not wait for the
+/// writer.
 pub type OnDurable = Box<dyn FnMut(Result<u64, Error>) + Send>;
 
 /// The line is full, or the log has stopped after an error, which `on_durable` was told: the operation
@@ -34,25 +33,21 @@ pub type OnDurable = Box<dyn FnMut(Result<u64, Error>) + Send>;
 #[derive(Debug, Eq, PartialEq)]
 pub struct Busy(pub Op);
 
-/// What the writer thread is told beside the operations.
-#[derive(Debug, Default)]
-pub(crate) struct Signals {
-    end: Option<End>,
-    spare: Option<Spare>,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum End {
-    /// Write what is in line, close the log.
-    Stop,
-    /// Leave everything as it is.
-    Abandon,
+/// Why an append was not done, or not known to be.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAppended {
+    /// The line is full; nothing of it was taken.
+    #[error("the line to the log is full")]
+    Busy,
+    /// The log has stopped. What was taken before may be found at the next opening, or not.
+    #[error(transparent)]
+    Failed(#[from] Error),
 }
 
 /// A log and its thread. Dropping it without [`Writer::stop`] leaves what is in line unwritten.
 #[derive(Debug)]
 pub struct Writer {
-    shared: Arc<Shared>,
+    commit: Arc<Commit>,
     queue_bytes_max: usize,
     cancel: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<(), Error>>>,
@@ -64,30 +59,30 @@ impl Writer {
     /// # Errors
     /// When no thread can be started.
     pub fn spawn(log: Log, on_durable: OnDurable) -> Result<Self, Error> {
-        let shared = Arc::clone(log.shared());
         let cancel = Arc::clone(log.cancel());
         let queue_bytes_max = log.options().queue_bytes_max;
         let path = log.path();
         let failed = Error::io("start a thread for", &path);
-        // One spare at a time is being made, so the writer never waits here.
+        // One spare at a time is being made, so who has the turn never waits here.
         let (jobs, queue) = sync_channel(1);
+        let commit = Arc::new(Commit::new(log, on_durable, jobs));
         let preparer = {
-            let shared = Arc::clone(&shared);
+            let shared = Arc::clone(&commit.shared);
             let prepare = move || prepare(&queue, &shared);
             thread::Builder::new().name("wal-prepare".to_owned()).spawn(prepare).map_err(&failed)?
         };
         let thread = {
-            let shared = Arc::clone(&shared);
-            let report = Report { on_durable };
+            let commit = Arc::clone(&commit);
             let run = move || {
-                let result = run(log, &shared, jobs, report);
-                // Its channel is gone with `jobs`; what it was making has been given up.
+                let result = commit.run();
+                commit.end();
+                // Its channel is gone; what it was making has been given up.
                 drop(preparer.join());
                 result
             };
             thread::Builder::new().name("wal-write".to_owned()).spawn(run).map_err(&failed)?
         };
-        Ok(Self { shared, queue_bytes_max, cancel, thread: Some(thread) })
+        Ok(Self { commit, queue_bytes_max, cancel, thread: Some(thread) })
     }
 
     /// Put `op` in line, without waiting. Readers see its entries from now on. Tickets are dense and
@@ -99,19 +94,56 @@ impl Writer {
     /// # Panics
     /// As [`Log::stage`].
     pub fn submit(&self, ticket: u64, op: Op) -> Result<(), Busy> {
-        let size = op_bytes(&op);
-        let mut view = self.shared.lock();
-        let in_line = view.pending_bytes();
-        if view.poisoned || (in_line > 0 && in_line.saturating_add(size) > self.queue_bytes_max) {
+        let mut view = self.commit.shared.lock();
+        if view.poisoned || !self.has_room(&view, op_bytes(&op)) {
             return Err(Busy(op));
         }
-        let was_idle = view.pending_count() == 0;
+        let is_awake = view.signals.at_work || view.is_work();
         view.stage(ticket, op);
         drop(view);
-        if was_idle {
-            self.shared.changed.notify_one();
+        if !is_awake {
+            self.commit.shared.changed.notify_one();
         }
         Ok(())
+    }
+
+    /// Append an entry for each payload and wait until all are durable; returns the last index. The log
+    /// gives out indexes and tickets, so whoever submits meanwhile has to ask for the next. When nobody
+    /// else is at work this thread writes and syncs, and no other is woken.
+    ///
+    /// # Errors
+    /// [`NotAppended::Busy`] when there is no room in line, and why the log stopped when it has.
+    ///
+    /// # Panics
+    /// When `term` goes back, or a payload is too large.
+    pub fn append(
+        &self,
+        term: u64,
+        kind: EntryKind,
+        payloads: &[Bytes],
+    ) -> Result<u64, NotAppended> {
+        let size = payloads.iter().map(|payload| frame_bytes(payload.len())).sum();
+        let mut view = self.commit.shared.lock();
+        if view.poisoned {
+            return Err(view.failure().into());
+        }
+        if !self.has_room(&view, size) {
+            return Err(NotAppended::Busy);
+        }
+        let ticket = view.last_ticket() + 1;
+        let first = view.terms.last.0 + 1;
+        let entries = (first..).zip(payloads);
+        let entries =
+            entries.map(|(index, payload)| Entry::new(index, term, kind, payload.clone()));
+        view.stage(ticket, Op::Append(entries.collect()));
+        let last = view.terms.last.0;
+        self.commit.complete(view, ticket)?;
+        Ok(last)
+    }
+
+    fn has_room(&self, view: &View, size: usize) -> bool {
+        let in_line = view.pending_bytes();
+        in_line == 0 || in_line.saturating_add(size) <= self.queue_bytes_max
     }
 
     /// Bytes in line.
@@ -123,14 +155,14 @@ impl Writer {
     /// Bytes and records in line.
     #[must_use]
     pub fn queued(&self) -> (usize, usize) {
-        let view = self.shared.lock();
+        let view = self.commit.shared.lock();
         (view.pending_bytes(), view.pending_count())
     }
 
     /// A reader.
     #[must_use]
     pub fn reader(&self) -> Reader {
-        Reader::new(Arc::clone(&self.shared))
+        Reader::new(Arc::clone(&self.commit.shared))
     }
 
     /// Write and sync everything in line, close the log, end the thread.
@@ -143,9 +175,9 @@ impl Writer {
 
     fn end(&mut self, end: End) -> Result<(), Error> {
         let Some(thread) = self.thread.take() else { return Ok(()) };
-        self.shared.lock().signals.end = Some(end);
+        self.commit.shared.lock().signals.end = Some(end);
         self.cancel.store(true, Ordering::Relaxed);
-        self.shared.changed.notify_one();
+        self.commit.shared.changed.notify_one();
         // A panic of the thread was reported as an error already.
         thread.join().unwrap_or(Err(Error::Poisoned))
     }
@@ -167,80 +199,6 @@ fn op_bytes(op: &Op) -> usize {
             2 * FRAME_HEADER_BYTES
         }
     }
-}
-
-/// Tells the owner, also when the thread panics: the owner waits for nothing else.
-struct Report {
-    on_durable: OnDurable,
-}
-
-impl Drop for Report {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            (self.on_durable)(Err(Error::Poisoned));
-        }
-    }
-}
-
-impl fmt::Debug for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Report").finish_non_exhaustive()
-    }
-}
-
-fn run(
-    log: Log,
-    shared: &Shared,
-    jobs: SyncSender<SpareJob>,
-    mut report: Report,
-) -> Result<(), Error> {
-    let result = commit_until_end(log, shared, &jobs, &mut report);
-    if let Err(error) = result {
-        shared.lock().poisoned = true;
-        (report.on_durable)(Err(error));
-        return Err(Error::Poisoned);
-    }
-    Ok(())
-}
-
-fn commit_until_end(
-    mut log: Log,
-    shared: &Shared,
-    jobs: &SyncSender<SpareJob>,
-    report: &mut Report,
-) -> Result<(), Error> {
-    let mut told = 0;
-    loop {
-        if let Some(job) = log.spare_job() {
-            // The other side ends only after this one.
-            drop(jobs.send(job));
-        }
-        let (end, spare) = wait(shared);
-        if end == Some(End::Abandon) {
-            return Ok(());
-        }
-        log.write()?;
-        let durable = log.sync()?;
-        if durable > told {
-            told = durable;
-            (report.on_durable)(Ok(durable));
-        }
-        if end == Some(End::Stop) {
-            return log.close();
-        }
-        if let Some(spare) = spare {
-            log.adopt(spare)?;
-        }
-    }
-}
-
-/// Until there is something to do.
-fn wait(shared: &Shared) -> (Option<End>, Option<Spare>) {
-    let mut view = shared.lock();
-    while view.pending_count() == 0 && view.signals.end.is_none() && view.signals.spare.is_none() {
-        view = shared.wait(view);
-    }
-    (view.signals.end, view.signals.spare.take())
 }
 
 /// The other thread: make what is asked for.
