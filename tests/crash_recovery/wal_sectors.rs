@@ -119,15 +119,33 @@ fn a_batch_of_another_log_is_no_batch() {
     let (log, batches) = written(&theirs, other, &[300, 300, 300]);
     drop(log);
     mine.kill();
-    let sector = batches[2][0];
-    let (mut bytes, at) = ([0; SECTOR_BYTES], sector * SECTOR_BYTES as u64);
-    theirs.io().open(SEGMENT).unwrap().read_at(&mut bytes, at).unwrap();
-    let segment = mine.io().open(SEGMENT).unwrap();
-    segment.write_at(&bytes, at).unwrap();
-    segment.sync_data().unwrap();
+    copy_sector(&theirs, batches[2][0], &mine);
     if let Ok((last, _)) = last_of(&mine) {
         assert_eq!(last, 2);
     }
+}
+
+/// A batch of a history that did not happen, of the same log, at the right place and with the right
+/// number, follows another batch than the one before it: it is told by the chain.
+#[test]
+fn a_batch_of_another_history_is_no_batch() {
+    let (mine, lost) = (SimDisk::new(1), SimDisk::new(2));
+    drop(written(&mine, IDENTITY, &[300, 301]).0);
+    let (log, batches) = written(&lost, IDENTITY, &[300, 302, 303]);
+    drop(log);
+    mine.kill();
+    copy_sector(&lost, batches[2][0], &mine);
+    if let Ok((last, _)) = last_of(&mine) {
+        assert_eq!(last, 2);
+    }
+}
+
+fn copy_sector(from: &SimDisk, number: u64, to: &SimDisk) {
+    let (mut bytes, at) = ([0; SECTOR_BYTES], number * SECTOR_BYTES as u64);
+    from.io().open(SEGMENT).unwrap().read_at(&mut bytes, at).unwrap();
+    let segment = to.io().open(SEGMENT).unwrap();
+    segment.write_at(&bytes, at).unwrap();
+    segment.sync_data().unwrap();
 }
 
 /// F19: what changes on the disk after the log was opened is found by whoever reads it, in the segment

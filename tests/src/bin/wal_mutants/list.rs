@@ -1,0 +1,269 @@
+//! The safeguards, each with the smallest change that takes it away.
+
+/// One safeguard, taken away.
+pub(super) struct Mutant {
+    pub(super) name: &'static str,
+    /// One of those that must never be missing.
+    pub(super) gate: bool,
+    pub(super) file: &'static str,
+    /// What is replaced, and by what. Each old text is in the file exactly once.
+    pub(super) changes: &'static [(&'static str, &'static str)],
+    /// In words.
+    pub(super) removed: &'static str,
+    /// Part of the names of the tests that are tried first.
+    pub(super) hunted_by: &'static str,
+}
+
+const BATCH: &str = "wal/src/batch.rs";
+const LOG: &str = "wal/src/log.rs";
+const RECOVERY: &str = "wal/src/recovery.rs";
+const REPLAY: &str = "wal/src/replay.rs";
+const SEGMENT: &str = "wal/src/segment.rs";
+const SLOTS: &str = "wal/src/slots.rs";
+const VERDICT: &str = "wal/src/verdict.rs";
+
+/// All of them.
+pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "crc-seed",
+        gate: true,
+        file: BATCH,
+        changes: &[("Hasher::new_with_initial(self.0)", "Hasher::new()")],
+        removed: "the segment in every checksum",
+        hunted_by: "wal_sectors",
+    },
+    Mutant {
+        name: "chain",
+        gate: true,
+        file: REPLAY,
+        changes: &[("\n            && header.previous_crc == self.chain", "")],
+        removed: "the chain from batch to batch",
+        hunted_by: "wal_sectors",
+    },
+    Mutant {
+        name: "watermark",
+        gate: true,
+        file: BATCH,
+        changes: &[("&place.durable_seq.to_le_bytes()", "&0_u64.to_le_bytes()")],
+        removed: "the durable watermark in every batch",
+        hunted_by: "wal_sectors",
+    },
+    Mutant {
+        name: "zeroing",
+        gate: true,
+        file: SEGMENT,
+        changes: &[(
+            "file.write_at(zeros.get(..to_usize(step)).unwrap_or(&zeros), offset)?;",
+            "file.set_len(capacity)?;",
+        )],
+        removed: "the zeros written ahead",
+        hunted_by: "wal_protocol",
+    },
+    Mutant {
+        name: "directory-fsync",
+        gate: true,
+        file: SEGMENT,
+        changes: &[(
+            "    io.sync_dir().map_err(Error::io(\"sync the directory of\", &path))?;\n",
+            "",
+        )],
+        removed: "the sync of the directory after a segment is made",
+        hunted_by: "wal_protocol",
+    },
+    Mutant {
+        name: "header-crc",
+        gate: true,
+        file: BATCH,
+        changes: &[(" || u32::from_le_bytes(*crc) != seed.crc(offset, &[covered])", "")],
+        removed: "the check of a batch header's checksum",
+        hunted_by: "wal_damage",
+    },
+    Mutant {
+        name: "crc-position",
+        gate: false,
+        file: BATCH,
+        changes: &[("        hasher.update(&offset.to_le_bytes());\n", "")],
+        removed: "the position in every checksum",
+        hunted_by: "wal_sectors",
+    },
+    Mutant {
+        name: "body-crc",
+        gate: false,
+        file: BATCH,
+        changes: &[("self.body_crc == seed.crc(body_offset(offset), &[body])", "true")],
+        removed: "the check of a batch body's checksum",
+        hunted_by: "wal_crash",
+    },
+    Mutant {
+        name: "frame-crc",
+        gate: false,
+        file: BATCH,
+        changes: &[("if crc != seed.crc(offset, &[&covered, payload]) {", "if false {")],
+        removed: "the check of an entry's checksum when it is read",
+        hunted_by: "wal_sectors",
+    },
+    Mutant {
+        name: "watermark-reading",
+        gate: false,
+        file: RECOVERY,
+        changes: &[(
+            "Ok(header) if header.durable_seq >= next =>",
+            "Ok(header) if false && header.durable_seq >= next =>",
+        )],
+        removed: "the look for a later batch that knows this one durable",
+        hunted_by: "wal_sectors",
+    },
+    Mutant {
+        name: "ledger",
+        gate: false,
+        file: RECOVERY,
+        changes: &[("vote.durable_seq.max(self.manifest.durable_seq) >= next", "false")],
+        removed: "what manifest and vote file know to be durable",
+        hunted_by: "wal_damage",
+    },
+    Mutant {
+        name: "torn-without-proof",
+        gate: false,
+        file: VERDICT,
+        changes: &[("HeaderSeen::Follows if sector_lost =>", "HeaderSeen::Follows =>")],
+        removed: "the proof, a lost sector, that a batch is torn",
+        hunted_by: "wal_damage",
+    },
+    Mutant {
+        name: "cut",
+        gate: false,
+        file: RECOVERY,
+        changes: &[("        cut.apply()?;\n", "")],
+        removed: "the zeroing of a torn end",
+        hunted_by: "wal_crash",
+    },
+    Mutant {
+        name: "cut-sync",
+        gate: false,
+        file: RECOVERY,
+        changes: &[("segment.file.sync_data().map_err(&failed)\n", "Ok(())\n")],
+        removed: "the sync after a torn end is zeroed",
+        hunted_by: "wal_crash",
+    },
+    Mutant {
+        name: "poison",
+        gate: false,
+        file: LOG,
+        changes: &[("            self.shared.lock().poisoned = true;\n", "")],
+        removed: "the end of everything after a failed write or sync",
+        hunted_by: "wal_faults",
+    },
+    Mutant {
+        name: "sync-before-read",
+        gate: false,
+        file: RECOVERY,
+        changes: &[("segment.file.sync_data().map_err(Error::io(\"sync\", &segment.path))?;", "")],
+        removed: "the sync of a segment before it is read at the opening",
+        hunted_by: "wal_protocol",
+    },
+    Mutant {
+        name: "drop-before-read",
+        gate: false,
+        file: RECOVERY,
+        changes: &[(
+            "let dropped = segment.file.drop_cache();",
+            "let dropped = std::io::Result::Ok(());",
+        )],
+        removed: "the drop of the cache before a segment is read",
+        hunted_by: "wal_protocol",
+    },
+    Mutant {
+        name: "slot-sync-before-read",
+        gate: false,
+        file: SLOTS,
+        changes: &[("        file.sync_data().map_err(Error::io(\"sync\", &path))?;\n", "")],
+        removed: "the sync of manifest and vote file before they are read",
+        hunted_by: "wal_protocol",
+    },
+    Mutant {
+        name: "slot-sync",
+        gate: false,
+        file: SLOTS,
+        changes: &[(
+            "        self.file.sync_data().map_err(Error::io(\"sync\", &self.path))?;\n",
+            "",
+        )],
+        removed: "the sync of manifest and vote file after they are written",
+        hunted_by: "wal_protocol",
+    },
+    Mutant {
+        name: "slot-order",
+        gate: false,
+        file: SLOTS,
+        changes: &[("let slot = self.newest ^ 1;", "let slot = self.newest;")],
+        removed: "the second slot: the newest state is overwritten",
+        hunted_by: "wal_bounds",
+    },
+    Mutant {
+        name: "directory-fsync-at-open",
+        gate: false,
+        file: LOG,
+        changes: &[("        io.sync_dir().map_err(Error::io(\"sync\", &io.path(\"\")))?;\n", "")],
+        removed: "the sync of the directory at the opening",
+        hunted_by: "wal_faults",
+    },
+    Mutant {
+        name: "vote-file",
+        gate: false,
+        file: LOG,
+        changes: &[("if self.voted != self.written.hard_state {", "if false {")],
+        removed: "the vote's second copy",
+        hunted_by: "wal_protocol",
+    },
+    Mutant {
+        name: "listing",
+        gate: false,
+        file: LOG,
+        changes: &[("        self.manifest_file.store(&self.manifest)?;\n", "")],
+        removed: "the listing of a segment before its first batch",
+        hunted_by: "wal_protocol",
+    },
+    Mutant {
+        name: "segment-sync",
+        gate: false,
+        file: SEGMENT,
+        changes: &[("    file.sync_all()?;\n", "")],
+        removed: "the sync of a segment before it is listed",
+        hunted_by: "wal_protocol",
+    },
+    Mutant {
+        name: "epoch",
+        gate: false,
+        file: LOG,
+        changes: &[("        manifest.epoch += 1;\n", "")],
+        removed: "the new epoch of every opening",
+        hunted_by: "wal_",
+    },
+    Mutant {
+        name: "sync-before-rotation",
+        gate: false,
+        file: LOG,
+        changes: &[("        self.sync_active()?;\n        let needed", "        let needed")],
+        removed: "the sync of a segment before the next is started",
+        hunted_by: "wal_protocol",
+    },
+    Mutant {
+        name: "sync-of-start",
+        gate: false,
+        file: LOG,
+        changes: &[(
+            "        // Nothing follows it before it is durable: recovery looks no further into an unused segment.\n        self.sync_active()\n",
+            "        Ok(())\n",
+        )],
+        removed: "the sync of a segment's start before anything follows",
+        hunted_by: "wal_protocol",
+    },
+    Mutant {
+        name: "map-of-active",
+        gate: false,
+        file: SEGMENT,
+        changes: &[("if self.sealed.load(Ordering::Acquire) {", "if true {")],
+        removed: "the seal that a segment has before it is mapped",
+        hunted_by: "wal_protocol",
+    },
+];
