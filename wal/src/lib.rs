@@ -52,7 +52,7 @@ pub use log::{BINDINGS_MAX, Log};
 pub use op::{HardState, Identity, Op, Vote};
 pub use options::{Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use overlay::{OVERLAY_BYTES_MAX, Overlay};
-pub use reader::Reader;
+pub use reader::{Reader, Stats};
 pub use recovery::{Recovery, TailVerdict};
 pub use scrub::{FINDINGS_MAX, Finding, Scrub, ScrubStep};
 pub use segment::FORMAT_MAJOR as FORMAT_VERSION;

@@ -209,6 +209,7 @@ impl Log {
         };
         let mut view = View::new(bounds, replay.terms, replay.hard_state, replay.positions);
         view.used = used;
+        view.spares = ready.len();
         let log = Self {
             io,
             options,
@@ -359,6 +360,7 @@ impl Log {
         self.manifest.durable_seq = self.durable_seq;
         self.manifest_file.store(&self.manifest)?;
         self.ready.push_back(Arc::new(segment));
+        self.shared.lock().spares = self.ready.len();
         Ok(())
     }
 
@@ -499,7 +501,9 @@ impl Log {
         // Nothing follows it before it is durable: recovery looks no further into an unused segment.
         self.sync_active()?;
         let begun = self.active.as_ref().map(|active| Arc::clone(&active.segment));
-        self.shared.lock().used.extend(begun);
+        let mut view = self.shared.lock();
+        view.used.extend(begun);
+        view.spares = self.ready.len();
         Ok(())
     }
 

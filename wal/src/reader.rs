@@ -18,6 +18,17 @@ pub struct Reader {
     shared: Arc<Shared>,
 }
 
+/// How much there is of a log.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Stats {
+    /// Segments in use.
+    pub segments: usize,
+    /// Segments made ahead.
+    pub spare_segments: usize,
+    /// Entries that the log holds and cannot read.
+    pub faulty_entries: u64,
+}
+
 impl Reader {
     pub(crate) const fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
@@ -110,6 +121,13 @@ impl Reader {
     #[must_use]
     pub fn term_of(&self, index: u64) -> Option<u64> {
         self.shared.lock().terms.term_of(index)
+    }
+
+    /// How much there is of it.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let view = self.shared.lock();
+        Stats { segments: view.used.len(), spare_segments: view.spares, faulty_entries: 0 }
     }
 
     /// First and last index; the last is one below the first when the log is empty.

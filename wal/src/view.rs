@@ -217,6 +217,8 @@ pub(crate) struct View {
     positions: Positions,
     /// The segments in use, in the order of their batches. All but the last are full.
     pub(crate) used: Vec<Arc<Segment>>,
+    /// How many are made ahead.
+    pub(crate) spares: usize,
     tail: VecDeque<Cached>,
     tail_bytes: usize,
     /// What readers found faulty and the writer was not told.
@@ -264,6 +266,7 @@ impl View {
             hard_state,
             positions,
             used: Vec::new(),
+            spares: 0,
             tail: VecDeque::new(),
             tail_bytes: 0,
             found: Vec::new(),

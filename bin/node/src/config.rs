@@ -148,6 +148,8 @@ pub struct Timing {
 pub struct Storage {
     /// Size of a log segment.
     pub segment_bytes: u64,
+    /// Segments zeroed ahead.
+    pub spare_segments: u64,
     /// Writes are refused while the disk has less free space than this.
     pub reserve_bytes: u64,
     /// Rate at which sealed segments are re-read to find damage; 0 is never.
@@ -214,7 +216,7 @@ pub fn every_bounded() -> impl Iterator<Item = &'static Bounded> {
     BOUNDED.into_iter().chain(limits::TABLE)
 }
 
-const BOUNDED: [&Bounded; 11] = [
+const BOUNDED: [&Bounded; 12] = [
     &HEARTBEAT_MS,
     &ELECTION_MS,
     &REQUEST_MS,
@@ -224,6 +226,7 @@ const BOUNDED: [&Bounded; 11] = [
     &BODY_MS,
     &HELLO_MS,
     &SEGMENT_BYTES,
+    &SPARE_SEGMENTS,
     &RESERVE_BYTES,
     &SCRUB_BYTES_PER_S,
 ];
@@ -238,10 +241,16 @@ const BODY_MS: Bounded = bounded("timing.body_ms", 10_000, 100, 600_000, "millis
 const HELLO_MS: Bounded = bounded("timing.hello_ms", 5_000, 100, 600_000, "milliseconds");
 const SEGMENT_BYTES: Bounded =
     bounded("storage.segment_bytes", 64 << 20, 1 << 20, 1 << 30, "bytes");
+const SPARE_SEGMENTS: Bounded = bounded("storage.spare_segments", 2, 0, 8, "segments");
 const RESERVE_BYTES: Bounded = bounded("storage.reserve_bytes", 256 << 20, 0, 1 << 40, "bytes");
 const SCRUB_BYTES_PER_S: Bounded =
     bounded("storage.scrub_bytes_per_s", 8 << 20, 0, 1 << 34, "bytes per second");
 
+// Between reserve and half of it a leader refuses writes and its followers do not yet, though on all of
+// them spares may be made meanwhile: these fit in. In the lower half fits what a leader had taken before
+// it looked: a full line (32 MiB), and in the second between two looks what a disk writes.
+const _: () = assert!(SPARE_SEGMENTS.default * SEGMENT_BYTES.default <= RESERVE_BYTES.default / 2);
+const _: () = assert!((32 << 20) + (64 << 20) <= RESERVE_BYTES.default / 2);
 const _: () = assert!(wal::SEGMENT_BYTES_MIN <= SEGMENT_BYTES.min);
 const _: () = assert!(SEGMENT_BYTES.max <= wal::SEGMENT_BYTES_MAX);
 

@@ -65,6 +65,7 @@ impl Metrics {
     /// All of it, in the text form of `OpenMetrics`.
     pub(crate) fn text(&self) -> String {
         self.process.sample();
+        self.disk.sample();
         let mut text = String::new();
         match text::encode(&mut text, &self.registry) {
             Ok(()) => text,

@@ -12,6 +12,7 @@ mod boot;
 mod files;
 mod promise;
 mod reload;
+mod scrub;
 
 use std::{fs, path::Path, sync::Arc, thread, time::Duration};
 
@@ -23,7 +24,7 @@ use tokio::{
     time::timeout,
 };
 
-use self::reload::Reload;
+use self::{reload::Reload, scrub::ScrubThread};
 use crate::{
     config::{Config, METRICS_TOKEN_BYTES_MAX, METRICS_TOKEN_BYTES_MIN, TlsClient},
     driver::{
@@ -98,6 +99,8 @@ struct Node {
     close: watch::Sender<bool>,
     gateway: JoinHandle<Result<(), http::HttpError>>,
     threads: Vec<thread::JoinHandle<()>>,
+    /// Ends when it is dropped.
+    scrub: Option<ScrubThread>,
     /// What the threads of the core end with.
     ended: mpsc::Receiver<Result<(), CoreError>>,
     durability: watch::Receiver<Durability>,
@@ -120,6 +123,7 @@ impl Node {
         let (requests, requests_in) = mpsc::channel(limits::size(config.limits.queued_requests));
         let (view, view_out) = watch::channel(View::of(&boot.replica));
         let (draining, draining_out) = watch::channel(false);
+        let scrub = ScrubThread::start(&reader, &config.storage, &metrics.disk)?;
         let (writer, durability) = spawn_writer(boot.log, metrics.disk.clone())?;
         let driver = Driver::new(Parts {
             me: boot.me,
@@ -158,9 +162,8 @@ impl Node {
         let (close, close_out) = watch::channel(false);
         let gateway = tokio::spawn(http::serve(listener, service, close_out));
         announce(config);
-        let drain = Duration::from_millis(config.timing.drain_ms);
         Ok(Self {
-            drain,
+            drain: Duration::from_millis(config.timing.drain_ms),
             reload,
             transport,
             fold,
@@ -170,6 +173,7 @@ impl Node {
             close,
             gateway,
             threads,
+            scrub,
             ended,
             durability,
         })
@@ -190,6 +194,7 @@ impl Node {
     /// Hand over, answer what is in flight, close the log.
     async fn stop(mut self) -> Result<(), NodeError> {
         self.draining.send_replace(true);
+        drop(self.scrub.take());
         let handed_over = timeout(self.drain, hand_over(&self.requests, self.view)).await;
         if handed_over.is_err() {
             tracing::warn!("leadership could not be handed over in time");

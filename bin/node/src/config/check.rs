@@ -287,6 +287,7 @@ fn timing(source: &Source<'_>, raw: &RawTiming) -> Result<Timing, ConfigError> {
 fn storage(source: &Source<'_>, raw: &RawStorage) -> Result<Storage, ConfigError> {
     let storage = Storage {
         segment_bytes: number(source, "storage.segment_bytes", raw.segment_bytes.as_ref())?,
+        spare_segments: number(source, "storage.spare_segments", raw.spare_segments.as_ref())?,
         reserve_bytes: number(source, "storage.reserve_bytes", raw.reserve_bytes.as_ref())?,
         scrub_bytes_per_s: number(
             source,

@@ -99,6 +99,7 @@ pub(super) struct RawTiming {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawStorage {
     pub(super) segment_bytes: Option<At<u64>>,
+    pub(super) spare_segments: Option<At<u64>>,
     pub(super) reserve_bytes: Option<At<u64>>,
     pub(super) scrub_bytes_per_s: Option<At<u64>>,
 }

@@ -6,21 +6,21 @@ use std::{
     io,
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{family::Family, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use wal::{File, Io, Lock, Op};
+use wal::{File, Io, Lock, Op, Reader, ScrubStep};
 
-use super::{Level, SECONDS, bytes, count, float};
+use super::{Level, SECONDS, Seconds, bytes, count, counter, float, level};
 
 /// Bytes written in one go: from a sector to the largest batch.
 const WRITE_BYTES: [f64; 8] =
@@ -38,6 +38,34 @@ pub(crate) struct Disk {
     submitted: Arc<Mutex<VecDeque<(u64, usize)>>>,
     /// Room left where the data directory lies.
     pub(crate) free: Level,
+    /// The scrub.
+    pub(crate) scrub: Scrubbing,
+    recovery: Recovering,
+    segments: Segments,
+}
+
+/// What the scrub tells.
+#[derive(Clone, Debug)]
+pub(crate) struct Scrubbing {
+    read: Counter,
+    passes: Counter,
+    errors: Counter,
+}
+
+/// What opening the log took.
+#[derive(Clone, Debug)]
+struct Recovering {
+    duration: Seconds,
+    read: Level,
+}
+
+/// What the log consists of; it is asked when the text is.
+#[derive(Clone, Debug)]
+struct Segments {
+    used: Level,
+    spare: Level,
+    faulty: Level,
+    log: Arc<OnceLock<Reader>>,
 }
 
 /// What a file is for: the log itself, for which acknowledgements wait.
@@ -62,7 +90,28 @@ impl Disk {
         let help = "Entries that one sync of the log made durable, where it made any";
         registry.register("log_sync_entries", help, entries.clone());
         let free = bytes(registry, "disk_free", "Free space where the data directory lies");
-        Self { sync, write, entries, submitted: Arc::default(), free }
+        Self {
+            sync,
+            write,
+            entries,
+            submitted: Arc::default(),
+            free,
+            scrub: Scrubbing::register(registry),
+            recovery: Recovering::register(registry),
+            segments: Segments::register(registry),
+        }
+    }
+
+    /// The log was opened.
+    pub(crate) fn opened(&self, took: Duration, scanned_bytes: u64, log: Reader) {
+        self.recovery.duration.set(took.as_secs_f64());
+        self.recovery.read.set(scanned_bytes);
+        // A process opens one log.
+        drop(self.segments.log.set(log));
+    }
+
+    pub(super) fn sample(&self) {
+        self.segments.sample();
     }
 
     /// An operation goes to the log under this ticket.
@@ -87,6 +136,55 @@ impl Disk {
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, VecDeque<(u64, usize)>> {
         self.submitted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Scrubbing {
+    fn register(registry: &mut Registry) -> Self {
+        let read = Counter::default();
+        let help = "Read again by the scrub to find damage";
+        registry.register_with_unit("scrub_read", help, Unit::Bytes, read.clone());
+        Self {
+            read,
+            passes: counter(registry, "scrub_passes", "Times the scrub read all full segments"),
+            errors: counter(registry, "scrub_errors", "Faulty places that the scrub found"),
+        }
+    }
+
+    /// One step of the scrub.
+    pub(crate) fn stepped(&self, step: &ScrubStep) {
+        self.read.inc_by(step.read_bytes);
+        self.passes.inc_by(u64::from(step.is_pass_over));
+        self.errors.inc_by(count(step.findings.len()));
+    }
+}
+
+impl Recovering {
+    fn register(registry: &mut Registry) -> Self {
+        let duration = Seconds::default();
+        let help = "How long opening the log took at the start";
+        registry.register_with_unit("log_open_duration", help, Unit::Seconds, duration.clone());
+        Self { duration, read: bytes(registry, "log_open_read", "Read to open the log") }
+    }
+}
+
+impl Segments {
+    fn register(registry: &mut Registry) -> Self {
+        let help = "Entries that the log holds and cannot read";
+        Self {
+            used: level(registry, "log_segments", "Segments in use"),
+            spare: level(registry, "log_spare_segments", "Segments made ahead"),
+            faulty: level(registry, "log_faulty_entries", help),
+            log: Arc::default(),
+        }
+    }
+
+    fn sample(&self) {
+        let Some(log) = self.log.get() else { return };
+        let found = log.stats();
+        self.used.set(count(found.segments));
+        self.spare.set(count(found.spare_segments));
+        self.faulty.set(found.faulty_entries);
     }
 }
 

@@ -127,6 +127,33 @@ fn syncs_of_the_log_are_timed_and_making_a_segment_is_not_taken_for_one() {
     let after = metrics.text();
     assert!((syncs(&after, "segment") - syncs(&before, "segment") - 1.0).abs() < 0.5, "{after}");
     assert!((syncs(&after, "spare") - syncs(&before, "spare")).abs() < 0.5, "{after}");
+    metrics.disk.opened(Duration::from_millis(30), 4_096, log.reader());
+    let mut scrub = wal::Scrub::new(&log.reader());
+    metrics.disk.scrub.stepped(&scrub.step(1 << 20));
+    let found = wal::ScrubStep {
+        read_bytes: 512,
+        findings: vec![wal::Finding {
+            path: dir.path().to_path_buf(),
+            offset: 4_096,
+            damage: wal::Damage::Header,
+            entries: None,
+        }],
+        is_pass_over: true,
+    };
+    metrics.disk.scrub.stepped(&found);
+    let text = metrics.text();
+    for (name, value) in [
+        ("holdfast_log_open_duration_seconds", 0.03),
+        ("holdfast_log_open_read_bytes", 4_096.0),
+        ("holdfast_log_segments", 1.0),
+        ("holdfast_log_spare_segments", 1.0),
+        ("holdfast_log_faulty_entries", 0.0),
+        ("holdfast_scrub_read_bytes_total", 512.0),
+        ("holdfast_scrub_passes_total", 1.0),
+        ("holdfast_scrub_errors_total", 1.0),
+    ] {
+        assert!((sample(&text, name) - value).abs() < 1e-6, "{name} in\n{text}");
+    }
     assert!((sample(&after, "holdfast_log_sync_entries_sum") - 3.0).abs() < 0.1, "{after}");
     let written = sample(&after, "holdfast_log_write_bytes_sum")
         - sample(&before, "holdfast_log_write_bytes_sum");

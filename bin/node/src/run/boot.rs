@@ -3,7 +3,7 @@
 //! A data directory is first started exactly once: then the store id is drawn, and it is durable
 //! before anybody hears it.
 
-use std::{fs, net::SocketAddr, path::Path, sync::Arc};
+use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Instant};
 
 use election::{EntryId, HardState, Index, Micros, NodeId, StoreId, Term, Ticket, VoterId};
 use replication::{
@@ -63,8 +63,7 @@ pub(super) fn open(config: &Config, now: Now, metrics: &Disk) -> Result<Boot, No
     genesis.check_owner(config)?;
     certs::check_node_certificate(config, Some(&genesis))?;
     let tls = read_tls(config)?;
-    let options =
-        wal::Options { segment_bytes: config.storage.segment_bytes, ..wal::Options::default() };
+    let options = log_options(config);
     let disk = RealIo::new(data_dir).map_err(NodeError::io("open", data_dir))?;
     promise::check(data_dir);
     let io: Arc<dyn Io> = Arc::new(TimedIo::new(disk, metrics.clone()));
@@ -73,10 +72,20 @@ pub(super) fn open(config: &Config, now: Now, metrics: &Disk) -> Result<Boot, No
         let identity = wal::Identity { cluster: genesis.cluster.0, node: config.node.id.0, store };
         Log::create(&io, identity, &options)?;
     }
+    let begun = Instant::now();
     let (log, recovery) = Log::open(io, options)?;
+    let took = begun.elapsed();
     check_identity(config, &genesis, &recovery)?;
+    metrics.opened(took, recovery.scanned_bytes, log.reader());
     let (last_index, last_term) = recovery.last;
-    tracing::info!(last_index, last_term, tail = ?recovery.tail, "log open");
+    tracing::info!(
+        last_index,
+        last_term,
+        tail = ?recovery.tail,
+        scanned_bytes = recovery.scanned_bytes,
+        took_ms = took.as_secs_f64() * 1e3,
+        "log open"
+    );
     let me = VoterId { node: config.node.id, store: StoreId(recovery.identity.store) };
     let boot = replica_boot(config, &genesis, me, &recovery)?;
     Ok(Boot {
@@ -88,6 +97,15 @@ pub(super) fn open(config: &Config, now: Now, metrics: &Disk) -> Result<Boot, No
         log,
         chat: chat::Genesis { owner_token_hash: Some(genesis.owner_token_hash) },
     })
+}
+
+fn log_options(config: &Config) -> wal::Options {
+    let storage = &config.storage;
+    wal::Options {
+        segment_bytes: storage.segment_bytes,
+        spare_segments: usize::try_from(storage.spare_segments).unwrap_or(usize::MAX),
+        ..wal::Options::default()
+    }
 }
 
 /// The files that this node and its peers know each other by.
