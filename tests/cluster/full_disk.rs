@@ -1,19 +1,16 @@
 //! Three nodes on a disk that fills up: writes are refused in words, reads go on through an election,
-//! and writes resume by themselves when there is room. The disk is a small file system of its own.
+//! and writes resume by themselves when there is room. The disk is a small ext4 of its own.
 //! Skipped only where nothing may be mounted; a run leaves a mark that the gate looks for.
 
-use std::{
-    fs::{self, File},
-    io::{ErrorKind, Write},
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::Path};
 
 use reqwest::Response;
-use rustix::fs::statvfs;
 use serde_json::json;
-use tempfile::TempDir;
-use tests::cluster::{Cluster, eventually};
+use tests::{
+    cluster::{Cluster, eventually},
+    mark::Mark,
+    small_disk::SmallDisk,
+};
 
 use crate::PROGRAMS;
 
@@ -22,20 +19,15 @@ const DISK_BYTES: u64 = 96 << 20;
 const RESERVE_BYTES: u64 = 24 << 20;
 const SEGMENT_BYTES: u64 = 1 << 20;
 
-/// A file system of its own, in memory.
-struct Disk {
-    dir: TempDir,
-}
-
 #[tokio::test]
 async fn a_full_disk_refuses_writes_serves_reads_and_recovers_by_itself() {
-    let Some(disk) = Disk::mount() else {
+    let Some(disk) = SmallDisk::mount(DISK_BYTES) else {
         eprintln!("SKIPPED: nothing may be mounted here");
         return;
     };
     let mut cluster = Cluster::init(PROGRAMS, 3);
     for id in cluster.ids() {
-        disk.take(&cluster.node_dir(id), id);
+        keep_data_on(&disk, &cluster.node_dir(id), id);
         cluster.spawn(id);
     }
     for id in cluster.ids() {
@@ -97,7 +89,7 @@ async fn a_full_disk_refuses_writes_serves_reads_and_recovers_by_itself() {
         cluster.ready(id).await;
         assert_eq!(read(&cluster, id).await, all, "reads go on, under a new leader too");
     }
-    fs::write(mark(), "").unwrap();
+    Mark::new(env!("CARGO_TARGET_TMPDIR"), "full-disk").leave();
 }
 
 /// Is this the answer to a write that finds no room? What else may come is that it was taken.
@@ -119,70 +111,20 @@ async fn texts(answer: Response) -> Vec<String> {
     items.map(|message| message["text"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Where the mark of a run goes.
-fn mark() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("full-disk.ran")
-}
-
-impl Disk {
-    /// None where nothing may be mounted.
-    fn mount() -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        let options = format!("size={DISK_BYTES}");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(dir.path());
-        let mounted = mount.output().is_ok_and(|output| output.status.success());
-        mounted.then_some(Self { dir })
+/// Has a node keep its data there.
+fn keep_data_on(disk: &SmallDisk, node_dir: &Path, id: u64) {
+    let data = disk.path().join(format!("data-{id}"));
+    fs::create_dir(&data).unwrap();
+    for entry in fs::read_dir(node_dir.join("data")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), data.join(entry.file_name())).unwrap();
     }
-
-    /// Has a node keep its data here.
-    fn take(&self, node_dir: &Path, id: u64) {
-        let data = self.dir.path().join(format!("data-{id}"));
-        fs::create_dir(&data).unwrap();
-        for entry in fs::read_dir(node_dir.join("data")).unwrap() {
-            let entry = entry.unwrap();
-            fs::copy(entry.path(), data.join(entry.file_name())).unwrap();
-        }
-        let file = node_dir.join("node.toml");
-        let text = fs::read_to_string(&file).unwrap();
-        let old = "data_dir = \"data\"";
-        assert!(text.contains(old) && !text.contains("[storage]"), "{text}");
-        let text = text.replace(old, &format!("data_dir = \"{}\"", data.display()));
-        let storage =
-            format!("[storage]\nsegment_bytes = {SEGMENT_BYTES}\nreserve_bytes = {RESERVE_BYTES}");
-        fs::write(&file, format!("{text}\n{storage}\n")).unwrap();
-    }
-
-    /// Leaves so many bytes free.
-    fn fill_up_to(&self, free_bytes: u64) {
-        let mut ballast = File::options().append(true).create(true).open(self.ballast()).unwrap();
-        let piece = vec![1; 1 << 16];
-        loop {
-            let found = statvfs(self.dir.path()).unwrap();
-            let left = (found.f_bavail * found.f_frsize).saturating_sub(free_bytes);
-            let size = piece.len().min(usize::try_from(left).unwrap());
-            match ballast.write_all(&piece[..size]) {
-                Ok(()) if size > 0 => {}
-                Ok(()) => return,
-                // The nodes take some as well.
-                Err(error) if error.kind() == ErrorKind::StorageFull => return,
-                Err(error) => panic!("{error}"),
-            }
-        }
-    }
-
-    fn empty(&self) {
-        fs::remove_file(self.ballast()).unwrap();
-    }
-
-    fn ballast(&self) -> PathBuf {
-        self.dir.path().join("ballast")
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // The nodes may be alive still: the name goes now, the memory with the last of them.
-        drop(Command::new("umount").arg("--lazy").arg(self.dir.path()).output());
-    }
+    let file = node_dir.join("node.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let old = "data_dir = \"data\"";
+    assert!(text.contains(old) && !text.contains("[storage]"), "{text}");
+    let text = text.replace(old, &format!("data_dir = \"{}\"", data.display()));
+    let storage =
+        format!("[storage]\nsegment_bytes = {SEGMENT_BYTES}\nreserve_bytes = {RESERVE_BYTES}");
+    fs::write(&file, format!("{text}\n{storage}\n")).unwrap();
 }

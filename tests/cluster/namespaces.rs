@@ -19,7 +19,10 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tests::cluster::{PASSWORD, eventually};
+use tests::{
+    cluster::{PASSWORD, eventually},
+    mark::Mark,
+};
 
 use crate::{CHATCTL, PROGRAMS};
 
@@ -83,7 +86,7 @@ async fn five_hosts_are_partitioned_and_healed() {
     for host in &mut hosts {
         host.stop();
     }
-    fs::write(mark(), "ran\n").unwrap();
+    Mark::new(env!("CARGO_TARGET_TMPDIR"), "network-namespaces").leave();
 }
 
 async fn start_hosts(network: &Network, dir: &TempDir) -> Vec<Host> {
@@ -116,11 +119,6 @@ async fn start_hosts(network: &Network, dir: &TempDir) -> Vec<Host> {
 #[expect(clippy::print_stderr, reason = "whoever runs the tests must know")]
 fn skipped() {
     eprintln!("SKIPPED: network namespaces are forbidden here");
-}
-
-/// Where the mark of a run goes.
-fn mark() -> PathBuf {
-    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("network-namespaces.ran")
 }
 
 impl Network {

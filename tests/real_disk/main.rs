@@ -1,11 +1,13 @@
 //! The log on a real disk, under real processes.
 //!
 //! - `faults`: a failed write or sync ends the process, and a restart loses nothing acknowledged
+//! - `full`: a disk that fills up is told of in time, and got over
 //! - `killed`: `kill -9` at any moment loses nothing acknowledged
 
 #![expect(clippy::unwrap_used, reason = "a test fails loudly")]
 
 mod faults;
+mod full;
 mod killed;
 
 use std::path::Path;

@@ -9,4 +9,5 @@ pub mod conversation;
 pub mod kill9;
 pub mod mark;
 pub mod sim;
+pub mod small_disk;
 pub mod trace;

@@ -98,7 +98,7 @@ impl Contents {
 /// Open the log in a directory, read all of it, and leave it as a killed process would, or closed.
 ///
 /// # Errors
-/// When it cannot be opened or read, or its summaries and its entries differ.
+/// When it cannot be opened or read, is called damaged, or its summaries and its entries differ.
 pub fn find(dir: &Path, options: &Options, closes: bool) -> Result<Found, String> {
     let text = |error: wal::Error| chain(&error);
     let io: Arc<dyn Io> = Arc::new(RealIo::new(dir).map_err(|error| error.to_string())?);
@@ -106,6 +106,9 @@ pub fn find(dir: &Path, options: &Options, closes: bool) -> Result<Found, String
         return Ok(Found { contents: Contents::default(), tail: "None".to_owned() });
     }
     let (log, recovery) = Log::open(io, options.clone()).map_err(text)?;
+    if !recovery.is_whole() {
+        return Err(format!("damaged: {:?}", recovery.faulty));
+    }
     let entries = log.reader().read(1, u64::MAX, usize::MAX).map_err(text)?;
     check(&entries, &recovery)?;
     if closes {
