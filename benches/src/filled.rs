@@ -91,7 +91,7 @@ pub fn fill_log(dir: &Path, fill: Fill) -> Result<()> {
     let (mut log, _) = open(dir)?;
     let data = Bytes::from(payload(3, fill.entry_bytes));
     for (ticket, first) in (1..).zip((1..=fill.entries()).step_by(fill.batch)) {
-        log.prepare_spares()?;
+        log.upkeep()?;
         log.stage(ticket, Op::Append(batch(first, fill, &data)));
         log.write()?;
         if ticket % SYNC_EVERY == 0 {

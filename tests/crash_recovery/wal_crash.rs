@@ -74,7 +74,7 @@ fn work(log: &mut Log, model: &mut Model, random: &mut Random) -> bool {
                 Err(_) => return false,
             }
         }
-        if random.below(8) == 0 && log.prepare_spares().is_err() {
+        if random.below(8) == 0 && log.upkeep().is_err() {
             return false;
         }
     }

@@ -25,7 +25,7 @@ fn nothing_is_tried_again_after_a_failed_write_or_sync() {
         let calls = disk.calls();
         assert!(matches!(log.write(), Err(Error::Poisoned)));
         assert!(matches!(log.sync(), Err(Error::Poisoned)));
-        assert!(matches!(log.prepare_spares(), Err(Error::Poisoned)));
+        assert!(matches!(log.upkeep(), Err(Error::Poisoned)));
         assert!(matches!(log.reader().read(1, 1, 9), Err(Error::Poisoned)));
         assert!(matches!(log.close(), Err(Error::Poisoned)));
         assert_eq!(disk.calls(), calls, "the disk was not touched again");
@@ -129,7 +129,7 @@ fn without_room_for_a_spare_the_log_goes_on_while_it_can() {
     let (mut log, _) = open(&disk, &small()).unwrap();
     // Manifest, vote file, one segment, and not enough for another.
     disk.set_room(Some((128 + 8 + 64 + 32) * 1024));
-    log.prepare_spares().unwrap();
+    log.upkeep().unwrap();
     let mut durable = 0;
     let error = loop {
         log.stage(durable + 1, entry(durable + 1, 1000));

@@ -63,8 +63,13 @@ impl Contents {
 
     /// What an open log holds, every entry read and every summary checked against the entries.
     pub(crate) fn of(log: &Log, recovery: &Recovery) -> Self {
+        Self::try_of(log, recovery).unwrap()
+    }
+
+    /// The same on a disk that may fail.
+    pub(crate) fn try_of(log: &Log, recovery: &Recovery) -> Result<Self, Error> {
         let (last_index, last_term) = recovery.last;
-        let entries = log.reader().read(1, u64::MAX, usize::MAX).unwrap();
+        let entries = log.reader().read(1, u64::MAX, usize::MAX)?;
         assert_eq!(entries.last().map_or((0, 0), |last| (last.index, last.term)), recovery.last);
         assert_eq!(entries.len() as u64, last_index);
         assert!(entries.iter().zip(1..).all(|(entry, index)| entry.index == index));
@@ -75,7 +80,8 @@ impl Contents {
         let configs = entries.iter().filter(|entry| entry.kind == EntryKind::Config);
         assert_eq!(configs.cloned().collect::<Vec<_>>(), recovery.configs);
         assert_eq!(log.reader().term_of(last_index), Some(last_term));
-        Self { entries, hard_state: recovery.hard_state, bindings: recovery.bindings.clone() }
+        let bindings = recovery.bindings.clone();
+        Ok(Self { entries, hard_state: recovery.hard_state, bindings })
     }
 }
 

@@ -29,7 +29,8 @@ const MAGIC: [u8; 4] = *b"WBAT";
 const HEADER_WORDS: u8 = 10;
 /// Fills the last sector. Not zero, so that a lost sector shows.
 const FILLER: u8 = 0xA5;
-const FRAME_ALIGN: usize = 8;
+/// Frames begin on a multiple of this.
+pub(crate) const FRAME_ALIGN: usize = 8;
 /// Frame types from here on may be skipped by a reader that does not know them.
 const SKIPPABLE: u8 = 128;
 
@@ -165,7 +166,7 @@ pub(crate) enum Fault {
 pub(crate) struct Seed(pub(crate) u32);
 
 impl Seed {
-    fn crc(self, offset: u64, parts: &[&[u8]]) -> u32 {
+    pub(crate) fn crc(self, offset: u64, parts: &[&[u8]]) -> u32 {
         let mut hasher = crc32fast::Hasher::new_with_initial(self.0);
         hasher.update(&offset.to_le_bytes());
         for part in parts {
@@ -437,19 +438,57 @@ impl<'a> Iterator for Frames<'a> {
     }
 }
 
+/// What stands at a place where a frame may begin, unchecked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Peeked {
+    /// Set when it looks like an entry.
+    pub(crate) entry_index: Option<u64>,
+    /// Where the next frame may begin.
+    pub(crate) next_offset: u64,
+}
+
+/// Look at what begins at `offset`: a frame, the header of the next batch, or the filler of this one. The
+/// latter two are no length that a frame can have.
+pub(crate) fn peek(bytes: &[u8], offset: u64) -> Option<Peeked> {
+    let mut cursor = Cursor::new(bytes.first_chunk::<FRAME_HEADER_BYTES>()?);
+    let (len, _) = cursor.u32().zip(cursor.u32())?;
+    if len == u32::from_le_bytes(MAGIC) {
+        return Some(Peeked { entry_index: None, next_offset: body_offset(offset) });
+    }
+    if len == u32::from_le_bytes([FILLER; 4]) {
+        let next_offset = offset.saturating_add(1).next_multiple_of(len_u64(SECTOR_BYTES));
+        return Some(Peeked { entry_index: None, next_offset });
+    }
+    let kind = cursor.u8()?;
+    cursor.bytes(7)?;
+    let entry_index = (cursor.u64()?, kind == TYPE_ENTRY);
+    Some(Peeked {
+        entry_index: entry_index.1.then_some(entry_index.0),
+        next_offset: offset.saturating_add(len_u64(frame_bytes(usize::try_from(len).ok()?))),
+    })
+}
+
 impl<'a> Frame<'a> {
+    /// The size of the frame that `bytes` seem to begin with, unchecked.
+    pub(crate) fn size(bytes: &[u8]) -> Option<usize> {
+        Some(frame_bytes(usize::try_from(Cursor::new(bytes).u32()?).ok()?))
+    }
+
     /// Decode the frame at the start of `bytes`, which lies at `offset` of its segment; returns it and its
     /// size.
     pub(crate) fn decode(bytes: &'a [u8], seed: Seed, offset: u64) -> Result<(Self, usize), Fault> {
         let mut cursor = Cursor::new(bytes);
         let len = cursor.u32().and_then(|len| usize::try_from(len).ok()).ok_or(Fault::Checksum)?;
         let crc = cursor.u32().ok_or(Fault::Checksum)?;
-        let covered = cursor.array::<{ FRAME_HEADER_BYTES - 8 }>().ok_or(Fault::Checksum)?;
-        let payload = cursor.bytes(len).ok_or(Fault::Checksum)?;
-        if crc != seed.crc(offset, &[&covered, payload]) {
+        // In one piece, which is faster.
+        let covered = len.checked_add(FRAME_HEADER_BYTES - 8).and_then(|len| cursor.bytes(len));
+        let covered = covered.ok_or(Fault::Checksum)?;
+        if crc != seed.crc(offset, &[covered]) {
             return Err(Fault::Checksum);
         }
-        let frame = Self::decode_covered(&covered, payload)?;
+        let (head, payload) =
+            covered.split_at_checked(FRAME_HEADER_BYTES - 8).ok_or(Fault::Checksum)?;
+        let frame = Self::decode_covered(head, payload)?;
         Ok((frame, frame_bytes(len)))
     }
 

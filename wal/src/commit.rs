@@ -25,7 +25,7 @@ use rustix::{io::Errno, thread::futex};
 
 use crate::{
     Error, Log, OnDurable,
-    log::{Spare, SpareJob},
+    log::upkeep::{Done, Job},
     view::{Shared, View},
 };
 
@@ -33,7 +33,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
     pub(crate) end: Option<End>,
-    pub(crate) spare: Option<Spare>,
+    pub(crate) done: Option<Done>,
     pub(crate) at_work: bool,
     /// How many wait for a round, even and odd ones.
     pub(crate) waiting: [u32; 2],
@@ -62,14 +62,14 @@ struct Engine {
     log: Option<Log>,
     on_durable: OnDurable,
     told: u64,
-    jobs: SyncSender<SpareJob>,
+    jobs: SyncSender<Job>,
 }
 
 impl Commit {
-    pub(crate) fn new(log: Log, on_durable: OnDurable, jobs: SyncSender<SpareJob>) -> Self {
+    pub(crate) fn new(log: Log, on_durable: OnDurable, jobs: SyncSender<Job>) -> Self {
         let shared = Arc::clone(log.shared());
         let mut engine = Engine { log: Some(log), on_durable, told: 0, jobs };
-        engine.ask_for_spares();
+        engine.ask_for_upkeep();
         Self { shared, engine: Mutex::new(Some(engine)), gate: Gate::default() }
     }
 
@@ -101,11 +101,11 @@ impl Commit {
     pub(crate) fn run(&self) -> Result<(), Error> {
         let mut has_turn = false;
         loop {
-            let (end, spare) = self.wait_for_work(has_turn)?;
+            let (end, done) = self.wait_for_work(has_turn)?;
             let done = match end {
                 Some(End::Abandon) => return Ok(()),
                 Some(End::Stop) => return self.close(),
-                None => self.turn(|engine| self.round(engine, spare)),
+                None => self.turn(|engine| self.round(engine, done)),
             };
             has_turn = self.finish(done);
         }
@@ -117,7 +117,7 @@ impl Commit {
     }
 
     /// Until there is something to do and nobody else at it: the turn is taken.
-    fn wait_for_work(&self, mut has_turn: bool) -> Result<(Option<End>, Option<Spare>), Error> {
+    fn wait_for_work(&self, mut has_turn: bool) -> Result<(Option<End>, Option<Done>), Error> {
         let mut view = self.shared.lock();
         while !view.poisoned && !(view.is_work() && (has_turn || !view.signals.at_work)) {
             view.signals.at_work &= !has_turn;
@@ -128,7 +128,7 @@ impl Commit {
             return Err(Error::Poisoned);
         }
         view.signals.at_work = true;
-        Ok((view.signals.end, view.signals.spare.take()))
+        Ok((view.signals.end, view.signals.done.take()))
     }
 
     fn close(&self) -> Result<(), Error> {
@@ -137,7 +137,7 @@ impl Commit {
     }
 
     /// Everything in line becomes durable.
-    fn round(&self, engine: &mut Engine, spare: Option<Spare>) -> Result<(), Error> {
+    fn round(&self, engine: &mut Engine, done: Option<Done>) -> Result<(), Error> {
         let log = engine.log.as_mut().expect("it is open until the end");
         log.write()?;
         let durable = log.sync()?;
@@ -146,10 +146,10 @@ impl Commit {
             self.gate.durable.store(durable, Ordering::Release);
             (engine.on_durable)(Ok(durable));
         }
-        if let Some(spare) = spare {
-            log.adopt(spare)?;
+        if let Some(done) = done {
+            log.adopt(done)?;
         }
-        engine.ask_for_spares();
+        engine.ask_for_upkeep();
         Ok(())
     }
 
@@ -188,8 +188,8 @@ impl Commit {
 }
 
 impl Engine {
-    fn ask_for_spares(&mut self) {
-        if let Some(job) = self.log.as_mut().and_then(Log::spare_job) {
+    fn ask_for_upkeep(&mut self) {
+        if let Some(job) = self.log.as_mut().and_then(Log::next_job) {
             // One is being made at a time, so there is room; the other side ends after this one.
             drop(self.jobs.send(job));
         }

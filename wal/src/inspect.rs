@@ -15,6 +15,7 @@ use crate::{
     batch::{BatchKind, Header, SECTOR_BYTES},
     codec::{len_u64, to_usize},
     manifest::{self, Listed, MANIFEST, Manifest},
+    recovery::Footers,
     segment::{self, DATA_OFFSET, Segment},
     slots::{self, Slot},
     vote::{self, VOTE, VoteState},
@@ -129,7 +130,8 @@ pub fn inspect(io: &Arc<dyn Io>) -> Result<Inspection, Error> {
     if !Log::exists(&overlay)? {
         return Err(Error::Missing { path: overlay.path(MANIFEST.name) });
     }
-    let contents = match Log::open(overlay, Options { spare_segments: 0, ..Options::default() }) {
+    let options = Options { spare_segments: 0, ..Options::default() };
+    let contents = match Log::open_with(overlay, options, Footers::Ignored) {
         Err(error @ (Error::Version { .. } | Error::Locked { .. })) => return Err(error),
         opened => opened.map(|(_, recovery)| recovery),
     };

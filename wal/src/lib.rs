@@ -22,6 +22,8 @@ mod writer;
 
 mod commit;
 
+mod fetch;
+mod positions;
 mod recovery;
 mod replay;
 mod verdict;
@@ -34,8 +36,10 @@ mod scrub;
 mod batch;
 mod directory;
 mod manifest;
+mod seal;
 mod segment;
 mod slots;
+mod sparse;
 mod vote;
 
 mod codec;

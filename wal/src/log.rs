@@ -5,6 +5,8 @@
 //! term or vote changed, the vote file are synced; after a failed write or sync nothing is tried again
 //! (research F1); a segment is in the manifest before its first batch is written.
 
+pub(crate) mod upkeep;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     io::ErrorKind,
@@ -12,9 +14,10 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
+use self::upkeep::{FooterJob, Spare, SpareJob};
 use crate::{
-    Entry, Error, FAULTY_RANGES_MAX, HardState, Identity, Io, Lock, Op, Options, Reader, Recovery,
-    RepairError,
+    Entry, EntryKind, Error, FAULTY_RANGES_MAX, HardState, Identity, Io, Lock, Op, Options, Reader,
+    Recovery, RepairError,
     batch::{
         BatchKind, Counts, Encoder, FAULTY_BYTES, HEADER_BYTES, Place, Record, SECTOR_BYTES,
         VOTE_BYTES, batch_bytes, frame_bytes,
@@ -23,7 +26,8 @@ use crate::{
     directory::{holds_log, list},
     error::Damage,
     manifest::{Listed, MANIFEST, Manifest, ManifestFile, SEGMENTS_MAX},
-    recovery::{self, Recovered},
+    recovery::{self, Footers, Recovered},
+    seal::Gathered,
     segment::{self, DATA_OFFSET, START_BYTES_MAX, Segment},
     view::{Pending, Shared, Terms, View, ViewBounds},
     vote::{VOTE, VoteFile, VoteState},
@@ -59,8 +63,10 @@ pub struct Log {
     voted: HardState,
     active: Option<Active>,
     ready: VecDeque<Arc<Segment>>,
-    /// A spare is being made elsewhere.
-    spare_is_due: bool,
+    /// Full segments whose footers are to be written, oldest first.
+    unsealed: VecDeque<Arc<FooterJob>>,
+    /// A job is being done elsewhere.
+    job_is_out: bool,
     /// Set to have it given up.
     cancel: Arc<AtomicBool>,
     /// Bytes to write before the next spare is asked for.
@@ -73,7 +79,7 @@ pub struct Log {
     /// Scratch: what goes into the batch being written, and where each frame of it lies.
     taken: Vec<Pending>,
     offsets: Vec<u64>,
-    /// Held as long as the log is open or a spare is being made for it.
+    /// Held as long as the log is open or a job is being done for it.
     lock: Arc<dyn Lock>,
 }
 
@@ -84,47 +90,21 @@ struct Active {
     end: u64,
     /// Something was written since the last sync.
     is_dirty: bool,
+    gathered: Gathered,
 }
 
 #[derive(Debug)]
 struct Written {
     seq: u64,
     chain: u32,
+    /// The epoch of that batch.
+    epoch: u32,
     ticket: u64,
     terms: Terms,
     hard_state: HardState,
     bindings: BTreeMap<u64, u128>,
     /// Truncations so far, wrapping.
     truncations: u16,
-}
-
-/// A segment to be made, by whoever has the time.
-#[derive(Debug)]
-pub(crate) struct SpareJob {
-    io: Arc<dyn Io>,
-    identity: Identity,
-    listed: Listed,
-    cancel: Arc<AtomicBool>,
-    /// The job may outlive the log. Whoever opens it then gives out the same number.
-    lock: Arc<dyn Lock>,
-}
-
-/// A job's result.
-#[derive(Debug)]
-pub(crate) struct Spare {
-    listed: Listed,
-    made: Result<Option<Segment>, Error>,
-}
-
-impl SpareJob {
-    pub(crate) fn run(self) -> Spare {
-        let made = segment::make(&*self.io, &self.identity, &self.listed, &self.cancel);
-        if !matches!(made, Ok(Some(_))) {
-            segment::unmake(&*self.io, self.listed.id);
-        }
-        drop(self.lock);
-        Spare { listed: self.listed, made }
-    }
 }
 
 impl Log {
@@ -170,6 +150,15 @@ impl Log {
     /// When there is no log, it is held by another or damaged, the options are out of bounds, or
     /// something fails.
     pub fn open(io: Arc<dyn Io>, options: Options) -> Result<(Self, Recovery), Error> {
+        Self::open_with(io, options, Footers::Used)
+    }
+
+    /// The same, reading every byte or not.
+    pub(crate) fn open_with(
+        io: Arc<dyn Io>,
+        options: Options,
+        footers: Footers,
+    ) -> Result<(Self, Recovery), Error> {
         options.check()?;
         let lock = take_lock(&*io)?;
         // A process that died while making the log may not have synced the names (research F2, F3, F7).
@@ -180,7 +169,7 @@ impl Log {
             let path = io.path(VOTE.name);
             return Err(Error::Damaged { path, offset: 0, damage: Damage::Misplaced });
         }
-        let recovered = recovery::recover(&*io, &manifest, &vote)?;
+        let recovered = recovery::recover(&*io, &manifest, &vote, footers)?;
         let orphans = recovery::orphans(&*io, &manifest)?;
         manifest.epoch += 1;
         manifest.durable_seq = recovered.replay.seq;
@@ -193,7 +182,7 @@ impl Log {
             io.remove(&name).map_err(Error::io("remove", &io.path(&name)))?;
         }
         let recovery = report(&recovered, &manifest);
-        let Recovered { replay, active, used, ready, .. } = recovered;
+        let Recovered { replay, active, used, ready, unsealed, .. } = recovered;
         let bounds = ViewBounds {
             tail_cache_bytes: options.tail_cache_bytes,
             entry_bytes_max: options.entry_bytes_max,
@@ -201,6 +190,7 @@ impl Log {
         let written = Written {
             seq: replay.seq,
             chain: replay.chain,
+            epoch: replay.epoch,
             ticket: 0,
             terms: replay.terms.clone(),
             hard_state: replay.hard_state,
@@ -218,9 +208,13 @@ impl Log {
             manifest,
             vote_file,
             voted: vote.hard_state,
-            active: active.map(|(segment, end)| Active { segment, end, is_dirty: false }),
+            active: active.map(|(segment, end)| {
+                let gathered = replay.gathered;
+                Active { segment, end, is_dirty: false, gathered }
+            }),
             ready: ready.into(),
-            spare_is_due: false,
+            unsealed: unsealed.into_iter().map(Arc::new).collect(),
+            job_is_out: false,
             cancel: Arc::new(AtomicBool::new(false)),
             spare_wait_bytes: 0,
             durable_seq: written.seq,
@@ -260,19 +254,6 @@ impl Log {
     /// What failed the first time; [`Error::Poisoned`] ever after.
     pub fn sync(&mut self) -> Result<u64, Error> {
         self.guarded(Self::sync_all)
-    }
-
-    /// Make the spare segments that are missing, here and now. The writer has a thread for this. Without
-    /// room on the disk there will be fewer.
-    ///
-    /// # Errors
-    /// What failed the first time; [`Error::Poisoned`] ever after.
-    pub fn prepare_spares(&mut self) -> Result<(), Error> {
-        self.guarded(|_| Ok(()))?;
-        while let Some(job) = self.spare_job() {
-            self.adopt(job.run())?;
-        }
-        Ok(())
     }
 
     /// May [`Op::Repair`] put this entry in the place of a lost one?
@@ -315,53 +296,6 @@ impl Log {
 
     pub(crate) const fn options(&self) -> &Options {
         &self.options
-    }
-
-    /// The next spare to be made, if one is wanted and none is being made.
-    pub(crate) fn spare_job(&mut self) -> Option<SpareJob> {
-        let wanted = self.ready.len() < self.options.spare_segments
-            && self.manifest.segments.len() < SEGMENTS_MAX;
-        if !wanted || self.spare_is_due || self.spare_wait_bytes > 0 {
-            return None;
-        }
-        self.spare_is_due = true;
-        Some(self.job(self.options.segment_bytes))
-    }
-
-    /// Take up a spare: from now on it belongs to the log.
-    pub(crate) fn adopt(&mut self, spare: Spare) -> Result<(), Error> {
-        self.spare_is_due = false;
-        match spare.made {
-            Err(error) if error.is_full() => {
-                self.spare_wait_bytes = SPARE_RETRY_BYTES;
-                Ok(())
-            }
-            Ok(None) => Ok(()),
-            made => self.guarded(|log| log.enlist(spare.listed, made?)),
-        }
-    }
-
-    fn job(&mut self, capacity: u64) -> SpareJob {
-        let id = self.manifest.next_segment;
-        self.manifest.next_segment += 1;
-        let listed = Listed { id, capacity, epoch: self.manifest.epoch, first_seq: 0 };
-        SpareJob {
-            io: Arc::clone(&self.io),
-            identity: self.manifest.identity,
-            listed,
-            cancel: Arc::clone(&self.cancel),
-            lock: Arc::clone(&self.lock),
-        }
-    }
-
-    fn enlist(&mut self, listed: Listed, made: Option<Segment>) -> Result<(), Error> {
-        let segment = made.expect("only spares are given up");
-        self.manifest.segments.push(listed);
-        self.manifest.durable_seq = self.durable_seq;
-        self.manifest_file.store(&self.manifest)?;
-        self.ready.push_back(Arc::new(segment));
-        self.shared.lock().spares = self.ready.len();
-        Ok(())
     }
 
     /// Run `step` unless something failed before; if it fails, nothing will run after it.
@@ -426,8 +360,9 @@ impl Log {
         self.encoder.begin();
         self.offsets.clear();
         for record in records.iter().filter_map(|pending| pending.record.as_ref()) {
-            self.offsets.push(self.encoder.push(record, segment.seed, start));
-            self.written.apply(record);
+            let offset = self.encoder.push(record, segment.seed, start);
+            self.offsets.push(offset);
+            self.written.apply(record, offset, &mut active.gathered);
             if let Record::TruncateAfter(index) = record {
                 first_index = first_index.min(index + 1);
             }
@@ -452,6 +387,7 @@ impl Log {
         active.is_dirty = true;
         self.spare_wait_bytes = self.spare_wait_bytes.saturating_sub(size);
         (self.written.seq, self.written.chain) = (place.seq, crc);
+        self.written.epoch = place.epoch;
         if kind == BatchKind::Data {
             self.shared.lock().written(records, &self.offsets, segment);
         }
@@ -473,7 +409,7 @@ impl Log {
             // This one is needed, also while stopping.
             let cancel = Arc::default();
             let Spare { listed, made } =
-                SpareJob { cancel, ..self.job(self.options.small()) }.run();
+                SpareJob { cancel, ..self.spare_job(self.options.small()) }.run();
             self.enlist(listed, made?)?;
             self.ready.rotate_right(1);
         }
@@ -482,11 +418,9 @@ impl Log {
         if let Some(listed) = self.manifest.segments.iter_mut().find(|one| one.id == segment.id) {
             listed.first_seq = self.written.seq + 1;
         }
-        if let Some(sealed) =
-            self.active.replace(Active { segment, end: DATA_OFFSET, is_dirty: false })
-        {
-            sealed.segment.seal();
-        }
+        let full = self.active.take().map(|full| self.footer_job(&full));
+        let gathered = Gathered::begin(self.written.seq + 1, self.written.terms.last.0 + 1);
+        self.active = Some(Active { segment, end: DATA_OFFSET, is_dirty: false, gathered });
         let state = Record::HardState(self.written.hard_state);
         let bindings = self.written.bindings.iter();
         let bindings = bindings.map(|(&node, &store)| Record::Bind { node, store });
@@ -500,6 +434,7 @@ impl Log {
         self.write_batch(BatchKind::SegmentStart, &records)?;
         // Nothing follows it before it is durable: recovery looks no further into an unused segment.
         self.sync_active()?;
+        self.unsealed.extend(full.map(Arc::new));
         let begun = self.active.as_ref().map(|active| Arc::clone(&active.segment));
         let mut view = self.shared.lock();
         view.used.extend(begun);
@@ -537,8 +472,16 @@ impl Log {
             .active
             .as_ref()
             .is_some_and(|active| active.end + CLEAN_BYTES <= active.segment.data_end);
+        while let Some(job) = self.unsealed.front() {
+            // It may be being written elsewhere: the same bytes, to the same places.
+            let sealed = Arc::clone(job).run()?;
+            self.seal(sealed);
+        }
         if has_room {
             self.write_batch(BatchKind::Clean, &[])?;
+            // Believed only with that batch, so one sync does for both.
+            let job = self.active.as_ref().map(|active| self.footer_job(active));
+            job.map_or(Ok(()), |job| job.write().map(drop))?;
             self.sync_active()?;
         }
         Ok(())
@@ -551,22 +494,38 @@ impl Written {
         Counts { truncations: self.truncations, bindings }
     }
 
-    fn apply(&mut self, record: &Record) {
+    /// A record is in the active segment, at `offset`.
+    fn apply(&mut self, record: &Record, offset: u64, gathered: &mut Gathered) {
         match record {
-            Record::Entry(entry) => self.terms.push(entry.index, entry.term),
+            Record::Entry(entry) => {
+                self.terms.push(entry.index, entry.term);
+                if entry.kind == EntryKind::Config {
+                    gathered.config(entry.index, offset);
+                }
+            }
             Record::HardState(state) => self.hard_state = *state,
             Record::TruncateAfter(index) => {
                 self.truncations = self.truncations.wrapping_add(1);
                 self.terms.truncate_after(*index);
+                gathered.truncate_after(*index);
             }
             Record::Bind { node, store } => {
+                if !self.bindings.contains_key(node) {
+                    gathered.note(offset);
+                }
                 self.bindings.entry(*node).or_insert(*store);
                 assert!(self.bindings.len() <= BINDINGS_MAX, "more nodes than can be bound");
             }
-            Record::Repaired(entry) => self.terms.repair(entry.index, entry.term),
-            Record::Settled => self.terms.faulty.settle(),
+            Record::Repaired(entry) => {
+                gathered.tells_of_damage = true;
+                self.terms.repair(entry.index, entry.term);
+            }
+            Record::Settled => {
+                gathered.tells_of_damage = true;
+                self.terms.faulty.settle();
+            }
             // It repeats what is known.
-            Record::Faulty(_) => {}
+            Record::Faulty(_) => gathered.tells_of_damage = true,
         }
     }
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use crate::{
     Entry, Error, FaultyRange, RepairError,
     codec::len_u64,
-    segment::entry_bytes,
-    view::{Piece, Plan, Shared},
+    fetch::{Piece, entry_bytes},
+    view::{Plan, Shared},
 };
 
 /// Reads entries from any thread. Cheap to clone.
@@ -57,14 +57,11 @@ impl Reader {
         let mut budget = bytes_max;
         for piece in on_disk {
             let before = entries.len();
-            let read =
-                piece.segment.read_entries(piece.first, &piece.offsets, &mut budget, &mut entries);
-            match read {
+            match piece.read(&mut budget, &mut entries) {
                 Ok(true) => {}
                 Ok(false) => return Ok(entries),
                 Err(Error::Damaged { path, offset, damage }) => {
-                    let done = entries.len() - before;
-                    let faulty = self.mark(&piece, done);
+                    let faulty = self.mark(&piece, entries.len() - before);
                     if entries.is_empty() {
                         return Err(faulty.unwrap_or(Error::Damaged { path, offset, damage }));
                     }
@@ -87,9 +84,8 @@ impl Reader {
 
     /// Remember that the entry after the first `done` of a piece is damaged.
     fn mark(&self, piece: &Piece, done: usize) -> Option<Error> {
-        let index = piece.first + len_u64(done);
-        let offset = *piece.offsets.get(done)?;
-        let range = self.shared.lock().found_faulty(index, &piece.segment, offset)?;
+        let index = piece.first() + len_u64(done);
+        let range = self.shared.lock().found_faulty(index, piece)?;
         Some(Error::Faulty { index, range })
     }
 

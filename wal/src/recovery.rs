@@ -5,18 +5,22 @@
 //! crash at any step leaves a log that opens to the same contents. It needs no free space.
 //! How each place is judged: `verdict`.
 
+mod fast;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::Arc,
 };
 
+use self::fast::{Footer, Proof};
 use crate::{
     Entry, FaultyRange, HardState, Identity,
     batch::{BatchKind, Fault, HEADER_BYTES, Header, SECTOR_BYTES, is_zero, zero_sectors},
     codec::{len_u64, to_usize},
     error::{Damage, Error},
     io::Io,
+    log::upkeep::FooterJob,
     manifest::{MANIFEST, Manifest},
     replay::Replay,
     segment::{self, DATA_OFFSET, START_BYTES_MAX, Segment},
@@ -90,8 +94,19 @@ pub(crate) struct Recovered {
     pub(crate) used: Vec<Arc<Segment>>,
     /// Segments not yet used.
     pub(crate) ready: Vec<Arc<Segment>>,
+    /// Full segments without a footer that can be used, oldest first.
+    pub(crate) unsealed: Vec<FooterJob>,
     /// First batch of each segment in use, by segment number.
     pub(crate) first_seqs: BTreeMap<u64, u64>,
+}
+
+/// What is made of seal footers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Footers {
+    /// They stand for their segments where they can be believed.
+    Used,
+    /// Every batch is read.
+    Ignored,
 }
 
 /// Read, judge, cut.
@@ -99,18 +114,19 @@ pub(crate) fn recover(
     io: &dyn Io,
     manifest: &Manifest,
     vote: &VoteState,
+    footers: Footers,
 ) -> Result<Recovered, Error> {
     let mut scan = Scan::open(io, manifest)?;
-    scan.walk()?;
+    scan.walk(footers)?;
     let tail = scan.judge(vote, io)?;
     for cut in &scan.cuts {
         cut.apply()?;
     }
-    let Scan { replay, scanned_bytes, active, segments, first_seqs, .. } = scan;
+    let Scan { replay, scanned_bytes, active, unsealed, segments, first_seqs, .. } = scan;
     let (mut used, ready): (Vec<_>, _) =
         segments.into_iter().partition(|segment| first_seqs.contains_key(&segment.id));
     used.sort_unstable_by_key(|segment| first_seqs.get(&segment.id));
-    Ok(Recovered { replay, tail, scanned_bytes, active, used, ready, first_seqs })
+    Ok(Recovered { replay, tail, scanned_bytes, active, used, ready, unsealed, first_seqs })
 }
 
 /// Files that look like segments and that the manifest does not list: left by a crash while one was
@@ -161,6 +177,14 @@ impl Cut {
     }
 }
 
+/// A segment that seems to be in use.
+#[derive(Debug)]
+struct Used {
+    segment: Arc<Segment>,
+    /// Its first batch, if it is whole.
+    start: Option<Header>,
+}
+
 /// Why the walk through the batches ended where it did.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Stop {
@@ -179,6 +203,9 @@ struct Scan<'a> {
     scanned_bytes: u64,
     segments: Vec<Arc<Segment>>,
     active: Option<(Arc<Segment>, u64)>,
+    /// It was opened by its footer.
+    has_footer: bool,
+    unsealed: Vec<FooterJob>,
     first_seqs: BTreeMap<u64, u64>,
     /// Where the walk ended and why.
     stop: Option<(Arc<Segment>, u64, Stop)>,
@@ -206,6 +233,8 @@ impl<'a> Scan<'a> {
             scanned_bytes: 0,
             segments,
             active: None,
+            has_footer: false,
+            unsealed: Vec::new(),
             first_seqs: BTreeMap::new(),
             stop: None,
             cuts: Vec::new(),
@@ -213,13 +242,56 @@ impl<'a> Scan<'a> {
     }
 
     /// Apply every batch, segment by segment in the order of their first batches.
-    fn walk(&mut self) -> Result<(), Error> {
+    fn walk(&mut self, footers: Footers) -> Result<(), Error> {
+        let used = self.used()?;
+        let mut nexts = used.values().map(|used| used.start.as_ref()).skip(1);
+        for (&seq, Used { segment, start }) in &used {
+            let next = nexts.next();
+            if seq != self.replay.seq + 1 {
+                // Some batch before this segment is missing: the evidence in it decides.
+                break;
+            }
+            let full = self.unsealed();
+            let proof = match next {
+                _ if footers == Footers::Ignored => None,
+                Some(next) => next.map(Proof::Next),
+                None => Some(Proof::Stopped(self.manifest.epoch)),
+            };
+            let footer = start.as_ref().zip(proof).and_then(|(start, proof)| {
+                Footer::read(segment, start, &self.replay, proof)?.apply(&mut self.replay, segment)
+            });
+            self.has_footer = footer.is_some();
+            let end = match footer {
+                Some(end) => {
+                    self.stop = Some((Arc::clone(segment), end, Stop::NoHeader));
+                    end
+                }
+                None => {
+                    let gathered = self.replay.begin_segment();
+                    let end = self.walk_segment(segment)?;
+                    if end == DATA_OFFSET {
+                        self.replay.gathered = gathered;
+                        break;
+                    }
+                    end
+                }
+            };
+            self.first_seqs.insert(segment.id, seq);
+            self.active = Some((Arc::clone(segment), end));
+            self.unsealed.extend(full);
+        }
+        Ok(())
+    }
+
+    /// The segments that seem to be in use, by their first batches.
+    fn used(&self) -> Result<BTreeMap<u64, Used>, Error> {
         let mut used = BTreeMap::new();
         for (segment, listed) in self.segments.iter().zip(&self.manifest.segments) {
             let bytes = segment.read(DATA_OFFSET, SECTOR_BYTES)?;
             match Header::decode(&bytes, segment.seed, DATA_OFFSET) {
                 Ok(header) if header.kind == BatchKind::SegmentStart => {
-                    used.insert(header.seq, Arc::clone(segment));
+                    let start = fast::start_of(segment)?;
+                    used.insert(header.seq, Used { segment: Arc::clone(segment), start });
                 }
                 Err(Fault::Version) => return Err(self.newer_version(segment)),
                 Ok(_) | Err(_) if listed.first_seq > 0 => {
@@ -228,21 +300,17 @@ impl<'a> Scan<'a> {
                 Ok(_) | Err(_) => {}
             }
         }
-        for (seq, segment) in used {
-            if seq != self.replay.seq + 1 {
-                // Some batch before this segment is missing: the evidence in it decides.
-                break;
-            }
-            let end = self.walk_segment(&segment)?;
-            if end == DATA_OFFSET {
-                break;
-            }
-            self.first_seqs.insert(segment.id, seq);
-            if let Some((sealed, _)) = self.active.replace((segment, end)) {
-                sealed.seal();
-            }
-        }
-        Ok(())
+        Ok(used)
+    }
+
+    /// The segment read last, as a full one.
+    fn unsealed(&self) -> Option<FooterJob> {
+        let (segment, end) = self.active.as_ref().filter(|_| !self.has_footer)?;
+        let summary = self.replay.summary(*end)?;
+        let runs = self.replay.positions.runs_in(segment);
+        let is_whole =
+            !self.replay.gathered.tells_of_damage && self.replay.terms.faulty.list().is_empty();
+        Some(FooterJob { segment: Arc::clone(segment), summary, runs, is_whole })
     }
 
     /// Apply the batches of one segment; returns where the next one would begin.

@@ -13,8 +13,10 @@ use crate::{
     Entry, EntryKind, FaultyKind, HardState,
     batch::{BatchKind, Counts, Fault, Frame, Frames, Header},
     codec::to_usize,
+    positions::Positions,
+    seal::{Gathered, Summary},
     segment::Segment,
-    view::{Positions, Terms, may_follow},
+    view::{Terms, may_follow},
 };
 
 /// What the batches so far amount to.
@@ -25,6 +27,8 @@ pub(crate) struct Replay {
     pub(crate) bindings: BTreeMap<u64, u128>,
     pub(crate) configs: Vec<Entry>,
     pub(crate) positions: Positions,
+    /// Of the segment being read.
+    pub(crate) gathered: Gathered,
     /// Truncations so far, wrapping.
     pub(crate) truncations: u16,
     /// The newest batch, 0 when there is none.
@@ -38,6 +42,29 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
+    /// What comes next is in another segment; returns what was gathered of the one before.
+    pub(crate) fn begin_segment(&mut self) -> Gathered {
+        let (seq, last) = (self.seq.saturating_add(1), self.terms.last.0);
+        std::mem::replace(&mut self.gathered, Gathered::begin(seq, last.saturating_add(1)))
+    }
+
+    /// What the footer of the segment being read would say if it ended at `end`.
+    pub(crate) fn summary(&self, end: u64) -> Option<Summary> {
+        Some(Summary {
+            first_seq: self.gathered.first_seq,
+            last_seq: self.seq,
+            end,
+            first_index: self.gathered.first_index,
+            last: self.terms.last,
+            hard_state: self.hard_state,
+            chain: self.chain,
+            epoch: self.epoch,
+            counts: self.counts()?,
+            term_runs: self.terms.runs_from(self.gathered.first_index),
+            notes: self.gathered.offsets(),
+        })
+    }
+
     /// Does this header follow the batch before it?
     pub(crate) fn admits(&self, header: &Header) -> bool {
         Some(header.seq) == self.seq.checked_add(1)
@@ -102,6 +129,8 @@ impl Replay {
         segment: &Arc<Segment>,
         offset: u64,
     ) -> Result<(), Fault> {
+        self.gathered.tells_of_damage |=
+            matches!(frame, Frame::Repaired { .. } | Frame::Faulty(_) | Frame::Settled);
         match frame {
             Frame::Entry { index, term, kind, checksum, payload } => {
                 if !self.terms.admits(index, term) {
@@ -110,6 +139,7 @@ impl Replay {
                 self.terms.push(index, term);
                 self.positions.push(segment, index, offset);
                 if kind == EntryKind::Config {
+                    self.gathered.config(index, offset);
                     let payload = Bytes::copy_from_slice(payload);
                     self.configs.push(Entry { index, term, kind, checksum, payload });
                 }
@@ -124,11 +154,15 @@ impl Replay {
                 self.truncations = self.truncations.wrapping_add(1);
                 self.terms.truncate_after(index);
                 self.positions.truncate_after(index);
+                self.gathered.truncate_after(index);
                 while self.configs.last().is_some_and(|config| config.index > index) {
                     self.configs.pop();
                 }
             }
             Frame::Bind { node, store } => {
+                if !self.bindings.contains_key(&node) {
+                    self.gathered.note(offset);
+                }
                 self.bindings.entry(node).or_insert(store);
             }
             Frame::Repaired { index, term, kind, checksum, payload } => {

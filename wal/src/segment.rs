@@ -22,12 +22,14 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    Entry, Identity,
-    batch::{FRAME_HEADER_BYTES, Fault, Frame, SECTOR_BYTES, Seed, frame_bytes},
-    codec::{Cursor, len_u32, len_u64, to_usize},
+    Identity,
+    batch::{SECTOR_BYTES, Seed},
+    codec::{Cursor, len_u32, to_usize},
     error::{Damage, Error},
     io::{File, Io},
     manifest::Listed,
+    seal::{Area, Trailer},
+    sparse::SparseIndex,
 };
 
 /// Size of the header block; batches begin here.
@@ -44,8 +46,6 @@ const CHECKSUM_KIND: u32 = 1;
 /// Zeros are written and synced in steps of this size, so that little is dirty at any time.
 const ZERO_STEP_BYTES: u64 = 1024 * 1024;
 const ZERO_SYNC_BYTES: u64 = 4 * ZERO_STEP_BYTES;
-/// Entries of the active segment are read at least this far ahead.
-const READ_AHEAD_BYTES: usize = 16 * 1024;
 
 /// The footer area is a multiple of this many bytes.
 const FOOTER_ALIGN: u64 = 4096;
@@ -65,13 +65,17 @@ pub(crate) const fn footer_bytes(capacity: u64) -> u64 {
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) id: u64,
+    /// Size of the file in bytes.
+    pub(crate) capacity: u64,
     /// Where batches end and the footer area begins.
     pub(crate) data_end: u64,
     pub(crate) seed: Seed,
     pub(crate) file: Box<dyn File>,
     pub(crate) path: PathBuf,
-    sealed: AtomicBool,
+    /// Set when nobody writes to it any more; the trailer of its footer, if it has one.
+    sealed: OnceLock<Option<Trailer>>,
     map: OnceLock<Bytes>,
+    index: OnceLock<SparseIndex>,
 }
 
 /// The file name of a segment.
@@ -165,12 +169,14 @@ impl Segment {
     ) -> Self {
         Self {
             id: listed.id,
+            capacity: listed.capacity,
             data_end,
             seed: seed_of(identity, listed),
             file,
             path,
-            sealed: AtomicBool::new(false),
+            sealed: OnceLock::new(),
             map: OnceLock::new(),
+            index: OnceLock::new(),
         }
     }
 
@@ -201,9 +207,11 @@ impl Segment {
         }
     }
 
-    /// Nobody writes to it any more; from now on it is read through a map.
-    pub(crate) fn seal(&self) {
-        self.sealed.store(true, Ordering::Release);
+    /// Nobody writes to it any more, now that its footer is durable, or none is to be made; from now on it
+    /// is read through a map.
+    pub(crate) fn seal(&self, trailer: Option<Trailer>) {
+        // Set once: a sealed segment stays as it is.
+        self.sealed.get_or_init(|| trailer);
     }
 
     pub(crate) fn damaged(&self, offset: u64, damage: Damage) -> Error {
@@ -216,92 +224,34 @@ impl Segment {
         Ok(bytes)
     }
 
-    /// Read the entries `first`, `first + 1`, ... whose frames are at `offsets`, until `budget` bytes are
-    /// used up; the first of all is read whatever its size. False when the budget ended it.
-    pub(crate) fn read_entries(
-        &self,
-        first: u64,
-        offsets: &[u32],
-        budget: &mut usize,
-        entries: &mut Vec<Entry>,
-    ) -> Result<bool, Error> {
-        let mut window = Window { start: 0, bytes: Bytes::new() };
-        for (index, &offset) in (first..).zip(offsets) {
-            let offset = u64::from(offset);
-            let entry = self.read_entry(index, offset, *budget, &mut window)?;
-            let size = entry_bytes(&entry);
-            if size > *budget && !entries.is_empty() {
-                return Ok(false);
-            }
-            *budget = budget.saturating_sub(size);
-            entries.push(entry);
+    /// All of it, once nobody writes to it any more; none before.
+    pub(crate) fn map(&self) -> Result<Option<Bytes>, Error> {
+        if self.sealed.get().is_none() {
+            return Ok(None);
         }
-        Ok(true)
+        if let Some(map) = self.map.get() {
+            return Ok(Some(map.clone()));
+        }
+        let map = self.file.map().map_err(Error::io("map", &self.path))?;
+        Ok(Some(self.map.get_or_init(|| map).clone()))
     }
 
-    fn read_entry(
-        &self,
-        index: u64,
-        offset: u64,
-        budget: usize,
-        window: &mut Window,
-    ) -> Result<Entry, Error> {
-        let damaged = || self.damaged(offset, Damage::Entry);
-        if window.at(offset, FRAME_HEADER_BYTES).is_none() {
-            *window = self.window(offset, budget.max(READ_AHEAD_BYTES))?;
+    /// The sparse index of its footer, checked when it is first asked for.
+    pub(crate) fn index(&self) -> Result<&SparseIndex, Error> {
+        if let Some(index) = self.index.get() {
+            return Ok(index);
         }
-        let len = window.at(offset, 4).and_then(|bytes| Cursor::new(bytes).u32());
-        let size = frame_bytes(to_usize(u64::from(len.ok_or_else(damaged)?)));
-        if len_u64(size) > self.data_end.saturating_sub(offset) {
-            return Err(damaged());
-        }
-        if window.at(offset, size).is_none() {
-            *window = self.window(offset, size.max(budget))?;
-        }
-        let frame = window.at(offset, size).ok_or_else(damaged)?;
-        let (frame, _) = Frame::decode(frame, self.seed, offset).map_err(|fault| match fault {
-            Fault::Checksum => damaged(),
-            Fault::Contents | Fault::Version => self.damaged(offset, Damage::Contents),
-        })?;
-        match frame.to_entry(&window.bytes) {
-            Some(entry) if entry.index == index => Ok(entry),
-            Some(_) | None => Err(self.damaged(offset, Damage::Misplaced)),
-        }
+        let trailer = self.sealed.get().copied().flatten();
+        let index = match (trailer, self.map()?) {
+            (Some(trailer), Some(map)) => SparseIndex::load(&trailer, &map, self),
+            (_, _) => SparseIndex::default(),
+        };
+        Ok(self.index.get_or_init(|| index))
     }
 
-    /// A part of the file, `len` bytes from `offset` where it has them; all of it when it is sealed.
-    fn window(&self, offset: u64, len: usize) -> Result<Window, Error> {
-        if self.sealed.load(Ordering::Acquire) {
-            let map = match self.map.get() {
-                Some(map) => map.clone(),
-                None => {
-                    let map = self.file.map().map_err(Error::io("map", &self.path))?;
-                    self.map.get_or_init(|| map).clone()
-                }
-            };
-            return Ok(Window { start: 0, bytes: map });
-        }
-        let len = len_u64(len).min(self.data_end.saturating_sub(offset));
-        Ok(Window { start: offset, bytes: self.read(offset, to_usize(len))?.into() })
-    }
-}
-
-/// What an entry counts against a reader's budget.
-pub(crate) const fn entry_bytes(entry: &Entry) -> usize {
-    entry.payload.len().saturating_add(FRAME_HEADER_BYTES)
-}
-
-/// Bytes of a segment in memory.
-#[derive(Debug)]
-struct Window {
-    start: u64,
-    bytes: Bytes,
-}
-
-impl Window {
-    fn at(&self, offset: u64, len: usize) -> Option<&[u8]> {
-        let from = to_usize(offset.checked_sub(self.start)?);
-        self.bytes.get(from..from.checked_add(len)?)
+    /// Where its footer is.
+    pub(crate) const fn area(&self) -> Area {
+        Area { seed: self.seed, data_end: self.data_end, capacity: self.capacity }
     }
 }
 

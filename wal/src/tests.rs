@@ -3,9 +3,11 @@
 
 mod codec;
 mod engine;
+mod footers;
 mod group_commit;
 mod inspect;
 mod scrub;
+mod seal;
 mod waiting;
 mod watched;
 

@@ -1,7 +1,7 @@
 //! The log as its owner and its readers see it together, in memory: what is in line, the newest
 //! entries, and where each older one lies.
 //!
-//! What always holds: an entry that is not yet written is in the tail; a position in `runs` is used
+//! What always holds: an entry that is not yet written is in the tail; a position is used
 //! only below the tail, where it is that of the entry now in force; what is read under one lock is one
 //! history. The lock is held for memory work only, never for I/O.
 
@@ -16,7 +16,9 @@ use crate::{
     codec::{len_u64, to_usize},
     commit::Signals,
     faulty::Faulty,
-    segment::{Segment, entry_bytes},
+    fetch::{Piece, entry_bytes},
+    positions::Positions,
+    segment::Segment,
 };
 
 /// The view and its lock.
@@ -40,70 +42,6 @@ impl Shared {
     /// Let go of the lock until `changed` is signalled (or for no reason).
     pub(crate) fn wait<'a>(&self, view: MutexGuard<'a, View>) -> MutexGuard<'a, View> {
         self.changed.wait(view).unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Consecutive entries in one segment.
-#[derive(Debug)]
-pub(crate) struct Run {
-    segment: Arc<Segment>,
-    first: u64,
-    /// Where the frame of `first + i` lies.
-    offsets: Vec<u32>,
-}
-
-/// Where entries lie on disk.
-#[derive(Debug, Default)]
-pub(crate) struct Positions {
-    runs: Vec<Run>,
-    /// Entries that were lost and written again: the newest place of each.
-    repaired: BTreeMap<u64, (Arc<Segment>, u32)>,
-}
-
-impl Positions {
-    pub(crate) fn push(&mut self, segment: &Arc<Segment>, index: u64, offset: u64) {
-        let offset = u32::try_from(offset).expect("a segment is at most 1 GiB");
-        match self.runs.last_mut() {
-            Some(run)
-                if Arc::ptr_eq(&run.segment, segment)
-                    && index == run.first + len_u64(run.offsets.len()) =>
-            {
-                run.offsets.push(offset);
-            }
-            // Another segment, or the entries between were lost.
-            Some(_) | None => {
-                let segment = Arc::clone(segment);
-                self.runs.push(Run { segment, first: index, offsets: vec![offset] });
-            }
-        }
-    }
-
-    /// The lost entry at `index` is there again.
-    pub(crate) fn repair(&mut self, segment: &Arc<Segment>, index: u64, offset: u64) {
-        let offset = u32::try_from(offset).expect("a segment is at most 1 GiB");
-        self.repaired.insert(index, (Arc::clone(segment), offset));
-    }
-
-    /// Is this where the entry at `index` lies?
-    fn is_at(&self, index: u64, segment: &Arc<Segment>, offset: u32) -> bool {
-        let place = self.repaired.get(&index).map(|(segment, offset)| (segment, *offset));
-        let place = place.or_else(|| {
-            let after = self.runs.partition_point(|run| run.first <= index);
-            let run = self.runs.get(after.checked_sub(1)?)?;
-            Some((&run.segment, *run.offsets.get(to_usize(index - run.first))?))
-        });
-        place.is_some_and(|(other, at)| Arc::ptr_eq(other, segment) && at == offset)
-    }
-
-    /// Forget every entry above `index`.
-    pub(crate) fn truncate_after(&mut self, index: u64) {
-        self.repaired.split_off(&index.saturating_add(1));
-        while self.runs.last().is_some_and(|run| run.first > index) {
-            self.runs.pop();
-        }
-        if let Some(run) = self.runs.last_mut() {
-            run.offsets.truncate(to_usize(index - run.first + 1));
-        }
     }
 }
 
@@ -157,6 +95,13 @@ impl Terms {
         if self.last.0 <= lost_up_to {
             self.last.1 = term;
         }
+    }
+
+    /// Where terms begin among the entries from `first` on.
+    pub(crate) fn runs_from(&self, first: u64) -> Vec<(u64, u64)> {
+        let begun = (first <= self.last.0).then(|| (first, self.term_of_any(first)));
+        let later = self.runs.iter().copied().filter(|run| run.0 > first);
+        begun.into_iter().chain(later).collect()
     }
 
     /// The term of an entry; 0 at index 0, none beyond the end or when it was lost and is not known.
@@ -214,7 +159,7 @@ pub(crate) struct View {
     pub(crate) terms: Terms,
     bounds: ViewBounds,
     hard_state: HardState,
-    positions: Positions,
+    pub(crate) positions: Positions,
     /// The segments in use, in the order of their batches. All but the last are full.
     pub(crate) used: Vec<Arc<Segment>>,
     /// How many are made ahead.
@@ -240,14 +185,6 @@ pub(crate) struct View {
 pub(crate) struct Plan {
     pub(crate) on_disk: Vec<Piece>,
     pub(crate) in_memory: Vec<Entry>,
-}
-
-/// Consecutive entries of one segment, to be read without the lock.
-#[derive(Debug)]
-pub(crate) struct Piece {
-    pub(crate) segment: Arc<Segment>,
-    pub(crate) first: u64,
-    pub(crate) offsets: Vec<u32>,
 }
 
 impl View {
@@ -341,18 +278,12 @@ impl View {
         if entry.is_intact() { Ok(()) } else { Err(RepairError::Damaged { index }) }
     }
 
-    /// The entry at `index` was read from here and is damaged. None when it is not in force any more, or
-    /// no more ranges can be listed.
-    pub(crate) fn found_faulty(
-        &mut self,
-        index: u64,
-        segment: &Arc<Segment>,
-        offset: u32,
-    ) -> Option<FaultyRange> {
+    /// The entry at `index` was read as a part of `piece` and is damaged. None when it is not in force any
+    /// more, or no more ranges can be listed.
+    pub(crate) fn found_faulty(&mut self, index: u64, piece: &Piece) -> Option<FaultyRange> {
         let is_older = self.tail.front().is_none_or(|cached| index < cached.entry.index);
-        let in_force = is_older
-            && !self.repairs.contains_key(&index)
-            && self.positions.is_at(index, segment, offset);
+        let in_force =
+            is_older && !self.repairs.contains_key(&index) && self.positions.is_in(index, piece);
         let term = self.terms.term_of(index)?;
         let kind = FaultyKind::Corrupt;
         let range = FaultyRange { first: index, last: index, term_min: term, term_max: term, kind };
@@ -418,7 +349,7 @@ impl View {
 
     /// Is there anything for the writer thread?
     pub(crate) fn is_work(&self) -> bool {
-        !self.pending.is_empty() || self.signals.end.is_some() || self.signals.spare.is_some()
+        !self.pending.is_empty() || self.signals.end.is_some() || self.signals.done.is_some()
     }
 
     pub(crate) const fn pending_bytes(&self) -> usize {
@@ -508,7 +439,8 @@ impl View {
         }
         let tail_first = self.tail.front().map_or(u64::MAX, |cached| cached.entry.index);
         if first < tail_first {
-            self.plan_disk(first, last.min(tail_first - 1), &mut plan);
+            let last = last.min(tail_first - 1);
+            plan.on_disk = self.positions.pieces(first, last);
         }
         if last >= tail_first {
             let skipped = to_usize(first.max(tail_first) - tail_first);
@@ -517,39 +449,5 @@ impl View {
             plan.in_memory.extend(cached.map(|cached| cached.entry.clone()));
         }
         Ok(plan)
-    }
-
-    fn plan_disk(&self, first: u64, last: u64, plan: &mut Plan) {
-        let mut next = first;
-        for (&index, (segment, offset)) in self.positions.repaired.range(first..=last) {
-            if next < index {
-                self.plan_runs(next, index - 1, plan);
-            }
-            let segment = Arc::clone(segment);
-            plan.on_disk.push(Piece { segment, first: index, offsets: vec![*offset] });
-            next = index + 1;
-        }
-        if next <= last {
-            self.plan_runs(next, last, plan);
-        }
-    }
-
-    fn plan_runs(&self, first: u64, last: u64, plan: &mut Plan) {
-        let runs = &self.positions.runs;
-        let start = runs.partition_point(|run| run.first <= first).saturating_sub(1);
-        let mut next = first;
-        for run in runs.iter().skip(start) {
-            if next > last {
-                break;
-            }
-            let from = to_usize(next - run.first);
-            let to = run.offsets.len().min(to_usize(last - run.first + 1));
-            let offsets = run.offsets.get(from..to).unwrap_or_default().to_vec();
-            let segment = Arc::clone(&run.segment);
-            let first = next;
-            next += len_u64(offsets.len());
-            plan.on_disk.push(Piece { segment, first, offsets });
-        }
-        assert_eq!(next, last + 1, "every written entry has a position");
     }
 }

@@ -1,8 +1,8 @@
 //! The log's door for many threads: those who submit and are told later, and those who wait.
 //!
 //! What always holds: no timer decides when to write; the line is bounded in bytes and nobody waits for
-//! room in it; spare segments are made on a thread of their own, and only who has the turn takes them
-//! up. How the writing goes: [`crate::commit`].
+//! room in it; spare segments and footers are made on a thread of their own, and only who has the turn
+//! takes them up. How the writing goes: [`crate::commit`].
 
 use std::{
     sync::{
@@ -19,7 +19,7 @@ use crate::{
     Entry, EntryKind, Error, Log, Op, Reader,
     batch::{FRAME_HEADER_BYTES, frame_bytes},
     commit::{Commit, End},
-    log::SpareJob,
+    log::upkeep::Job,
     view::{Shared, View},
 };
 
@@ -63,7 +63,7 @@ impl Writer {
         let queue_bytes_max = log.options().queue_bytes_max;
         let path = log.path();
         let failed = Error::io("start a thread for", &path);
-        // One spare at a time is being made, so who has the turn never waits here.
+        // One job at a time is being done, so who has the turn never waits here.
         let (jobs, queue) = sync_channel(1);
         let commit = Arc::new(Commit::new(log, on_durable, jobs));
         let preparer = {
@@ -202,10 +202,10 @@ fn op_bytes(op: &Op) -> usize {
 }
 
 /// The other thread: make what is asked for.
-fn prepare(queue: &Receiver<SpareJob>, shared: &Shared) {
+fn prepare(queue: &Receiver<Job>, shared: &Shared) {
     for job in queue {
-        let spare = job.run();
-        shared.lock().signals.spare = Some(spare);
+        let done = job.run();
+        shared.lock().signals.done = Some(done);
         shared.changed.notify_one();
     }
 }

@@ -218,6 +218,10 @@ impl Protocol {
             self.cuts += 1;
             return;
         }
+        if offset >= data_end(self.known(name).len) {
+            self.write_footer(name, end);
+            return;
+        }
         if !bytes.starts_with(b"WBAT") {
             panic!("{name}: what is written at {offset} is no batch");
         }
@@ -248,6 +252,18 @@ impl Protocol {
         known.start_is_due = is_start;
         self.active = Some(name.to_owned());
         self.batches += 1;
+    }
+
+    /// A footer speaks only of what cannot change any more: of a segment whose successor has durably begun,
+    /// or of the last one as its last words.
+    fn write_footer(&mut self, name: &str, end: u64) {
+        assert!(end <= self.known(name).len, "{name}: a footer beyond the end");
+        if self.active.as_deref() != Some(name) {
+            assert!(!self.known(name).start_is_due);
+            let active = self.active.clone();
+            let is_due = active.is_some_and(|active| self.known(&active).start_is_due);
+            assert!(!is_due, "{name}: a footer before the next segment has durably begun");
+        }
     }
 
     pub(super) fn sync(&mut self, name: &str, all: bool) {
@@ -301,6 +317,11 @@ impl Protocol {
 
 fn is_segment(name: &str) -> bool {
     name.starts_with("seg-")
+}
+
+/// Where the footer area of a segment of this size begins.
+const fn data_end(len: u64) -> u64 {
+    len - ((len / 128).next_multiple_of(4096) + 4096)
 }
 
 fn is_zero(bytes: &[u8]) -> bool {

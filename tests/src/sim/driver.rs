@@ -285,7 +285,7 @@ impl World {
         }
         process.staged = 0;
         process.is_syncing = true;
-        let prepared = process.log.prepare_spares();
+        let prepared = process.log.upkeep();
         if let Err(error) = prepared.and_then(|()| process.log.write()) {
             return self.disk_failed(id, &error);
         }

@@ -60,7 +60,7 @@ fn rotation_keeps_every_entry_readable() {
         log.write().unwrap();
         assert_eq!(log.sync().unwrap(), i + 1);
         if i % 3 == 0 {
-            log.prepare_spares().unwrap();
+            log.upkeep().unwrap();
         }
     }
     let expected: Vec<Entry> =
@@ -189,7 +189,7 @@ fn a_log_is_locked_until_its_last_spare_is_made() {
     let dir = tempdir().unwrap();
     let options = Options { spare_segments: 2, ..small() };
     let (mut log, _) = fresh(dir.path(), &options);
-    let job = log.spare_job().unwrap();
+    let job = log.next_job().unwrap();
     drop(log);
     let refused = Log::open(io(dir.path()), options.clone());
     assert!(matches!(refused, Err(Error::Locked { .. })), "{refused:?}");

@@ -20,7 +20,7 @@ fn used(closed: bool) -> TempDir {
         log.write().unwrap();
         log.sync().unwrap();
     }
-    log.prepare_spares().unwrap();
+    log.upkeep().unwrap();
     if closed {
         log.close().unwrap();
     }

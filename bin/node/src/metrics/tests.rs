@@ -115,7 +115,7 @@ fn syncs_of_the_log_are_timed_and_making_a_segment_is_not_taken_for_one() {
     log.stage(1, append(1));
     log.write().unwrap();
     log.sync().unwrap();
-    log.prepare_spares().unwrap();
+    log.upkeep().unwrap();
     let before = metrics.text();
     for index in 2..=4 {
         let op = append(index);

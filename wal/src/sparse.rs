@@ -1,0 +1,116 @@
+//! The sparse index of a sealed segment, as readers use it: in the mapped footer, or rebuilt in memory
+//! when that has rotted.
+//!
+//! What always holds: entries ascend in index and in offset; between one and the next only frames now in
+//! force, or none of the entries asked for, are passed.
+
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+use bytes::Bytes;
+
+use crate::{
+    batch::{Frame, Frames, HEADER_BYTES, Header, SECTOR_BYTES},
+    codec::{len_u64, to_usize},
+    seal::{STRIDE_BYTES, Sparse, Trailer, sparse_at, sparse_count},
+    segment::{DATA_OFFSET, Segment},
+};
+
+/// One segment's.
+#[derive(Debug)]
+pub(crate) enum SparseIndex {
+    /// Encoded, a part of the map.
+    Footer(Bytes),
+    Memory(Vec<Sparse>),
+}
+
+impl Default for SparseIndex {
+    fn default() -> Self {
+        Self::Memory(Vec::new())
+    }
+}
+
+impl SparseIndex {
+    /// What the footer has, if it is still as it was written; else from the batches.
+    pub(crate) fn load(trailer: &Trailer, map: &Bytes, segment: &Segment) -> Self {
+        let from = to_usize(segment.data_end);
+        match map.get(from..from.saturating_add(trailer.index_len())) {
+            Some(bytes) if trailer.index_holds(bytes, segment.area()) => {
+                Self::Footer(map.slice_ref(bytes))
+            }
+            Some(_) | None => Self::Memory(rebuild(map, segment)),
+        }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        match self {
+            Self::Footer(bytes) => sparse_count(bytes),
+            Self::Memory(index) => index.len(),
+        }
+    }
+
+    pub(crate) fn get(&self, number: usize) -> Option<Sparse> {
+        match self {
+            Self::Footer(bytes) => sparse_at(bytes, number),
+            Self::Memory(index) => index.get(number).copied(),
+        }
+    }
+}
+
+/// From the batches that can be read; what lies in others is found by looking for it.
+fn rebuild(map: &[u8], segment: &Segment) -> Vec<Sparse> {
+    let mut rebuilt = Rebuilt::default();
+    let mut offset = DATA_OFFSET;
+    while offset < segment.data_end {
+        let bytes = map.get(to_usize(offset)..to_usize(segment.data_end)).unwrap_or_default();
+        let Ok(header) = Header::decode(bytes, segment.seed, offset) else {
+            offset = offset.saturating_add(len_u64(SECTOR_BYTES));
+            continue;
+        };
+        let frames_end = HEADER_BYTES.saturating_add(to_usize(u64::from(header.body_len)));
+        let frames = bytes.get(HEADER_BYTES..frames_end).unwrap_or_default();
+        for (at, frame) in Frames::new(frames, segment.seed, offset).map_while(Result::ok) {
+            match frame {
+                Frame::Entry { index, term, .. } => rebuilt.entry(index, term, at),
+                Frame::TruncateAfter(index) => rebuilt.truncate_after(index),
+                Frame::HardState(_)
+                | Frame::Bind { .. }
+                | Frame::Repaired { .. }
+                | Frame::Faulty(_)
+                | Frame::Settled
+                | Frame::Skipped => {}
+            }
+        }
+        offset = offset.saturating_add(header.batch_bytes());
+    }
+    rebuilt.index
+}
+
+#[derive(Debug, Default)]
+struct Rebuilt {
+    index: Vec<Sparse>,
+    /// The entry that should come next.
+    next: u64,
+    /// The offset from which on an entry is due.
+    due: u32,
+}
+
+impl Rebuilt {
+    fn entry(&mut self, index: u64, term: u64, offset: u64) {
+        let Ok(offset) = u32::try_from(offset) else { return };
+        self.truncate_after(index.saturating_sub(1));
+        if offset >= self.due || index != self.next {
+            self.index.push(Sparse { index, term, offset });
+            self.due = offset.saturating_add(STRIDE_BYTES);
+        }
+        self.next = index.saturating_add(1);
+    }
+
+    fn truncate_after(&mut self, index: u64) {
+        if self.next > index.saturating_add(1) {
+            while self.index.last().is_some_and(|last| last.index > index) {
+                self.index.pop();
+            }
+            self.due = 0;
+        }
+    }
+}
