@@ -64,7 +64,7 @@ fn append_until_it_fails(log: &mut Log, last: u64, mut check: impl FnMut()) -> (
             Ok(durable) => assert_eq!(durable, index),
             Err(error) => return (index - 1, error),
         }
-        log.prepare_spares().unwrap();
+        log.upkeep().unwrap();
         check();
     }
     unreachable!("a disk is finite")
@@ -93,7 +93,7 @@ fn the_spares_can_be_written_on_a_full_disk_and_then_the_log_stops_in_words() {
     log.stage(1, Op::Append(vec![entry(1)]));
     log.write().unwrap();
     assert_eq!(log.sync().unwrap(), 1);
-    log.prepare_spares().unwrap();
+    log.upkeep().unwrap();
     let made = segments(&dir);
     assert_eq!(made.len(), 3, "the first, and two spares");
     disk.fill_up_to(0);
@@ -122,7 +122,7 @@ fn the_spares_can_be_written_on_a_full_disk_and_then_the_log_stops_in_words() {
     for index in last + 1..=2 * last {
         log.stage(index, Op::Append(vec![entry(index)]));
         log.write().unwrap();
-        log.prepare_spares().unwrap();
+        log.upkeep().unwrap();
     }
     assert_eq!(log.sync().unwrap(), 2 * last);
     drop(log);
