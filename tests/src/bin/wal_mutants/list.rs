@@ -15,11 +15,13 @@ pub(super) struct Mutant {
 }
 
 const BATCH: &str = "wal/src/batch.rs";
+const FAST: &str = "wal/src/recovery/fast.rs";
 const LOG: &str = "wal/src/log.rs";
 const RECOVERY: &str = "wal/src/recovery.rs";
 const REPLAY: &str = "wal/src/replay.rs";
 const SEGMENT: &str = "wal/src/segment.rs";
 const SLOTS: &str = "wal/src/slots.rs";
+const UPKEEP: &str = "wal/src/log/upkeep.rs";
 const VERDICT: &str = "wal/src/verdict.rs";
 
 /// All of them.
@@ -98,7 +100,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "frame-crc",
         gate: false,
         file: BATCH,
-        changes: &[("if crc != seed.crc(offset, &[&covered, payload]) {", "if false {")],
+        changes: &[("if crc != seed.crc(offset, &[covered]) {", "if false {")],
         removed: "the check of an entry's checksum when it is read",
         hunted_by: "wal_sectors",
     },
@@ -218,7 +220,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "listing",
         gate: false,
-        file: LOG,
+        file: UPKEEP,
         changes: &[("        self.manifest_file.store(&self.manifest)?;\n", "")],
         removed: "the listing of a segment before its first batch",
         hunted_by: "wal_protocol",
@@ -252,8 +254,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         gate: false,
         file: LOG,
         changes: &[(
-            "        // Nothing follows it before it is durable: recovery looks no further into an unused segment.\n        self.sync_active()\n",
-            "        Ok(())\n",
+            "        self.sync_active()?;\n        self.unsealed.extend(full.map(Arc::new));\n",
+            "        self.unsealed.extend(full.map(Arc::new));\n",
         )],
         removed: "the sync of a segment's start before anything follows",
         hunted_by: "wal_protocol",
@@ -262,8 +264,35 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "map-of-active",
         gate: false,
         file: SEGMENT,
-        changes: &[("if self.sealed.load(Ordering::Acquire) {", "if true {")],
+        changes: &[("if self.sealed.get().is_none() {", "if false {")],
         removed: "the seal that a segment has before it is mapped",
+        hunted_by: "wal_protocol",
+    },
+    Mutant {
+        name: "footer-proof",
+        gate: false,
+        file: FAST,
+        changes: &[("&& next.previous_crc == summary.chain", "")],
+        removed: "the proof that a footer speaks of the batches before the next segment",
+        hunted_by: "wal_footers",
+    },
+    Mutant {
+        name: "footer-of-stop",
+        gate: false,
+        file: FAST,
+        changes: &[(
+            "let stopped = summary.epoch == epoch && ends_clean(segment, &summary);",
+            "let stopped = summary.epoch == epoch;",
+        )],
+        removed: "the look for the last batch that a footer names",
+        hunted_by: "wal_footers",
+    },
+    Mutant {
+        name: "footer-sync",
+        gate: false,
+        file: UPKEEP,
+        changes: &[("if matches!(sealed, Sealed::Footer(_)) {", "if false {")],
+        removed: "the sync of a footer before its segment is mapped",
         hunted_by: "wal_protocol",
     },
 ];

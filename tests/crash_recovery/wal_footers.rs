@@ -1,0 +1,156 @@
+//! Seal footers and crashes: a footer saves reading, and never says anything else than the batches.
+
+use std::sync::Arc;
+
+use tests::sim::disk::SimDisk;
+use wal::{Entry, EntryKind, Error, Inspection, Io, Log, Op, Options, Recovery, inspect};
+
+use crate::wal_model::{Contents, Model, Random, open, small};
+
+/// What a scan of every batch finds; none when there is no log yet.
+fn scan(disk: &SimDisk) -> Option<Recovery> {
+    let io: Arc<dyn Io> = disk.fork(0).io();
+    match inspect(&io) {
+        Ok(Inspection { contents, .. }) => Some(contents.unwrap()),
+        Err(Error::Missing { .. }) => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Opens a log and compares what its footers say with what a scan finds; true when they saved any reading.
+fn open_both_ways(disk: &SimDisk, options: &Options) -> (Log, Recovery, bool) {
+    let scanned = scan(disk);
+    let (log, recovery) = open(disk, options).unwrap();
+    let Some(scanned) = scanned else { return (log, recovery, false) };
+    let saved = scanned.scanned_bytes > recovery.scanned_bytes;
+    let scanned = Recovery { scanned_bytes: recovery.scanned_bytes, ..scanned };
+    assert_eq!(recovery, scanned);
+    (log, recovery, saved)
+}
+
+/// F20: random histories, each life ended by a stop, a kill or a crash anywhere, footers half-written or
+/// not written among them.
+#[test]
+fn footers_say_what_a_scan_finds_after_every_end() {
+    let (mut saved, mut stops) = (0, 0);
+    for seed in 0..150 {
+        let disk = SimDisk::new(seed);
+        let (mut model, mut random) = (Model::new(), Random(seed));
+        for _ in 0..6 {
+            let (mut log, recovery, saves) = open_both_ways(&disk, &small());
+            saved += u32::from(saves);
+            model.recover(Contents::of(&log, &recovery));
+            if random.below(2) == 0 {
+                disk.cut_power_after(random.below(200));
+            }
+            let lived = live(&mut log, &mut model, &mut random);
+            match random.below(4) {
+                0 => stops += u32::from(lived && log.close().is_ok()),
+                1 => {
+                    drop(log);
+                    disk.kill();
+                }
+                _ => drop(log),
+            }
+            disk.crash();
+        }
+    }
+    assert!(saved > 300 && stops > 50, "{saved} {stops}");
+}
+
+fn live(log: &mut Log, model: &mut Model, random: &mut Random) -> bool {
+    let mut step = || {
+        for _ in 0..random.below(40) {
+            for _ in 0..random.below(12) {
+                model.stage(log, random);
+            }
+            log.write()?;
+            model.acknowledge(log.sync()?);
+            if random.below(4) == 0 {
+                log.upkeep()?;
+            }
+        }
+        Ok::<_, Error>(())
+    };
+    step().is_ok()
+}
+
+fn entry(index: u64, len: usize) -> Op {
+    let payload = vec![index.to_le_bytes()[0] | 1; len];
+    Op::Append(vec![Entry::new(index, 1, EntryKind::Command, payload.into())])
+}
+
+/// A stop is cut short, and of its last words only the footer reaches the disk. Whatever is written in
+/// their place, with the same sequence numbers, counts; the footer does not.
+#[test]
+fn the_footer_of_a_stop_that_did_not_end_is_not_believed() {
+    for seed in 0..100 {
+        let disk = SimDisk::new(seed);
+        let (mut log, _) = open(&disk, &small()).unwrap();
+        // All but 6 KiB of a segment of 56 KiB.
+        for index in 1..=6 {
+            log.stage(index, entry(index, 7900));
+            log.write().unwrap();
+        }
+        log.sync().unwrap();
+        disk.fail_sync_after(0);
+        log.close().unwrap_err();
+        disk.crash();
+        disk.clear_faults();
+        let (mut log, recovery, _) = open_both_ways(&disk, &small());
+        assert_eq!(recovery.last, (6, 1));
+        // The next one fits, the last one does not.
+        for (ticket, len) in [(1, 2000), (2, 8000)] {
+            log.stage(ticket, entry(6 + ticket, len));
+            log.write().unwrap();
+            assert_eq!(log.sync().unwrap(), ticket);
+        }
+        drop(log);
+        disk.crash();
+        let (log, recovery, _) = open_both_ways(&disk, &small());
+        assert_eq!(recovery.last, (8, 1));
+        assert_eq!(Contents::of(&log, &recovery).entries.len(), 8);
+    }
+}
+
+/// F1: a footer is written like everything else. When that fails the log stops, and has lost nothing.
+#[test]
+fn a_failed_footer_stops_the_log() {
+    for fail in [SimDisk::fail_write_after, SimDisk::fail_sync_after] {
+        let disk = SimDisk::new(1);
+        let options = Options { spare_segments: 0, ..small() };
+        let (mut log, _) = open(&disk, &options).unwrap();
+        for index in 1..=20 {
+            log.stage(index, entry(index, 8000));
+            log.write().unwrap();
+            log.sync().unwrap();
+        }
+        fail(&disk, 0);
+        log.upkeep().unwrap_err();
+        assert!(matches!(log.upkeep(), Err(Error::Poisoned)));
+        assert!(matches!(log.write(), Err(Error::Poisoned)));
+        drop(log);
+        disk.crash();
+        disk.clear_faults();
+        let (_log, recovery, _) = open_both_ways(&disk, &options);
+        assert_eq!(recovery.last, (20, 1));
+    }
+}
+
+/// A full disk does not matter: a footer goes where zeros are already.
+#[test]
+fn a_footer_needs_no_room() {
+    let disk = SimDisk::new(1);
+    let (mut log, _) = open(&disk, &small()).unwrap();
+    for index in 1..=20 {
+        log.stage(index, entry(index, 8000));
+        log.write().unwrap();
+        log.sync().unwrap();
+    }
+    disk.set_room(Some(0));
+    log.upkeep().unwrap();
+    log.close().unwrap();
+    disk.crash();
+    let (_log, recovery, saved) = open_both_ways(&disk, &small());
+    assert_eq!((recovery.last, recovery.scanned_bytes, saved), ((20, 1), 0, true));
+}
