@@ -4,29 +4,16 @@
 //! the log costs above the disk. `writers` are threads that block until their entry is durable; `tasks`
 //! are as many in one thread, told by one callback, as in the node.
 
-use std::{
-    path::Path,
-    sync::{Arc, mpsc::sync_channel},
-    time::Instant,
-};
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use benches::{
-    answered_list, is_full_run, median, payload, say,
-    wal::{Append, Counted, Counts, Figures, Limit, WORKLOADS, Workload, cpu_time, run, run_raw},
+    answered_list, is_full_run, median, say,
+    wal::{Counts, Figures, Limit, Shape, WORKLOADS, Workload, run_log, run_raw},
 };
-use bytes::Bytes;
-use wal::{Entry, EntryKind, Identity, Io, Log, Op, Options, Writer};
 
 /// Pairs per workload: the median of so many is quoted.
 const PAIRS: usize = 9;
-
-/// How appends come to the log.
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum Shape {
-    Writers,
-    Tasks,
-}
 
 fn main() -> Result<()> {
     if answered_list() {
@@ -47,16 +34,13 @@ fn main() -> Result<()> {
 }
 
 fn compare(dir: &Path, workload: Workload, shape: Shape, limit: Limit, pairs: usize) -> Result<()> {
-    // What the log writes for one full group: the raw loop writes the same.
-    let group = workload.batch * workload.writers;
-    let append_bytes = (80 + group * (32 + workload.entry_bytes)).next_multiple_of(512);
     let (mut logs, mut raws) = (Vec::new(), Vec::new());
     let mut counts = Counts::default();
     for pair in 0..pairs {
         // Neither is always the first.
         for is_raw in [pair % 2 == 0, pair % 2 == 1] {
             if is_raw {
-                raws.push(run_raw(dir, workload, limit, append_bytes)?);
+                raws.push(run_raw(dir, workload, limit, workload.append_bytes())?);
             } else {
                 let (figures, counted) = run_log(dir, workload, shape, limit)?;
                 logs.push(figures);
@@ -92,86 +76,4 @@ fn compare(dir: &Path, workload: Workload, shape: Shape, limit: Limit, pairs: us
         anyhow::ensure!(counts.syncs == appends, "a single writer flushes once per append");
     }
     Ok(())
-}
-
-fn run_log(
-    dir: &Path,
-    workload: Workload,
-    shape: Shape,
-    limit: Limit,
-) -> Result<(Figures, Counts)> {
-    let dir = tempfile::tempdir_in(dir)?;
-    let counted = Arc::new(Counted::new(dir.path())?);
-    let io: Arc<dyn Io> = Arc::<Counted>::clone(&counted);
-    let options = Options {
-        segment_bytes: limit.file_bytes,
-        small_segment_bytes: limit.file_bytes,
-        spare_segments: 0,
-        ..Options::default()
-    };
-    Log::create(&io, Identity { cluster: 1, node: 1, store: 1 }, &options)?;
-    let (mut log, _) = Log::open(io, options)?;
-    // The first batch opens the segment, which takes more than one flush.
-    let first = Entry::new(1, 1, EntryKind::NoOp, Bytes::new());
-    log.stage(1, Op::Append(vec![first]));
-    log.write()?;
-    log.sync()?;
-    let before = counted.counts();
-    let figures = match shape {
-        Shape::Writers => {
-            let writer = Threads(Writer::spawn(log, Box::new(|_| ()))?);
-            let figures = run(workload, limit, &writer)?;
-            let counts = counted.counts() - before;
-            writer.0.stop().context("the log failed")?;
-            return Ok((figures, counts));
-        }
-        Shape::Tasks => run_tasks(log, workload, limit)?,
-    };
-    Ok((figures, counted.counts() - before))
-}
-
-struct Threads(Writer);
-
-impl Append for Threads {
-    fn append(&self, _writer: usize, payloads: &[Bytes]) -> Result<()> {
-        self.0.append(1, EntryKind::Command, payloads)?;
-        Ok(())
-    }
-}
-
-/// One thread that owns the order of the log, as the node's driver does: as many appends are under way
-/// as there are writers, and one message tells which are done.
-fn run_tasks(log: Log, workload: Workload, limit: Limit) -> Result<Figures> {
-    let (tell, told) = sync_channel(1_024);
-    let writer = Writer::spawn(
-        log,
-        Box::new(move |durable| {
-            if let Ok(durable) = durable {
-                // The other side has gone when nobody wants to know any more.
-                tell.send(durable).unwrap_or_default();
-            }
-        }),
-    )?;
-    let data = Bytes::from(payload(2, workload.entry_bytes));
-    let appends_max = usize::try_from(limit.appends_max(workload))?;
-    let mut begun = Vec::with_capacity(1 << 16);
-    let mut samples = Vec::with_capacity(1 << 16);
-    let (start, cpu) = (Instant::now(), cpu_time());
-    while samples.len() < begun.len() || samples.is_empty() {
-        let is_over = start.elapsed() >= limit.span || begun.len() >= appends_max;
-        let free = if is_over { 0 } else { workload.writers - (begun.len() - samples.len()) };
-        for _ in 0..free {
-            begun.push(Instant::now());
-            let number = begun.len() as u64 + 1;
-            let entry = Entry::new(number, 1, EntryKind::Command, data.clone());
-            writer.submit(number, Op::Append(vec![entry])).ok().context("no room in line")?;
-        }
-        let durable = told.recv().context("the log failed")?;
-        let now = Instant::now();
-        let done = begun.get(samples.len()..usize::try_from(durable)? - 1).unwrap_or_default();
-        samples.extend(done.iter().map(|&begun| (now - begun).as_secs_f64() * 1e6));
-    }
-    let (took, cpu) = (start.elapsed(), cpu_time().saturating_sub(cpu));
-    writer.stop().context("the log failed")?;
-    Ok(Figures::new(workload, &samples, took, cpu))
 }

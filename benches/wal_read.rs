@@ -7,16 +7,15 @@ use std::{fs::File, os::unix::fs::FileExt, path::Path, time::Instant};
 use anyhow::{Context, Result, ensure};
 use benches::{
     Bound, answered_list,
-    filled::{Cache, Fill, fill_log, open, raw_scan, set_cache, used_segments},
+    filled::{
+        Cache, Fill, Random, fill_log, open, raw_scan, read_through, set_cache, used_segments,
+    },
     is_full_run, median, percentile, say, say_against, time,
 };
 use wal::Reader;
 
 /// Pairs per workload: the median of so many is quoted.
 const PAIRS: usize = 9;
-const MIB: usize = 1024 * 1024;
-/// Asked for at a time.
-const READ_BYTES: usize = MIB;
 /// What the log adds to an entry.
 const FRAME_BYTES: usize = 32;
 const ENTRY_BYTES: [usize; 2] = [1_024, 128];
@@ -76,17 +75,6 @@ fn read_all(
     Ok(())
 }
 
-fn read_through(reader: &Reader, fill: Fill) -> Result<usize> {
-    let (mut next, mut bytes) = (1, 0);
-    while next <= fill.entries() {
-        let entries = reader.read(next, fill.entries(), READ_BYTES)?;
-        ensure!(!entries.is_empty(), "entry {next} is missing");
-        next += entries.len() as u64;
-        bytes += entries.iter().map(|entry| entry.payload.len()).sum::<usize>();
-    }
-    Ok(bytes)
-}
-
 fn read_points(dir: &Path, fill: Fill, sizes: &Sizes, (name, bound): (&str, Bound)) -> Result<()> {
     set_cache(dir, Cache::Warm)?;
     let (log, _) = open(dir)?;
@@ -97,7 +85,7 @@ fn read_points(dir: &Path, fill: Fill, sizes: &Sizes, (name, bound): (&str, Boun
         .collect::<Result<Vec<_>>>()?;
     let (mut log_p50, mut raw_p50, mut ratio) = (Vec::new(), Vec::new(), Vec::new());
     let mut p99 = Vec::new();
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut random = Random::default();
     for _ in 0..sizes.pairs {
         let raw = raw_points(&files, fill, sizes.points, &mut random)?;
         let through = log_points(&reader, fill, sizes.points, &mut random)?;
@@ -145,16 +133,4 @@ fn raw_points(
         samples.push(start.elapsed().as_secs_f64() * 1e6);
     }
     Ok(samples)
-}
-
-/// The same places in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 16) % bound
-    }
 }

@@ -12,17 +12,19 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use bytes::Bytes;
 use rustix::{
     fs::{Advice, fadvise},
     process::geteuid,
 };
-use wal::{Entry, EntryKind, Identity, Io, Log, Op, Options, RealIo};
+use wal::{Entry, EntryKind, Identity, Io, Log, Op, Options, Reader, RealIo};
 
 use crate::{is_full_run, payload};
 
 const MIB: usize = 1024 * 1024;
+/// Asked for at a time.
+const READ_BYTES: usize = MIB;
 const SECTOR_BYTES: usize = 512;
 /// Batches written before one sync for all, so that filling does not take all day.
 const SYNC_EVERY: u64 = 64;
@@ -118,8 +120,11 @@ pub fn used_segments(dir: &Path) -> Result<Vec<(PathBuf, u64)>> {
     Ok(used)
 }
 
-/// Up to the last sector that is not zero.
-fn used_bytes(file: &File) -> io::Result<u64> {
+/// The bytes of a file up to the last sector that is not zero.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn used_bytes(file: &File) -> io::Result<u64> {
     let mut sectors = file.metadata()?.len() / SECTOR_BYTES as u64;
     let mut sector = [0; SECTOR_BYTES];
     while sectors > 0 {
@@ -187,4 +192,39 @@ pub fn set_cache(dir: &Path, cache: Cache) -> io::Result<()> {
         fs::write("/proc/sys/vm/drop_caches", "3")?;
     }
     Ok(())
+}
+
+/// Read every entry; returns the bytes of their payloads.
+///
+/// # Errors
+/// When an entry is missing or damaged.
+pub fn read_through(reader: &Reader, fill: Fill) -> Result<usize> {
+    let (mut next, mut bytes) = (1, 0);
+    while next <= fill.entries() {
+        let entries = reader.read(next, fill.entries(), READ_BYTES)?;
+        ensure!(!entries.is_empty(), "entry {next} is missing");
+        next += entries.len() as u64;
+        bytes += entries.iter().map(|entry| entry.payload.len()).sum::<usize>();
+    }
+    Ok(bytes)
+}
+
+/// Places at random, the same in every run.
+#[derive(Debug)]
+pub struct Random(u64);
+
+impl Default for Random {
+    fn default() -> Self {
+        Self(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+impl Random {
+    /// The next one, below `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 16) % bound
+    }
 }

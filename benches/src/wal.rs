@@ -5,6 +5,7 @@
 //! span; everything is inside one prepared file, so that nobody's preparation is measured.
 
 mod counted;
+mod ours;
 
 use std::{
     fs::{File, OpenOptions},
@@ -22,7 +23,10 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
 
-pub use self::counted::{Counted, Counts};
+pub use self::{
+    counted::{Counted, Counts},
+    ours::{Shape, run_log},
+};
 use crate::{payload, percentile};
 
 /// Who appends what.
@@ -47,6 +51,17 @@ pub const WORKLOADS: [Workload; 6] = [
     Workload { name: "64 writers x 1, 128 B", writers: 64, batch: 1, entry_bytes: 128 },
     Workload { name: "64 writers x 1, 1 KiB", writers: 64, batch: 1, entry_bytes: 1_024 },
 ];
+
+impl Workload {
+    /// What our log writes for one full group; the raw loop writes the same.
+    #[must_use]
+    pub const fn append_bytes(self) -> usize {
+        const BATCH_BYTES: usize = 80;
+        const FRAME_BYTES: usize = 32;
+        let group = self.batch * self.writers;
+        (BATCH_BYTES + group * (FRAME_BYTES + self.entry_bytes)).next_multiple_of(SECTOR_BYTES)
+    }
+}
 
 /// How long a run is: whichever is over first.
 #[derive(Clone, Copy, Debug)]
@@ -124,7 +139,9 @@ impl Figures {
 /// # Errors
 /// When the log fails.
 pub fn run(workload: Workload, limit: Limit, log: &impl Append) -> Result<Figures> {
-    let payloads = vec![Bytes::from(payload(2, workload.entry_bytes)); workload.batch];
+    // Different ones: a log that compresses a batch must not find the same bytes in it 64 times.
+    let payloads: Vec<_> =
+        (2..).take(workload.batch).map(|n| Bytes::from(payload(n, workload.entry_bytes))).collect();
     let left = AtomicU64::new(limit.appends_max(workload));
     let start = Barrier::new(workload.writers + 1);
     let mut begun = (Instant::now(), Duration::ZERO);
