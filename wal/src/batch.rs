@@ -335,15 +335,17 @@ impl Encoder {
             (_, Some(fixed)) => fixed,
             (_, None) => &[],
         };
-        let mut covered = [0; FRAME_HEADER_BYTES - 8];
-        put(&mut covered, 0, &[kind, subkind, 0, 0]);
-        put(&mut covered, 4, &checksum.to_le_bytes());
-        put(&mut covered, 8, &index.to_le_bytes());
-        put(&mut covered, 16, &term.to_le_bytes());
-        self.buffer.extend_from_slice(&len_u32(payload.len()).to_le_bytes());
-        self.buffer.extend_from_slice(&seed.crc(offset, &[&covered, payload]).to_le_bytes());
-        self.buffer.extend_from_slice(&covered);
+        let mut head = [0; FRAME_HEADER_BYTES];
+        put(&mut head, 0, &len_u32(payload.len()).to_le_bytes());
+        put(&mut head, 8, &[kind, subkind, 0, 0]);
+        put(&mut head, 12, &checksum.to_le_bytes());
+        put(&mut head, 16, &index.to_le_bytes());
+        put(&mut head, 24, &term.to_le_bytes());
+        self.buffer.extend_from_slice(&head);
         self.buffer.extend_from_slice(payload);
+        let covered = self.buffer.get(start + 8..).unwrap_or_default();
+        let crc = seed.crc(offset, &[covered]);
+        put(&mut self.buffer, start + 4, &crc.to_le_bytes());
         self.buffer.resize(start + frame_bytes(payload.len()), 0);
         self.frame_count += 1;
         offset

@@ -77,7 +77,7 @@ pub struct Log {
     durable_ticket: u64,
     encoder: Encoder,
     /// Scratch: what goes into the batch being written, and where each frame of it lies.
-    taken: Vec<Pending>,
+    taken: VecDeque<Pending>,
     offsets: Vec<u64>,
     /// Held as long as the log is open or a job is being done for it.
     lock: Arc<dyn Lock>,
@@ -221,7 +221,7 @@ impl Log {
             written,
             durable_ticket: 0,
             encoder: Encoder::default(),
-            taken: Vec::new(),
+            taken: VecDeque::new(),
             offsets: Vec::new(),
             lock: lock.into(),
         };
@@ -321,16 +321,15 @@ impl Log {
         };
         let mut taken = std::mem::take(&mut self.taken);
         while left > 0 {
-            let room = self.room();
-            let next = self.shared.lock().next_frame_bytes();
-            if next > room {
-                self.rotate(next)?;
+            let bounds = (self.options.batch_bytes_max, left);
+            let fits = self.shared.lock().take(self.room(), bounds, &mut taken);
+            if let Err(frame_bytes) = fits {
+                self.rotate(frame_bytes)?;
                 continue;
             }
-            taken.clear();
-            self.shared.lock().take(self.options.batch_bytes_max.min(room), left, &mut taken);
             left -= taken.len();
-            self.write_batch(BatchKind::Data, &taken)?;
+            self.write_batch(BatchKind::Data, taken.make_contiguous())?;
+            taken.clear();
         }
         self.taken = taken;
         Ok(())

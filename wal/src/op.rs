@@ -34,7 +34,9 @@ pub struct HardState {
 /// One operation. Operations become durable strictly in the order of their tickets.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Op {
-    /// Append entries. The first follows the last entry of the log; indexes are dense.
+    /// Append entries. The first follows the last entry of the log; indexes are dense. Every one is
+    /// intact: [`Entry::new`] made it, or [`Entry::is_intact`] was asked where it came in from elsewhere
+    /// (decoding a message does so). The log itself checks it in debug builds only.
     Append(Vec<Entry>),
     /// Drop every entry above this index. A record: nothing is overwritten.
     TruncateAfter(u64),

@@ -133,6 +133,12 @@ pub(crate) struct Pending {
     pub(crate) record: Option<Record>,
 }
 
+impl Pending {
+    fn frame_bytes(&self) -> usize {
+        self.record.as_ref().map_or(0, Record::frame_bytes)
+    }
+}
+
 #[derive(Debug)]
 struct Cached {
     entry: Entry,
@@ -219,21 +225,11 @@ impl View {
 
     /// Put `op` in line; readers see it from now on.
     pub(crate) fn stage(&mut self, ticket: u64, op: Op) {
-        let is_first = self.last_ticket == 0;
-        assert!(ticket > 0, "tickets count from 1");
-        assert!(is_first || ticket == self.last_ticket + 1, "ticket {ticket} is out of order");
-        let before = self.last_ticket;
-        self.last_ticket = ticket;
+        if !matches!(op, Op::Append(_)) {
+            self.take_ticket(ticket);
+        }
         match op {
-            Op::Append(entries) => {
-                let count = entries.len();
-                for (i, entry) in entries.into_iter().enumerate() {
-                    self.append(entry, if i + 1 == count { ticket } else { before });
-                }
-                if count == 0 {
-                    self.pending.push_back(Pending { ticket, record: None });
-                }
-            }
+            Op::Append(entries) => self.stage_entries(ticket, entries.into_iter()),
             Op::TruncateAfter(index) => {
                 self.terms.truncate_after(index);
                 self.repairs.split_off(&index.saturating_add(1));
@@ -266,6 +262,31 @@ impl View {
                 self.push(ticket, Record::Settled);
             }
         }
+    }
+
+    /// [`Op::Append`].
+    pub(crate) fn stage_entries(
+        &mut self,
+        ticket: u64,
+        entries: impl ExactSizeIterator<Item = Entry>,
+    ) {
+        let before = self.take_ticket(ticket);
+        let last = entries.len().checked_sub(1);
+        if last.is_none() {
+            self.pending.push_back(Pending { ticket, record: None });
+        }
+        for (i, entry) in entries.enumerate() {
+            self.append(entry, if Some(i) == last { ticket } else { before });
+        }
+    }
+
+    /// Returns the ticket before.
+    fn take_ticket(&mut self, ticket: u64) -> u64 {
+        let before = self.last_ticket;
+        assert!(ticket > 0, "tickets count from 1");
+        assert!(before == 0 || ticket == before + 1, "ticket {ticket} is out of order");
+        self.last_ticket = ticket;
+        before
     }
 
     /// May this entry take the place of a lost one?
@@ -309,7 +330,8 @@ impl View {
             self.terms.last
         );
         assert!(entry.payload.len() <= self.bounds.entry_bytes_max, "an entry exceeds its bound");
-        assert!(entry.is_intact(), "entry {} fails its checksum", entry.index);
+        // Who makes an entry makes its checksum, and who takes one in from elsewhere checks it: see `Op`.
+        debug_assert!(entry.is_intact(), "entry {} fails its checksum", entry.index);
         self.terms.push(entry.index, entry.term);
         self.tail_bytes += entry_bytes(&entry);
         self.tail.push_back(Cached { entry: entry.clone(), number: self.staged + 1 });
@@ -361,23 +383,37 @@ impl View {
     }
 
     /// The size of the next frame in line; 0 when nothing is, or it writes nothing.
-    pub(crate) fn next_frame_bytes(&self) -> usize {
-        self.pending.front().and_then(|next| next.record.as_ref()).map_or(0, Record::frame_bytes)
+    fn next_frame_bytes(&self) -> usize {
+        self.pending.front().map_or(0, Pending::frame_bytes)
     }
 
-    /// Move what is first in line to `taken`: one, and then more up to `bytes_max` and `count_max`.
-    pub(crate) fn take(&mut self, bytes_max: usize, count_max: usize, taken: &mut Vec<Pending>) {
-        let mut bytes = 0;
-        while taken.len() < count_max {
-            let size = self.next_frame_bytes();
-            if !taken.is_empty() && bytes + size > bytes_max {
-                return;
-            }
-            let Some(next) = self.pending.pop_front() else { return };
-            bytes += size;
-            self.pending_bytes -= size;
-            taken.push(next);
+    /// Move what is first in line to `taken`, which is empty: up to `bytes_max` and `count_max`, and one
+    /// in any case that fits `room`. If none does, the size of its frame comes back.
+    pub(crate) fn take(
+        &mut self,
+        room: usize,
+        (bytes_max, count_max): (usize, usize),
+        taken: &mut VecDeque<Pending>,
+    ) -> Result<(), usize> {
+        let first = self.next_frame_bytes();
+        if first > room {
+            return Err(first);
         }
+        let bytes_max = bytes_max.min(room);
+        if self.pending.len() <= count_max && self.pending_bytes <= bytes_max {
+            self.pending_bytes = 0;
+            std::mem::swap(&mut self.pending, taken);
+            return Ok(());
+        }
+        let mut bytes = 0;
+        let fits = |pending: &&Pending| {
+            bytes += pending.frame_bytes();
+            bytes <= bytes_max
+        };
+        let count = self.pending.iter().take(count_max).take_while(fits).count().max(1);
+        taken.extend(self.pending.drain(..count));
+        self.pending_bytes -= taken.iter().map(Pending::frame_bytes).sum::<usize>();
+        Ok(())
     }
 
     /// The records of a batch are in `segment`, at these offsets.

@@ -131,12 +131,14 @@ impl Writer {
             return Err(NotAppended::Busy);
         }
         let ticket = view.last_ticket() + 1;
-        let first = view.terms.last.0 + 1;
-        let entries = (first..).zip(payloads);
-        let entries =
-            entries.map(|(index, payload)| Entry::new(index, term, kind, payload.clone()));
-        view.stage(ticket, Op::Append(entries.collect()));
-        let last = view.terms.last.0;
+        let mut last = view.terms.last.0;
+        view.stage_entries(
+            ticket,
+            payloads.iter().map(|payload| {
+                last += 1;
+                Entry::new(last, term, kind, payload.clone())
+            }),
+        );
         self.commit.complete(view, ticket)?;
         Ok(last)
     }
