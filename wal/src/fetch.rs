@@ -48,7 +48,7 @@ struct Stride {
 impl Piece {
     /// A part of a run.
     pub(crate) fn new(run: &Run, first: u64, last: u64) -> Self {
-        Self { run: run.clone(), first, last }
+        Self { run: run.part(first, last), first, last }
     }
 
     /// Its first entry.

@@ -39,10 +39,29 @@ impl Run {
         Self { segment: Arc::clone(segment), first: index, last: index, places }
     }
 
-    /// Are the entries of both found in the same way?
-    fn is_same(&self, other: &Self) -> bool {
+    /// A part of it, for a reader. What is still added to is copied: the reader holds up nobody.
+    pub(crate) fn part(&self, first: u64, last: u64) -> Self {
+        let places = match &self.places {
+            Places::Dense(offsets) => {
+                let from = to_usize(first - self.first);
+                let count = to_usize(last - first + 1);
+                let offsets = offsets.iter().skip(from).take(count).copied();
+                Places::Dense(Arc::new(offsets.collect()))
+            }
+            Places::Sparse(_) | Places::Footer => self.places.clone(),
+        };
+        let first = if matches!(places, Places::Dense(_)) { first } else { self.first };
+        Self { segment: Arc::clone(&self.segment), first, last, places }
+    }
+
+    /// Do both find the entry at `index` in the same way?
+    fn is_same(&self, other: &Self, index: u64) -> bool {
+        let at = |run: &Self, offsets: &[u32]| {
+            let at = to_usize(index.checked_sub(run.first)?);
+            offsets.get(at).copied()
+        };
         let same_places = match (&self.places, &other.places) {
-            (Places::Dense(these), Places::Dense(those)) => Arc::ptr_eq(these, those),
+            (Places::Dense(these), Places::Dense(those)) => at(self, these) == at(other, those),
             (Places::Sparse(these), Places::Sparse(those)) => Arc::ptr_eq(these, those),
             (Places::Footer, Places::Footer) => true,
             (Places::Dense(_) | Places::Sparse(_) | Places::Footer, _) => false,
@@ -75,7 +94,7 @@ impl Positions {
                 && index == run.last + 1
                 && !self.is_cut
             {
-                let offsets = Arc::get_mut(offsets).expect("only a full segment's are shared");
+                let offsets = Arc::get_mut(offsets).expect("readers take a copy");
                 offsets.push(to_u32(offset));
                 run.last = index;
                 return;
@@ -103,7 +122,7 @@ impl Positions {
     pub(crate) fn is_in(&self, index: u64, piece: &Piece) -> bool {
         let after = self.runs.partition_point(|run| run.last < index);
         let run = self.repaired.get(&index).or_else(|| self.runs.get(after));
-        run.is_some_and(|run| run.first <= index && run.is_same(piece.run()))
+        run.is_some_and(|run| run.first <= index && run.is_same(piece.run(), index))
     }
 
     /// Forget every entry above `index`.

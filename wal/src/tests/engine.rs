@@ -196,3 +196,25 @@ fn a_log_is_locked_until_its_last_spare_is_made() {
     drop(job.run());
     reopen(dir.path(), &options);
 }
+
+/// A reader that is slow holds up no writer, and what it set out to read stays where it was.
+#[test]
+fn what_is_being_read_from_the_segment_in_use_can_be_appended_to() {
+    let dir = tempdir().unwrap();
+    let (mut log, _) = fresh(dir.path(), &Options { tail_cache_bytes: 0, ..small() });
+    log.stage(1, append(1..=3, 1, 100));
+    log.write().unwrap();
+    let plan = log.shared().lock().plan(1, 3, usize::MAX).unwrap();
+    log.stage(2, append(4..=5, 1, 100));
+    log.write().unwrap();
+    log.stage(3, Op::TruncateAfter(2));
+    log.stage(4, append(3..=3, 2, 100));
+    log.write().unwrap();
+    let [piece] = plan.on_disk.as_slice() else { panic!("one piece: {plan:?}") };
+    let (mut budget, mut found) = (usize::MAX, Vec::new());
+    assert!(piece.read(&mut budget, &mut found).unwrap());
+    assert_eq!(found, entries(1..=3, 1, 100));
+    let view = log.shared().lock();
+    assert!(view.positions.is_in(2, piece), "it is there still");
+    assert!(!view.positions.is_in(3, piece), "it is not in force any more");
+}
