@@ -11,3 +11,8 @@ mod wal_model;
 mod wal_protocol;
 mod wal_rules;
 mod wal_sectors;
+mod wal_states;
+
+/// Watched, so that a length read from a damaged file never becomes an allocation.
+#[global_allocator]
+static ALLOCATOR: tests::crash::Allocations = tests::crash::Allocations;

@@ -6,6 +6,7 @@ pub mod browser;
 pub mod cluster;
 #[cfg(feature = "processes")]
 pub mod conversation;
+pub mod crash;
 pub mod kill9;
 pub mod mark;
 pub mod sim;

@@ -17,7 +17,7 @@ mod ledger;
 mod mix;
 mod network;
 mod node;
-mod panics;
+pub(crate) mod panics;
 pub(crate) mod rng;
 mod shadow;
 mod trace;

@@ -223,8 +223,9 @@ impl Inode {
     }
 
     /// A value that differs where what is durable differs.
-    pub(super) const fn image(&self) -> u64 {
-        self.hash ^ mix(self.durable_len)
+    pub(super) fn image(&self) -> u64 {
+        let spoiled = self.unreadable.iter().map(|&sector| mix(!sector));
+        spoiled.fold(self.hash ^ mix(self.durable_len), |image, sector| image ^ sector)
     }
 
     /// Sectors that hold something durably.
