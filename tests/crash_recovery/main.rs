@@ -7,6 +7,7 @@ mod wal_crash;
 mod wal_damage;
 mod wal_faults;
 mod wal_footers;
+mod wal_found;
 mod wal_model;
 mod wal_protocol;
 mod wal_rules;

@@ -59,6 +59,8 @@ impl SparseIndex {
 /// From the batches that can be read; what lies in others is found by looking for it.
 fn rebuild(map: &[u8], segment: &Segment) -> Vec<Sparse> {
     let mut rebuilt = Rebuilt::default();
+    // Batch and truncations so far, as the newest good header says.
+    let mut known = (0_u64, 0_u16);
     let mut offset = DATA_OFFSET;
     while offset < segment.data_end {
         let bytes = map.get(to_usize(offset)..to_usize(segment.data_end)).unwrap_or_default();
@@ -68,7 +70,16 @@ fn rebuild(map: &[u8], segment: &Segment) -> Vec<Sparse> {
         };
         let frames_end = HEADER_BYTES.saturating_add(to_usize(u64::from(header.body_len)));
         let frames = bytes.get(HEADER_BYTES..frames_end).unwrap_or_default();
-        for (at, frame) in Frames::new(frames, segment.seed, offset).map_while(Result::ok) {
+        let frames = || Frames::new(frames, segment.seed, offset).map_while(Result::ok);
+        let own = frames().filter(|(_, frame)| matches!(frame, Frame::TruncateAfter(_))).count();
+        let lost = header.counts.truncations.wrapping_sub(known.1);
+        if header.seq != known.0.wrapping_add(1) && usize::from(lost) != own {
+            // What was truncated in the batches between, nobody knows: better not found than outdated.
+            rebuilt = Rebuilt::default();
+        }
+        known = (header.seq, header.counts.truncations);
+        rebuilt.truncate_after(header.first_index.saturating_sub(1));
+        for (at, frame) in frames() {
             match frame {
                 Frame::Entry { index, term, .. } => rebuilt.entry(index, term, at),
                 Frame::TruncateAfter(index) => rebuilt.truncate_after(index),

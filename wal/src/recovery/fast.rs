@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::{
     Entry, EntryKind,
-    batch::{BatchKind, FRAME_HEADER_BYTES, Frame, HEADER_BYTES, Header, SECTOR_BYTES},
+    batch::{BatchKind, FRAME_HEADER_BYTES, Frame, HEADER_BYTES, Header, SECTOR_BYTES, is_zero},
     codec::{len_u64, to_usize},
     error::Error,
     positions::{Places, Run},
@@ -98,7 +98,9 @@ impl Footer {
                 follows.then_some(Places::Footer)?
             }
             Proof::Stopped(epoch) => {
-                let stopped = summary.epoch == epoch && ends_clean(segment, &summary);
+                let stopped = summary.epoch == epoch
+                    && ends_clean(segment, &summary)
+                    && nothing_follows(segment, &summary);
                 // It will be written to again, and so will not be mapped.
                 let index = stopped.then(|| sparse_index(segment, &trailer))??;
                 Places::Sparse(Arc::new(index))
@@ -198,6 +200,13 @@ fn ends_clean(segment: &Segment, summary: &Summary) -> bool {
         && header.counts == summary.counts
         && Header::crc_of(&sector) == Some(summary.chain)
         && header.body_holds(sector.get(HEADER_BYTES..).unwrap_or_default(), segment.seed, offset)
+}
+
+/// Is there no sign of a batch after the `CLEAN` one? There is when the manifest is older than it should be.
+fn nothing_follows(segment: &Segment, summary: &Summary) -> bool {
+    let left = segment.data_end.saturating_sub(summary.end);
+    let len = to_usize(left.min(len_u64(SECTOR_BYTES)));
+    segment.read(summary.end, len).is_ok_and(|bytes| is_zero(&bytes))
 }
 
 fn sparse_index(segment: &Segment, trailer: &Trailer) -> Option<Vec<Sparse>> {

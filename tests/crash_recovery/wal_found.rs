@@ -1,0 +1,72 @@
+//! What crash states once found, each as a story of its own.
+
+use tests::sim::disk::{SECTOR_BYTES, SimDisk};
+use wal::{Entry, EntryKind, Error, Log, Op};
+
+use crate::wal_model::{open, small};
+
+const FIRST_SEGMENT: &str = "seg-00000000000000000001.wal";
+/// Where the footer of a small segment begins.
+const FOOTER_SECTOR: u64 = 56 * 1024 / SECTOR_BYTES as u64;
+
+fn append(log: &mut Log, ticket: u64, (first, last): (u64, u64), fill: u8, len: usize) {
+    let entries = (first..=last)
+        .map(|index| Entry::new(index, 1, EntryKind::Command, vec![fill; len].into()));
+    log.stage(ticket, Op::Append(entries.collect()));
+    log.write().unwrap();
+    assert_eq!(log.sync().unwrap(), ticket);
+}
+
+/// F16, F23: the newest slot of the manifest is lost, so the epoch before seems to be the last one, and
+/// that ended in order. What was acknowledged after it is not to be missed for it.
+#[test]
+fn a_manifest_gone_back_does_not_hide_what_followed_an_orderly_stop() {
+    let disk = SimDisk::new(1);
+    let (mut log, _) = open(&disk, &small()).unwrap();
+    append(&mut log, 1, (1, 3), 1, 100);
+    log.close().unwrap();
+    disk.kill();
+    let (mut log, _) = open(&disk, &small()).unwrap();
+    append(&mut log, 1, (4, 5), 2, 100);
+    drop(log);
+    disk.crash();
+    for sector in disk.used_sectors("MANIFEST") {
+        let disk = disk.fork(sector);
+        disk.zero_sector("MANIFEST", sector);
+        if let Ok((_, recovery)) = open(&disk, &small()) {
+            assert_eq!(recovery.last, (5, 1), "without sector {sector}");
+        }
+    }
+}
+
+/// F16, F19: a sealed segment whose index has rotted, and with it the batch that replaced some entries.
+/// The old ones are whole and must not be read in place of the new.
+#[test]
+fn a_rebuilt_index_finds_no_entry_that_was_replaced() {
+    let disk = SimDisk::new(2);
+    let (mut log, _) = open(&disk, &small()).unwrap();
+    append(&mut log, 1, (1, 6), 1, 100);
+    let replacing = disk.used_sectors(FIRST_SEGMENT).last().unwrap() + 1;
+    log.stage(2, Op::TruncateAfter(1));
+    append(&mut log, 3, (2, 4), 2, 100);
+    for index in 5..20 {
+        append(&mut log, index - 1, (index, index), 3, 6000);
+    }
+    log.upkeep().unwrap();
+    drop(log);
+    disk.crash();
+    disk.corrupt(FIRST_SEGMENT, FOOTER_SECTOR * SECTOR_BYTES as u64, 1);
+    disk.zero_sector(FIRST_SEGMENT, replacing);
+    let (log, recovery) = open(&disk, &small()).unwrap();
+    assert_eq!(recovery.last, (19, 1));
+    for index in 1..=4 {
+        match log.reader().entry(index) {
+            Ok(entry) => {
+                let fill = if index == 1 { 1 } else { 2 };
+                assert_eq!(entry.unwrap().payload[0], fill, "entry {index}");
+            }
+            Err(Error::Faulty { .. }) => {}
+            Err(error) => panic!("entry {index}: {error}"),
+        }
+    }
+}
