@@ -170,7 +170,7 @@ impl Writer {
     /// Write and sync everything in line, close the log, end the thread.
     ///
     /// # Errors
-    /// When writing or syncing failed, now or before.
+    /// What writing or syncing failed with, now or before.
     pub fn stop(mut self) -> Result<(), Error> {
         self.end(End::Stop)
     }
@@ -181,7 +181,8 @@ impl Writer {
         self.cancel.store(true, Ordering::Relaxed);
         self.commit.shared.changed.notify_one();
         // A panic of the thread was reported as an error already.
-        thread.join().unwrap_or(Err(Error::Poisoned))
+        let ended = thread.join().unwrap_or(Err(Error::Poisoned));
+        ended.map_err(|_poisoned| self.commit.shared.lock().failure())
     }
 }
 
