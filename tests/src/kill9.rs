@@ -47,20 +47,34 @@ pub struct History {
     program: PathBuf,
     dir: PathBuf,
     seed: u64,
+    may_be_full: bool,
     contents: Contents,
 }
 
 /// What a round came to.
 #[derive(Clone, Debug)]
 pub struct Round {
-    /// What the child was doing when it was killed; none when it had ended.
-    pub killed_while: Option<Phase>,
+    /// How the child ended.
+    pub end: End,
+    /// What it was doing.
+    pub phase: Phase,
     /// Operations that it said were acknowledged.
     pub acknowledged: u64,
     /// Records found beyond these.
     pub beyond: u64,
     /// What recovery said of the end.
     pub tail: String,
+}
+
+/// How a child ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum End {
+    /// Killed.
+    Killed,
+    /// It had nothing more to do.
+    Finished,
+    /// By itself, with this complaint.
+    Failed(String),
 }
 
 /// When to kill.
@@ -84,7 +98,14 @@ impl History {
     /// called as `program append DIR --seed S --round R`.
     #[must_use]
     pub fn new(program: &Path, dir: PathBuf, seed: u64) -> Self {
-        Self { program: program.to_owned(), dir, seed, contents: Contents::default() }
+        let contents = Contents::default();
+        Self { program: program.to_owned(), dir, seed, may_be_full: false, contents }
+    }
+
+    /// A child may also end because the disk is full.
+    #[must_use]
+    pub fn on_a_disk_that_may_be_full(self, may_be_full: bool) -> Self {
+        Self { may_be_full, ..self }
     }
 
     /// Start, kill, check.
@@ -101,7 +122,13 @@ impl History {
         };
         let mut watch = Watch::new(&plan, (self.seed, round), self.contents.clone());
         let mut child = Appending::start(&self.program, &self.dir, (self.seed, round));
-        let killed = child.live_and_die(moment, &mut watch).map_err(named)?;
+        let end = child.live_and_die(moment, &mut watch).map_err(named)?;
+        if let End::Failed(complaint) = &end {
+            let is_full = complaint.contains("(os error 28)");
+            if !(self.may_be_full && is_full) {
+                return Err(named(format!("it ended with: {complaint}")));
+            }
+        }
         let found = find(&self.dir, &plan.options, false).map_err(named)?;
         let acknowledged = watch.acknowledged();
         let phase = watch.phase();
@@ -111,8 +138,7 @@ impl History {
             return Err(named("opened twice, it is not the same".to_owned()));
         }
         self.contents = found.contents;
-        let killed_while = killed.then_some(phase);
-        Ok(Round { killed_while, acknowledged, beyond, tail: found.tail })
+        Ok(Round { end, phase, acknowledged, beyond, tail: found.tail })
     }
 }
 
@@ -157,9 +183,8 @@ impl Appending {
         Self { child, lines, reader: Some(reader) }
     }
 
-    /// Listens until the moment, kills, and listens to what was said before. False when there was
-    /// nothing left to kill.
-    fn live_and_die(&mut self, moment: Moment, watch: &mut Watch) -> Result<bool, String> {
+    /// Listens until the moment, kills, and listens to what was said before.
+    fn live_and_die(&mut self, moment: Moment, watch: &mut Watch) -> Result<End, String> {
         let mut alive = true;
         if moment.after == After::Acknowledgement {
             let deadline = Instant::now() + PATIENCE;
@@ -183,8 +208,9 @@ impl Appending {
             watch.hear(&line)?;
         }
         match status.code() {
-            None => Ok(true),
-            Some(0) => Ok(false),
+            None => Ok(End::Killed),
+            Some(0) => Ok(End::Finished),
+            Some(1) => Ok(End::Failed(complaint)),
             Some(code) => Err(format!("it ended with {code}: {complaint}")),
         }
     }

@@ -27,7 +27,7 @@ pub struct Strike {
     pub thread: String,
     /// The call.
     pub call: String,
-    /// What the thread did afterwards to a file, or said.
+    /// What was done afterwards to a file, or said: by any thread but the one that makes spares.
     pub after: Vec<String>,
 }
 
@@ -84,8 +84,10 @@ impl Trace {
                     Strike { thread: name.to_owned(), call: call.to_owned(), after: Vec::new() };
                 strikes.push((thread, strike));
             } else if !is_complaint(call) {
-                for (_, strike) in strikes.iter_mut().filter(|(of, _)| *of == thread) {
-                    strike.after.push(call.to_owned());
+                let is_spare = thread.ends_with("<wal-prepare>");
+                let not_after = |of: &str| is_spare && of != thread;
+                for (_, strike) in strikes.iter_mut().filter(|(of, _)| !not_after(of)) {
+                    strike.after.push(format!("{thread} {call}"));
                 }
             }
         }
@@ -108,6 +110,12 @@ impl Trace {
 }
 
 impl Strike {
+    /// Was it a read?
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.call.contains("pread64")
+    }
+
     /// Did it strike the thread that makes spare segments? It may try the next.
     #[must_use]
     pub fn is_spare(&self) -> bool {

@@ -67,7 +67,8 @@ fn campaign(words: &[String]) -> Result<ExitCode, String> {
     let jobs = thread::available_parallelism().map_or(1, NonZero::get) * 2;
     let program = env::current_exe().map_err(|error| format!("this program: {error}"))?;
     let parent = env::temp_dir();
-    let mut campaign = Campaign { program, dir: parent, seeds: 0..1, rounds: ROUNDS_EACH, jobs };
+    let (seeds, rounds, may_be_full) = (0..1, ROUNDS_EACH, false);
+    let mut campaign = Campaign { program, dir: parent, seeds, rounds, may_be_full, jobs };
     let (mut from, mut count) = (0, 1);
     for (flag, value) in flags(words)? {
         match flag {

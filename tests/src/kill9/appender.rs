@@ -18,7 +18,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use wal::{Busy, Error, Io, Log, Reader, RealIo, Writer};
+use wal::{Busy, Entry, Error, Io, Log, NotAppended, Op, Reader, RealIo, Writer};
 
 use super::script::{IDENTITY, Plan, Session, Start};
 use crate::sim::rng::Rng;
@@ -71,10 +71,14 @@ impl Appender {
             while ticket > durable + plan.window as u64 {
                 durable = next(&told)?;
             }
-            let mut op = op;
-            while let Err(Busy(back)) = writer.submit(ticket, op) {
-                op = back;
-                durable = next(&told)?;
+            if let Some(entries) = entries_of_one_kind(&op).filter(|_| plan.waits) {
+                append(&writer, entries)?;
+            } else {
+                let mut op = op;
+                while let Err(Busy(back)) = writer.submit(ticket, op) {
+                    op = back;
+                    durable = next(&told)?;
+                }
             }
             if rng.chance(100) {
                 check_some(&reader, &mut rng)?;
@@ -85,6 +89,24 @@ impl Appender {
         say("closed");
         Ok(())
     }
+}
+
+/// Append and wait.
+fn append(writer: &Writer, entries: &[Entry]) -> Result<(), Error> {
+    let payloads: Vec<Bytes> = entries.iter().map(|entry| entry.payload.clone()).collect();
+    let last = entries.last().expect("there are some");
+    match writer.append(last.term, last.kind, &payloads) {
+        Ok(index) => assert_eq!(index, last.index, "the log counts as we do"),
+        Err(NotAppended::Busy) => unreachable!("the window is smaller than the line"),
+        Err(NotAppended::Failed(error)) => return Err(error),
+    }
+    Ok(())
+}
+
+fn entries_of_one_kind(op: &Op) -> Option<&[Entry]> {
+    let Op::Append(entries) = op else { return None };
+    let first = entries.first()?;
+    entries.iter().all(|entry| entry.kind == first.kind).then_some(entries)
 }
 
 struct Opened {

@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use super::{History, Round};
+use super::{End, History, Round};
 
 /// Which seeds, and how.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct Campaign {
     pub seeds: Range<u64>,
     /// Rounds of a history.
     pub rounds: u64,
+    /// A child may also end because the disk is full.
+    pub may_be_full: bool,
     /// That many histories at once.
     pub jobs: usize,
 }
@@ -68,7 +70,8 @@ impl Campaign {
 
     fn history(&self, seed: u64, totals: &Mutex<Totals>) {
         let dir = self.dir.join(format!("seed-{seed}"));
-        let mut history = History::new(&self.program, dir.clone(), seed);
+        let mut history = History::new(&self.program, dir.clone(), seed)
+            .on_a_disk_that_may_be_full(self.may_be_full);
         for round in 0..self.rounds {
             let result = history.round(round);
             let mut totals = totals.lock().expect("nothing panics here");
@@ -81,7 +84,9 @@ impl Campaign {
                 }
             }
         }
-        fs::remove_dir_all(&dir).expect("a directory of ours can be removed");
+        if dir.exists() {
+            fs::remove_dir_all(&dir).expect("a directory of ours can be removed");
+        }
     }
 }
 
@@ -89,9 +94,10 @@ impl Totals {
     fn take(&mut self, round: &Round) {
         self.acknowledged += round.acknowledged;
         let mut count = |what: String| *self.counters.entry(what).or_insert(0) += 1;
-        match round.killed_while {
-            Some(phase) => count(format!("killed while {phase:?}")),
-            None => count("ended before it was killed".to_owned()),
+        match round.end {
+            End::Killed => count(format!("killed while {:?}", round.phase)),
+            End::Finished => count("ended before it was killed".to_owned()),
+            End::Failed(_) => count(format!("disk full while {:?}", round.phase)),
         }
         if round.beyond > 0 {
             count("more was found than acknowledged".to_owned());

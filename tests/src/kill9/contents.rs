@@ -101,9 +101,13 @@ impl Contents {
 /// When it cannot be opened or read, is called damaged, or its summaries and its entries differ.
 pub fn find(dir: &Path, options: &Options, closes: bool) -> Result<Found, String> {
     let text = |error: wal::Error| chain(&error);
+    let nothing = || Found { contents: Contents::default(), tail: "None".to_owned() };
+    if !dir.exists() {
+        return Ok(nothing());
+    }
     let io: Arc<dyn Io> = Arc::new(RealIo::new(dir).map_err(|error| error.to_string())?);
     if !Log::exists(&io).map_err(text)? {
-        return Ok(Found { contents: Contents::default(), tail: "None".to_owned() });
+        return Ok(nothing());
     }
     let (log, recovery) = Log::open(io, options.clone()).map_err(text)?;
     if !recovery.is_whole() {

@@ -21,6 +21,8 @@ pub struct Plan {
     pub options: Options,
     /// Operations submitted and not yet acknowledged, at most.
     pub window: usize,
+    /// Appends wait until they are durable.
+    pub waits: bool,
     /// Payloads in bytes, at most.
     payload_bytes_max: usize,
     /// Operations of a session, at most.
@@ -49,6 +51,7 @@ impl Plan {
         Self {
             options,
             window: *rng.pick(&[1, 4, 64]),
+            waits: rng.chance(250),
             payload_bytes_max,
             session_ops_max: 400,
             sessions: 12,
