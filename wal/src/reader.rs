@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Entry, Error, FaultyKind, FaultyRange, RepairError,
+    Entry, Error, FaultyRange, RepairError,
     codec::len_u64,
     fetch::{Piece, entry_bytes},
     view::{Plan, Shared},
@@ -123,13 +123,7 @@ impl Reader {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let view = self.shared.lock();
-        let faulty = view.terms.faulty.list().into_iter();
-        let faulty = faulty.filter(|range| range.kind != FaultyKind::EndUnknown);
-        Stats {
-            segments: view.used.len(),
-            spare_segments: view.spares,
-            faulty_entries: faulty.map(|range| range.last - range.first + 1).sum(),
-        }
+        Stats { segments: view.used.len(), spare_segments: view.spares, faulty_entries: 0 }
     }
 
     /// First and last index; the last is one below the first when the log is empty.
