@@ -8,6 +8,7 @@ mod group_commit;
 mod inspect;
 mod scrub;
 mod seal;
+mod versions;
 mod waiting;
 mod watched;
 
