@@ -5,6 +5,7 @@
 mod wal_bounds;
 mod wal_crash;
 mod wal_damage;
+mod wal_every_call;
 mod wal_faults;
 mod wal_footers;
 mod wal_found;
