@@ -149,6 +149,8 @@ pub enum Damage {
     Unlisted,
     /// The disk cannot read it.
     Unreadable,
+    /// The footer of a full segment cannot be believed. Nothing is lost with it.
+    Footer,
     /// The log was opened more often than the manifest knows: its newest state is lost.
     Stale,
 }
@@ -170,6 +172,9 @@ impl fmt::Display for Damage {
             Self::FileMissing => "the file is listed in the manifest and not there",
             Self::FileShort => "the file is shorter than its header says",
             Self::BothSlots => "neither of its two slots can be read",
+            Self::Footer => {
+                "the footer cannot be believed (nothing is lost: it is written again at the next start)"
+            }
             Self::Unreadable => "the disk cannot read it",
             Self::Unlisted => "a segment that the manifest does not list holds data",
             Self::Stale => "its newest state is lost: the log was opened more often than it says",

@@ -29,6 +29,7 @@ mod replay;
 mod verdict;
 mod view;
 
+mod footer;
 mod inspect;
 mod overlay;
 mod scrub;
@@ -50,7 +51,8 @@ mod options;
 pub use entry::{Entry, EntryKind};
 pub use error::{Damage, Error};
 pub use faulty::{FAULTY_RANGES_MAX, FaultyKind, FaultyRange, RepairError};
-pub use inspect::{Inspection, SegmentState, SegmentView, SlotFile, SlotState, inspect};
+pub use footer::FooterState;
+pub use inspect::{Inspection, SegmentState, SegmentView, SlotFile, SlotState, inspect, verify};
 pub use io::{File, Io, Lock, RealIo};
 pub use log::{BINDINGS_MAX, Log};
 pub use op::{HardState, Identity, Op, Vote};

@@ -280,6 +280,11 @@ impl Log {
         self.guarded(Self::write_clean)
     }
 
+    /// Full segments whose footers are to be written, oldest first.
+    pub(crate) fn unsealed(&self) -> impl Iterator<Item = &FooterJob> {
+        self.unsealed.iter().map(|job| &**job)
+    }
+
     pub(crate) const fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Entry, Error, FaultyRange, RepairError,
+    Entry, Error, FaultyKind, FaultyRange, RepairError,
     codec::len_u64,
     fetch::{Piece, entry_bytes},
     view::{Plan, Shared},
@@ -123,7 +123,13 @@ impl Reader {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let view = self.shared.lock();
-        Stats { segments: view.used.len(), spare_segments: view.spares, faulty_entries: 0 }
+        let faulty = view.terms.faulty.list().into_iter();
+        let faulty = faulty.filter(|range| range.kind != FaultyKind::EndUnknown);
+        Stats {
+            segments: view.used.len(),
+            spare_segments: view.spares,
+            faulty_entries: faulty.map(|range| range.last - range.first + 1).sum(),
+        }
     }
 
     /// First and last index; the last is one below the first when the log is empty.

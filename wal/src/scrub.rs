@@ -7,8 +7,9 @@
 //!
 //! What always holds: one step reads about as much as it was allowed and then stands where the next goes
 //! on; it reads by `pread`, from the disk and not from the cache, so that a disk error is an answer and
-//! not the end of the process (research F6); it holds no lock while it reads and writes nothing; it has
-//! no clock: whoever calls it says how fast; what it keeps in memory is one batch and a bounded list.
+//! not the end of the process (research F6); it holds no lock while it reads and writes nothing; what
+//! damage took is faulty from then on, and what lies around it reads; it has no clock: whoever calls it
+//! says how fast; what it keeps in memory is one batch and a bounded list.
 
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
@@ -18,6 +19,7 @@ use crate::{
     Damage, Reader,
     batch::{BatchKind, Frames, HEADER_BYTES, Header, SECTOR_BYTES},
     codec::{len_u64, to_usize},
+    footer,
     segment::{DATA_OFFSET, Segment},
     view::Shared,
 };
@@ -35,7 +37,8 @@ pub struct Scrub {
     /// Which of the segments in use is next.
     number: usize,
     place: Option<Place>,
-    told: BTreeSet<(PathBuf, u64)>,
+    /// Segment and place of what was told.
+    told: BTreeSet<(u64, u64)>,
 }
 
 /// What one step did.
@@ -58,7 +61,8 @@ pub struct Finding {
     pub offset: u64,
     /// What is wrong there.
     pub damage: Damage,
-    /// The first and last index of what may be lost, if it is more than nothing.
+    /// The first and the last entry that the log lost there, if it lost any: they are
+    /// [faulty](Reader::faulty) from now on.
     pub entries: Option<(u64, u64)>,
 }
 
@@ -83,33 +87,46 @@ impl Scrub {
 
     /// Read about `budget_bytes` more: at least one batch, and no further than to the end of the pass.
     pub fn step(&mut self, budget_bytes: u64) -> ScrubStep {
-        let mut step = ScrubStep::default();
-        while step.read_bytes < budget_bytes.max(1) && !step.is_pass_over {
-            let Some(place) = self.place.take().or_else(|| self.next_place(&mut step)) else {
+        let mut seen = Seen::default();
+        let mut is_pass_over = false;
+        while seen.read_bytes < budget_bytes.max(1) && !is_pass_over {
+            let next = self.place.take().or_else(|| self.next_place());
+            let Some(place) = next else {
+                is_pass_over = self.number > 0;
+                self.number = 0;
                 break;
             };
-            match place.advance(&mut step) {
+            match place.advance(&mut seen) {
                 Some(place) => self.place = Some(place),
                 None => self.number = self.number.saturating_add(1),
             }
         }
-        step.findings.retain(|found| {
-            self.told.len() < FINDINGS_MAX && self.told.insert((found.path.clone(), found.offset))
-        });
-        step
+        let Seen { read_bytes, found } = seen;
+        let findings = found.into_iter().filter_map(|found| self.take_in(found)).collect();
+        ScrubStep { read_bytes, findings, is_pass_over }
     }
 
-    /// The beginning of the next sealed segment; of the first one if there is no next.
-    fn next_place(&mut self, step: &mut ScrubStep) -> Option<Place> {
-        let pair = |number: usize| {
-            let view = self.shared.lock();
-            let mut used = view.used.iter().skip(number);
-            used.next().cloned().zip(used.next().cloned())
-        };
-        let Some((segment, next)) = pair(self.number) else {
-            step.is_pass_over = self.number > 0;
-            self.number = 0;
+    /// What is new is told, and what it took is lost.
+    fn take_in(&mut self, found: Found) -> Option<Finding> {
+        let Found { segment, offset, damage, entries } = found;
+        if self.told.len() >= FINDINGS_MAX || !self.told.insert((segment.id, offset)) {
             return None;
+        }
+        let lose = |(first, last)| self.shared.lock().lose(&segment, first, last);
+        Some(Finding {
+            path: segment.path.clone(),
+            offset,
+            damage,
+            entries: entries.and_then(lose),
+        })
+    }
+
+    /// The beginning of the next sealed segment.
+    fn next_place(&self) -> Option<Place> {
+        let (segment, next) = {
+            let view = self.shared.lock();
+            let mut used = view.used.iter().skip(self.number);
+            used.next().cloned().zip(used.next().cloned())?
         };
         // Only a hint: where it is not taken, cached pages are read.
         drop(segment.file.drop_cache());
@@ -124,6 +141,22 @@ impl Scrub {
             window: Window::default(),
         })
     }
+}
+
+/// What one step saw.
+#[derive(Debug, Default)]
+struct Seen {
+    read_bytes: u64,
+    found: Vec<Found>,
+}
+
+#[derive(Debug)]
+struct Found {
+    segment: Arc<Segment>,
+    offset: u64,
+    damage: Damage,
+    /// What may have been there; not all of it need be in force, or in this segment.
+    entries: Option<(u64, u64)>,
 }
 
 /// Where in a segment the walk stands.
@@ -149,19 +182,19 @@ struct Before {
 
 impl Place {
     /// One batch further, or one sector where there is none; nothing is left at the segment's end.
-    fn advance(mut self, step: &mut ScrubStep) -> Option<Self> {
+    fn advance(mut self, seen: &mut Seen) -> Option<Self> {
         if self.is_over() {
-            self.end(step);
+            self.end(seen);
             return None;
         }
         let (offset, seed) = (self.offset, self.segment.seed);
-        let sector = self.read(offset, SECTOR_BYTES, step);
+        let sector = self.read(offset, SECTOR_BYTES, seen);
         let found = sector.map(|bytes| {
             let crc = Header::crc_of(bytes).unwrap_or_default();
             (crc, Header::decode(bytes, seed, offset))
         });
         match found {
-            Ok((crc, Ok(header))) if self.fits(&header) => self.check(&header, crc, step),
+            Ok((crc, Ok(header))) if self.fits(&header) => self.check(&header, crc, seen),
             Ok(_) => self.skip(Damage::Header),
             Err(_) => self.skip(Damage::Unreadable),
         }
@@ -192,7 +225,7 @@ impl Place {
     }
 
     /// A batch with a good header.
-    fn check(&mut self, header: &Header, crc: u32, step: &mut ScrubStep) {
+    fn check(&mut self, header: &Header, crc: u32, seen: &mut Seen) {
         let follows = match self.before {
             Some(before) => {
                 header.seq == before.seq.saturating_add(1) && header.previous_crc == before.chain
@@ -201,22 +234,22 @@ impl Place {
         };
         if !follows {
             let (offset, damage) = self.gap.unwrap_or((self.offset, Damage::OutOfSequence));
-            self.report(offset, damage, header.first_index.saturating_sub(1), step);
+            self.report(offset, damage, header.first_index.saturating_sub(1), seen);
         }
         self.gap = None;
-        if let Some(damage) = self.body_fault(header, step) {
+        if let Some(damage) = self.body_fault(header, seen) {
             let entries = (header.first_index, header.last_index);
             let entries = (entries.0 <= entries.1).then_some(entries);
-            step.findings.push(self.finding(self.offset, damage, entries));
+            seen.found.push(self.found(self.offset, damage, entries));
         }
         self.before = Some(Before { seq: header.seq, chain: crc, last_index: header.last_index });
         self.offset = self.offset.saturating_add(header.batch_bytes());
     }
 
     /// What is wrong with the body of the batch that begins here.
-    fn body_fault(&mut self, header: &Header, step: &mut ScrubStep) -> Option<Damage> {
+    fn body_fault(&mut self, header: &Header, seen: &mut Seen) -> Option<Damage> {
         let (offset, seed) = (self.offset, self.segment.seed);
-        let Ok(batch) = self.read(offset, to_usize(header.batch_bytes()), step) else {
+        let Ok(batch) = self.read(offset, to_usize(header.batch_bytes()), seen) else {
             return Some(Damage::Unreadable);
         };
         let body = batch.get(HEADER_BYTES..).unwrap_or_default();
@@ -229,7 +262,7 @@ impl Place {
     }
 
     /// The segment ends here: is that all it should hold?
-    fn end(&mut self, step: &mut ScrubStep) {
+    fn end(&mut self, seen: &mut Seen) {
         let last_seq = self.before.map(|before| before.seq);
         let is_all = match (self.next_seq, last_seq) {
             (Some(next), Some(last)) => last.saturating_add(1) == next,
@@ -238,24 +271,40 @@ impl Place {
             (None, _) => true,
         };
         if let Some((offset, damage)) = self.gap.take().filter(|_| !is_all) {
-            self.report(offset, damage, u64::MAX, step);
+            self.report(offset, damage, u64::MAX, seen);
+        }
+        if is_all && self.segment.has_footer() && !self.footer_holds(seen) {
+            seen.found.push(self.found(self.segment.data_end, Damage::Footer, None));
         }
         // Nobody is served better by what only this walk wanted.
         drop(self.segment.file.drop_cache());
     }
 
+    /// Does the footer say what was read?
+    fn footer_holds(&self, seen: &mut Seen) -> bool {
+        let (_, summary) = footer::look(&self.segment);
+        let area = self.segment.area();
+        seen.read_bytes =
+            seen.read_bytes.saturating_add(area.capacity.saturating_sub(area.data_end));
+        summary.is_some_and(|summary| {
+            let last = self.before.map(|before| (before.seq, before.chain, before.last_index));
+            last == Some((summary.last_seq, summary.chain, summary.last.0))
+                && summary.end == self.offset
+        })
+    }
+
     /// Batches are missing up to the one that decides the entry after `last`.
-    fn report(&mut self, offset: u64, damage: Damage, last: u64, step: &mut ScrubStep) {
+    fn report(&mut self, offset: u64, damage: Damage, last: u64, seen: &mut Seen) {
         let first = self.before.map_or(1, |before| before.last_index.saturating_add(1));
-        step.findings.push(self.finding(offset, damage, (first <= last).then_some((first, last))));
+        seen.found.push(self.found(offset, damage, (first <= last).then_some((first, last))));
     }
 
-    fn finding(&self, offset: u64, damage: Damage, entries: Option<(u64, u64)>) -> Finding {
-        Finding { path: self.segment.path.clone(), offset, damage, entries }
+    fn found(&self, offset: u64, damage: Damage, entries: Option<(u64, u64)>) -> Found {
+        Found { segment: Arc::clone(&self.segment), offset, damage, entries }
     }
 
-    fn read(&mut self, offset: u64, len: usize, step: &mut ScrubStep) -> io::Result<&[u8]> {
-        self.window.at(&self.segment, offset, len, &mut step.read_bytes)
+    fn read(&mut self, offset: u64, len: usize, seen: &mut Seen) -> io::Result<&[u8]> {
+        self.window.at(&self.segment, offset, len, &mut seen.read_bytes)
     }
 }
 
@@ -297,5 +346,35 @@ impl Window {
             self.bytes.clear();
         }
         read
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::tempdir;
+
+    use super::*;
+    use crate::{Entry, EntryKind, Identity, Io, Log, Op, Options, RealIo};
+
+    #[test]
+    fn beyond_the_bound_nothing_more_is_told_or_kept() {
+        let dir = tempdir().unwrap();
+        let io: Arc<dyn Io> = Arc::new(RealIo::new(dir.path()).unwrap());
+        let options = Options { spare_segments: 0, ..Options::default() };
+        Log::create(&io, Identity { cluster: 1, node: 1, store: 1 }, &options).unwrap();
+        let (mut log, _) = Log::open(io, options).unwrap();
+        log.stage(1, Op::Append(vec![Entry::new(1, 1, EntryKind::NoOp, "".into())]));
+        log.write().unwrap();
+        let segment = log.shared().lock().used.first().cloned().unwrap();
+        let mut scrub = Scrub::new(&log.reader());
+        let mut take_in = |offset| {
+            let segment = Arc::clone(&segment);
+            scrub.take_in(Found { segment, offset, damage: Damage::Header, entries: None })
+        };
+        for offset in 0..len_u64(FINDINGS_MAX) {
+            assert!(take_in(offset).is_some());
+        }
+        assert_eq!(take_in(len_u64(FINDINGS_MAX)), None);
+        assert_eq!(scrub.told.len(), FINDINGS_MAX);
     }
 }

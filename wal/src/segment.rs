@@ -249,6 +249,11 @@ impl Segment {
         Ok(self.index.get_or_init(|| index))
     }
 
+    /// Was it sealed with a footer?
+    pub(crate) fn has_footer(&self) -> bool {
+        self.sealed.get().is_some_and(Option::is_some)
+    }
+
     /// Where its footer is.
     pub(crate) const fn area(&self) -> Area {
         Area { seed: self.seed, data_end: self.data_end, capacity: self.capacity }

@@ -316,6 +316,28 @@ impl View {
         Some(range)
     }
 
+    /// Damage in `segment` took what it holds of `first..=last`. Returns the first and last entry lost, if
+    /// any was in force.
+    pub(crate) fn lose(
+        &mut self,
+        segment: &Arc<Segment>,
+        first: u64,
+        last: u64,
+    ) -> Option<(u64, u64)> {
+        let mut lost: Option<(u64, u64)> = None;
+        for piece in self.positions.pieces(first, last.min(self.terms.last.0)) {
+            if !Arc::ptr_eq(&piece.run().segment, segment) {
+                continue;
+            }
+            for index in piece.first()..piece.first() + piece.count() {
+                if self.found_faulty(index, &piece).is_some() {
+                    lost = Some((lost.map_or(index, |lost| lost.0), index));
+                }
+            }
+        }
+        lost
+    }
+
     /// What was found faulty since the last call.
     pub(crate) fn take_found(&mut self) -> Vec<FaultyRange> {
         std::mem::take(&mut self.found)

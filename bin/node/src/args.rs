@@ -134,6 +134,23 @@ pub enum WalCommand {
     /// Show what a log holds, file by file; changes nothing.
     #[command(after_help = INSPECT_HELP)]
     Inspect(WalArgs),
+    /// Read every byte of a log and check it; changes nothing.
+    #[command(after_help = VERIFY_HELP)]
+    Verify(WalArgs),
+    /// Do now what the next start would mend: cut what was never acknowledged, write missing footers.
+    #[command(after_help = REPAIR_HELP)]
+    Repair(WalRepairArgs),
+}
+
+/// `node wal repair`
+#[derive(Args, Clone, Debug)]
+pub struct WalRepairArgs {
+    /// The log.
+    #[command(flatten)]
+    pub log: WalArgs,
+    /// Only say what would be changed.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Which log, and how to tell.
@@ -164,11 +181,36 @@ The JSON object; null where a log does not say:
   manifest      {exists, slots: [{state, seq}]}; vote the same. A state is \"readable\", \"empty\",
                 \"unreadable\" or \"newer\"
   voted         {term, voted_for} as VOTE says
-  segments      [{file, state, listed, bytes, used_bytes, first_batch, last_batch, batches,
-                first_index, last_index, last_term, entries, made_in_epoch}]. A state is \"active\",
-                \"sealed\", \"spare\", \"missing\" or \"unreadable\"
+  segments      [{file, state, footer, listed, bytes, data_end, used_bytes, first_batch, last_batch,
+                batches, first_index, last_index, last_term, entries, made_in_epoch}]. A state is
+                \"active\", \"sealed\", \"spare\", \"missing\" or \"unreadable\"; a footer is
+                \"good\", \"none\" or \"bad\" (then the segment is read whole at the next start, and
+                its footer is written again)
 
 Exit codes: 0 it opens whole, 2 in use or no log, 4 damaged.";
+
+const VERIFY_HELP: &str = "\
+Example:
+  node wal verify chat/node-1/data
+
+The JSON object is that of `node wal inspect`; its faults are all that is wrong with any byte.
+
+Exit codes: 0 whole, 2 in use or no log, 4 damaged.";
+
+const REPAIR_HELP: &str = "\
+What may have been acknowledged is never touched: a log that has lost some of it stays damaged. In a
+cluster such a node is replaced (`chatctl cluster replace N`) and catches up from the others.
+
+Examples:
+  node wal repair --dry-run chat/node-1/data
+  node wal repair chat/node-1/data
+
+The JSON object is that of `node wal inspect`, as the log is afterwards, and:
+  dry_run       true when nothing was changed
+  changes       [{file, action, first_byte, last_byte}]. An action is \"cut\" (to zeros),
+                \"written\", \"made\" or \"removed\" (the file)
+
+Exit codes: 0 whole now, 2 in use or no log, 4 still damaged.";
 
 fn parse_node_address(text: &str) -> Result<HostPort, String> {
     match HostPort::parse_or_port(text, PEER_PORT_DEFAULT) {

@@ -4,13 +4,17 @@
 //! it is whole is judged by the engine that opens it, never here; what was found goes to stdout whole
 //! before the exit code says that it is bad news.
 
+mod changes;
+mod repair;
 mod report;
 #[cfg(test)]
 mod tests;
 mod text;
+mod verify;
 
 use std::{io::ErrorKind, path::Path, sync::Arc};
 
+use serde::Serialize;
 use wal::{Inspection, Io, RealIo};
 
 use self::report::Report;
@@ -40,20 +44,36 @@ fn answer(command: &WalCommand) -> Result<Answer, NodeError> {
             let report = Report::of(&args.data_dir, look(&args.data_dir)?);
             Ok(Answer::of(&report, args.json, text::inspected))
         }
+        WalCommand::Verify(args) => {
+            let report = Report::of(&args.data_dir, verify::verify(&args.data_dir)?);
+            Ok(Answer::of(&report, args.json, text::verified))
+        }
+        WalCommand::Repair(args) => repair::repair(args),
     }
 }
 
 impl Answer {
     fn of(report: &Report, json: bool, text: fn(&Report) -> String) -> Self {
-        let outcome = match report.faults.len() {
-            0 => Ok(()),
-            found => Err(NodeError::Damaged {
-                path: report.path.clone(),
-                problem: format!("{found} faulty place{} found", text::plural(found)),
-            }),
-        };
-        Self { text: if json { report.to_json() } else { text(report) }, outcome }
+        Self { text: if json { to_json(report) } else { text(report) }, outcome: outcome(report) }
     }
+}
+
+/// The exit code says whether damage was found.
+fn outcome(report: &Report) -> Result<(), NodeError> {
+    match report.faults.len() {
+        0 => Ok(()),
+        found => Err(NodeError::Damaged {
+            path: report.path.clone(),
+            problem: format!("{found} faulty place{} found", text::plural(found)),
+        }),
+    }
+}
+
+/// One object on one line.
+fn to_json(told: &impl Serialize) -> String {
+    let mut text = serde_json::to_string(told).expect("text and numbers can be written");
+    text.push('\n');
+    text
 }
 
 /// Look at the log in `dir`, without changing a byte.

@@ -6,8 +6,8 @@ use tempfile::{TempDir, tempdir};
 
 use super::{IDENTITY, append, fresh, io, small};
 use crate::{
-    Damage, Error, HardState, Inspection, Io, Log, OVERLAY_BYTES_MAX, Op, Overlay, RealIo,
-    SegmentState, SlotState, TailVerdict, inspect,
+    Damage, Error, FooterState, HardState, Inspection, Io, Log, OVERLAY_BYTES_MAX, Op, Overlay,
+    RealIo, Recovery, SegmentState, SegmentView, SlotState, TailVerdict, inspect, verify,
 };
 
 /// Two sealed segments and more, one written last, and a spare; ended in order or not.
@@ -69,19 +69,18 @@ fn everything_is_told_and_nothing_is_changed() {
     assert!(sealed.len() >= 2);
     assert!(sealed.iter().all(|segment| segment.state == SegmentState::Sealed));
     assert!(found.segments.iter().all(|segment| segment.is_listed));
-    let entries: u64 = found.segments.iter().map(|segment| segment.entry_count).sum();
-    assert_eq!(entries, 200);
     let (mut next_batch, mut next_entry) = (1, 1);
     for segment in used {
         let (first, last) = segment.batches.unwrap();
         assert_eq!((first, last - first + 1), (next_batch, segment.batch_count));
         next_batch = last + 1;
         let (first, last, term) = segment.entries.unwrap();
-        assert_eq!((first, last - first + 1), (next_entry, segment.entry_count));
+        assert_eq!(first, next_entry);
         assert_eq!(term, if last <= 100 { 2 } else { 3 });
         next_entry = last + 1;
         assert!(segment.used_bytes > 4096 && segment.used_bytes <= segment.data_end);
     }
+    assert_eq!(next_entry, 201);
 }
 
 #[test]
@@ -91,6 +90,38 @@ fn a_log_in_use_is_left_alone() {
     assert!(matches!(look(dir.path()), Err(Error::Locked { .. })));
     drop(log);
     look(dir.path()).unwrap();
+}
+
+#[test]
+fn a_footer_is_told_by_what_it_is_worth_and_verified_against_the_batches() {
+    let dir = used(true);
+    let footers = |found: &Inspection| -> Vec<_> {
+        let sealed = |segment: &&SegmentView| segment.state == SegmentState::Sealed;
+        found.segments.iter().filter(sealed).map(|segment| segment.footer.unwrap()).collect()
+    };
+    let whole = look(dir.path()).unwrap();
+    let count = footers(&whole).len();
+    assert_eq!(footers(&whole), vec![FooterState::Good; count]);
+    let verified = verify(&(Arc::new(RealIo::read_only(dir.path()).unwrap()) as Arc<dyn Io>));
+    let verified = verified.unwrap();
+    assert_eq!(verified.segments, whole.segments, "footers say what the batches say");
+    let (quick, full) = (whole.contents.unwrap(), verified.contents.unwrap());
+    assert!(quick.scanned_bytes < full.scanned_bytes);
+    assert_eq!(Recovery { scanned_bytes: quick.scanned_bytes, ..full }, quick);
+
+    let [first, second, ..] = &whole.segments[..] else { panic!("too few") };
+    let area = usize::try_from(first.capacity - first.data_end).unwrap();
+    flip(&dir.path().join(&first.name), usize::try_from(first.capacity).unwrap() - 10);
+    let mut bytes = fs::read(dir.path().join(&second.name)).unwrap();
+    let end = bytes.len();
+    bytes[end - area..].fill(0);
+    fs::write(dir.path().join(&second.name), bytes).unwrap();
+    let found = look(dir.path()).unwrap();
+    assert_eq!(footers(&found)[..2], [FooterState::Bad, FooterState::None]);
+    assert_eq!(found.contents.unwrap().last, (200, 3), "nothing is lost with it");
+    let told = |segment: &SegmentView| SegmentView { footer: None, ..segment.clone() };
+    let [before, now] = [&whole.segments, &found.segments].map(|all| all.iter().map(told));
+    assert!(before.eq(now), "headers tell the same");
 }
 
 #[test]
@@ -114,7 +145,8 @@ fn damage_is_told_with_its_place_beside_everything_else() {
     let second = &whole.segments[1];
     // In the body of the second batch of the second segment.
     flip(&dir.path().join(&second.name), 4096 + 512 + 200);
-    let found = look(dir.path()).unwrap();
+    assert!(look(dir.path()).unwrap().contents.is_ok(), "opening does not read all of it");
+    let found = verify(&(Arc::new(RealIo::read_only(dir.path()).unwrap()) as Arc<dyn Io>)).unwrap();
     assert_eq!(found.segments, whole.segments, "headers are as they were");
     match found.contents {
         Err(Error::Damaged { path, offset, damage }) => {

@@ -12,8 +12,8 @@ use tempfile::{TempDir, tempdir};
 
 use super::{IDENTITY, append, small};
 use crate::{
-    Damage, File, Finding, Io, Lock, Log, RealIo, Scrub, ScrubStep, SegmentState, SegmentView,
-    inspect,
+    Damage, Error, File, Finding, Io, Lock, Log, RealIo, Scrub, ScrubStep, SegmentState,
+    SegmentView, inspect,
 };
 
 /// A disk of which some bytes cannot be read.
@@ -221,9 +221,29 @@ fn each_flipped_bit_of_a_sealed_batch_is_found_with_what_it_may_have_lost() {
         assert_eq!(found.path, case.path(1));
         assert!(found.offset <= offset && offset - found.offset < 16 * 1024, "{found}");
         let lost = found.entries.unwrap();
-        assert!(first <= lost.0 && lost.0 <= last, "{found}");
+        assert!(first <= lost.0 && lost.0 <= lost.1 && lost.1 <= last, "{found}");
     }
     assert_eq!(findings(&pass(&mut case.scrub(), 64 * 1024)), []);
+}
+
+/// F16: what damage took is known to be faulty, and everything around it reads.
+#[test]
+fn what_the_scrub_found_lost_is_faulty_and_the_rest_reads() {
+    let case = Case::new();
+    let reader = case.log.reader();
+    case.flip(0, 4096 + 512 + 300);
+    let found = findings(&pass(&mut case.scrub(), 1 << 20));
+    let (first, last) = found[0].entries.unwrap();
+    let [range] = reader.faulty()[..] else { panic!("{:?}", reader.faulty()) };
+    assert_eq!((range.first, range.last), (first, last));
+    assert_eq!(reader.stats().faulty_entries, last - first + 1);
+    for index in 1..=reader.bounds().1 {
+        match reader.entry(index) {
+            Ok(Some(entry)) => assert!(entry.index == index && !range.contains(index)),
+            Err(Error::Faulty { .. }) => assert!(range.contains(index), "entry {index}"),
+            other => panic!("entry {index}: {other:?}"),
+        }
+    }
 }
 
 #[test]
@@ -257,7 +277,8 @@ fn what_is_cut_off_at_a_segments_end_is_missed() {
     let found = findings(&pass(&mut case.scrub(), 1 << 20));
     let last = found.last().unwrap();
     assert!(found.iter().all(|found| found.path == case.path(0)));
-    assert_eq!((last.damage, last.entries.unwrap().1), (Damage::Header, u64::MAX));
+    let upto = segment.entries.unwrap().1;
+    assert_eq!((last.damage, last.entries.unwrap().1), (Damage::Header, upto));
 }
 
 /// F6: an unreadable sector is an answer, and its neighbours are still checked.
@@ -284,4 +305,20 @@ fn a_finding_is_told_once() {
     let second = findings(&pass(&mut scrub, 1));
     assert_eq!(second.iter().map(|found| &*found.path).collect::<Vec<&Path>>(), [case.path(1)]);
     assert_eq!(findings(&pass(&mut scrub, 1)), []);
+}
+
+#[test]
+fn a_footer_that_cannot_be_believed_is_found_once_and_loses_nothing() {
+    let mut case = Case::new();
+    case.log.upkeep().unwrap();
+    assert_eq!(findings(&pass(&mut case.scrub(), 1 << 20)), []);
+    let segment = &case.sealed[0];
+    for offset in [segment.capacity - 10, segment.data_end + 3] {
+        case.flip(0, offset);
+        let found = findings(&pass(&mut case.scrub(), 1 << 20));
+        case.flip(0, offset);
+        let [found] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((found.damage, found.entries), (Damage::Footer, None));
+        assert_eq!((found.path.clone(), found.offset), (case.path(0), segment.data_end));
+    }
 }

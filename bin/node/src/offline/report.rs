@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use wal::{
-    Error, HardState, Identity, Inspection, Recovery, SegmentState, SegmentView, SlotFile,
-    SlotState, TailVerdict,
+    Error, FooterState, HardState, Identity, Inspection, Recovery, SegmentState, SegmentView,
+    SlotFile, SlotState, TailVerdict,
 };
 
 /// The whole of it. The names of its fields are the keys of the JSON and stay.
@@ -111,7 +111,9 @@ pub(super) struct Segment {
     pub(super) file: String,
     pub(super) state: &'static str,
     pub(super) listed: bool,
+    pub(super) footer: Option<&'static str>,
     pub(super) bytes: u64,
+    pub(super) data_end: u64,
     pub(super) used_bytes: u64,
     pub(super) first_batch: Option<u64>,
     pub(super) last_batch: Option<u64>,
@@ -149,12 +151,6 @@ impl Report {
             voted: found.voted.map(Term::of),
             segments: found.segments.into_iter().map(Segment::of).collect(),
         }
-    }
-
-    pub(super) fn to_json(&self) -> String {
-        let mut text = serde_json::to_string(self).expect("text and numbers can be written");
-        text.push('\n');
-        text
     }
 }
 
@@ -240,7 +236,14 @@ impl Segment {
                 SegmentState::Sealed => "sealed",
             },
             listed: view.is_listed,
+            footer: match view.footer {
+                None => None,
+                Some(FooterState::Good) => Some("good"),
+                Some(FooterState::None) => Some("none"),
+                Some(FooterState::Bad) => Some("bad"),
+            },
             bytes: view.capacity,
+            data_end: view.data_end,
             used_bytes: view.used_bytes,
             first_batch: view.batches.map(|batches| batches.0),
             last_batch: view.batches.map(|batches| batches.1),
@@ -248,7 +251,7 @@ impl Segment {
             first_index: view.entries.map(|entries| entries.0),
             last_index: view.entries.map(|entries| entries.1),
             last_term: view.entries.map(|entries| entries.2),
-            entries: view.entry_count,
+            entries: view.entries.map_or(0, |(first, last, _)| last - first + 1),
             made_in_epoch: view.epoch,
         }
     }

@@ -113,7 +113,7 @@ fn a_whole_log_is_told_line_by_line() {
     let row = text.lines().find(|line| line.contains(FIRST)).unwrap();
     let cells: Vec<_> = row.split_whitespace().collect();
     assert_eq!(cells[..2], [FIRST, "active"]);
-    assert!(row.contains("1 - 10") && row.ends_with("1 MiB"), "{row}");
+    assert!(row.contains("1 - 10") && row.ends_with("1 MiB  -"), "{row}");
 }
 
 #[test]
@@ -128,9 +128,15 @@ fn the_json_has_every_key_that_the_help_names() {
     assert_eq!(found["identity"]["node"], 3);
     assert_eq!(found["voted"]["voted_for"]["store"], format!("{:032x}", 0xfeed));
     assert_eq!(found["segments"][0]["state"], "active");
-    let help = Cli::try_parse_from(["node", "wal", "inspect", "--help"]).unwrap_err().to_string();
+    let (repaired, _) = data.json("repair --dry-run");
+    let help = |command| {
+        let words = ["node", "wal", command, "--help"];
+        Cli::try_parse_from(words).unwrap_err().to_string()
+    };
+    let help = help("inspect") + &help("repair");
     let mut keys = Vec::new();
     keys_of(&found, &mut keys);
+    keys_of(&repaired, &mut keys);
     assert!(keys.len() > 40, "{keys:?}");
     for key in keys {
         assert!(help.contains(&key), "the help does not speak of {key}");
@@ -206,4 +212,83 @@ fn a_log_of_a_later_version_is_left_to_that_version() {
 fn crc32(bytes: &[u8]) -> u32 {
     let step = |crc: u32| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
     !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc)))
+}
+
+#[test]
+fn verify_says_how_much_it_read_and_finds_what_inspect_finds() {
+    let data = Data::used(true);
+    let (text, code) = data.ask("verify");
+    assert_eq!(code, 0, "{text}");
+    assert!(text.starts_with("DIR\n  state     whole, stopped in order\n"), "{text}");
+    assert!(text.contains("KiB in 1 segment, "), "{text}");
+    assert_eq!(data.json("verify").0["verdict"], "whole");
+    data.change(FIRST, |bytes| bytes[4096 + 512 + 300] ^= 1);
+    let (text, code) = data.ask("verify");
+    assert!(code == 4 && text.contains("  state     DAMAGED\n"), "{text}");
+    assert_eq!(data.json("verify").1, 4);
+}
+
+/// A log whose last batch was being written when the power went: one of its sectors is missing.
+fn torn() -> Data {
+    let data = Data::used(false);
+    let used = data.json("inspect").0["segments"][0]["used_bytes"].as_u64().unwrap();
+    let end = usize::try_from(used).unwrap();
+    data.change(FIRST, |bytes| bytes[end - 1024..end - 512].fill(0));
+    data
+}
+
+#[test]
+fn a_torn_end_is_whole_and_repair_cuts_it() {
+    let data = torn();
+    let (found, code) = data.json("inspect");
+    assert_eq!((code, &found["end"], &found["verdict"]), (0, &json!("torn"), &json!("whole")));
+    let torn_bytes = found["torn_bytes"].as_u64().unwrap();
+    assert_eq!(found["contents"]["last_index"], 9);
+    let (text, _) = data.ask("inspect");
+    assert!(text.contains("never acknowledged, and are cut at the next start"), "{text}");
+
+    let before = fs::read(data.file(FIRST)).unwrap();
+    let (text, code) = data.ask("repair --dry-run");
+    assert_eq!(code, 0);
+    assert!(text.contains("KiB never acknowledged would be cut off (bytes "), "{text}");
+    assert!(text.ends_with("\nThen it would be whole.\n"), "{text}");
+    assert!(fs::read(data.file(FIRST)).unwrap() == before, "a dry run changes nothing");
+
+    let (done, code) = data.json("repair");
+    assert_eq!((code, &done["dry_run"], &done["end"]), (0, &json!(false), &json!("clean")));
+    let [change] = &done["changes"].as_array().unwrap()[..] else { panic!("{done}") };
+    assert_eq!((&change["file"], &change["action"]), (&json!(FIRST), &json!("cut")));
+    let byte = |key: &str| change[key].as_u64().unwrap();
+    assert_eq!(byte("last_byte") + 1 - byte("first_byte"), torn_bytes);
+    let (text, code) = data.ask("repair");
+    assert_eq!((&*text, code), ("DIR\n  whole: nothing had to be mended\n", 0));
+}
+
+#[test]
+fn what_may_have_been_acknowledged_is_left_as_it_is() {
+    let data = Data::used(false);
+    data.change(FIRST, |bytes| bytes[4096 + 512 + 300] ^= 1);
+    let before = fs::read(data.file(FIRST)).unwrap();
+    for command in ["repair --dry-run", "repair"] {
+        let (text, code) = data.ask(command);
+        assert_eq!(code, 4, "{text}");
+        assert!(text.contains("\nfaulty places\n") && text.contains("Keep a copy"), "{text}");
+        assert!(fs::read(data.file(FIRST)).unwrap() == before, "evidence stays");
+    }
+}
+
+#[test]
+fn every_command_leaves_what_is_none_of_its_business() {
+    let data = Data::used(true);
+    let log = data.open();
+    for command in ["inspect", "verify", "repair", "repair --dry-run"] {
+        assert_eq!(data.ask(command).1, 2, "{command} of a log in use");
+    }
+    drop(log);
+    for command in ["verify", "repair"] {
+        let empty = Data { dir: tempfile::tempdir().unwrap() };
+        assert_eq!(empty.ask(command).1, 2, "{command} of an empty directory");
+        assert_eq!(fs::read_dir(empty.dir.path()).unwrap().count(), 0);
+        assert_eq!(ask(&format!("{command} /nowhere")).1, 2);
+    }
 }

@@ -20,6 +20,40 @@ pub(super) fn inspected(report: &Report) -> String {
     text
 }
 
+/// The answer of `node wal verify`.
+pub(super) fn verified(report: &Report) -> String {
+    let mut text = String::new();
+    line(&mut text, format_args!("{}", report.path.display()));
+    line(&mut text, format_args!("  state     {}", state(report)));
+    if let Some(contents) = &report.contents {
+        line(&mut text, format_args!("  entries   {}", entries(contents)));
+    }
+    let used = report.segments.iter().filter(|segment| segment.batches > 0);
+    let (mut count, mut bytes, mut batches) = (0, 0, 0);
+    for segment in used {
+        count += 1;
+        bytes += segment.used_bytes;
+        batches += segment.batches;
+    }
+    let read = format!("{} in {count} segment{}, {batches} batches", size(bytes), plural(count));
+    line(&mut text, format_args!("  read      {read}"));
+    let lacking = report.segments.iter().filter(|segment| {
+        segment.state == "sealed" && segment.footer.is_some_and(|footer| footer != "good")
+    });
+    match lacking.count() {
+        0 => {}
+        lacking => line(
+            &mut text,
+            format_args!(
+                "  footers   {lacking} missing or bad: nothing is lost, the next start reads these \
+                 segments whole and writes them again; so does `node wal repair`"
+            ),
+        ),
+    }
+    faults(&mut text, report);
+    text
+}
+
 fn head(text: &mut String, report: &Report) {
     line(text, format_args!("{}", report.path.display()));
     let mut field = |name: &str, value: &str| line(text, format_args!("  {name:<9} {value}"));
@@ -97,15 +131,15 @@ fn slots(file: &Slots) -> String {
 }
 
 fn table(text: &mut String, report: &Report) {
-    let row = |text: &mut String, cells: [&str; 6]| {
-        let [file, state, batches, entries, used, size] = cells;
+    let row = |text: &mut String, cells: [&str; 7]| {
+        let [file, state, batches, entries, used, size, footer] = cells;
         let row = format!(
-            "  {file:<28}  {state:<14}  {batches:>17}  {entries:>19}  {used:>9}  {size:>9}"
+            "  {file:<28}  {state:<14}  {batches:>17}  {entries:>19}  {used:>9}  {size:>9}  {footer}"
         );
         line(text, format_args!("{}", row.trim_end()));
     };
     text.push('\n');
-    row(text, ["segment", "state", "batches", "entries", "used", "size"]);
+    row(text, ["segment", "state", "batches", "entries", "used", "size", "footer"]);
     for segment in &report.segments {
         let state = if segment.listed {
             segment.state.to_owned()
@@ -115,7 +149,9 @@ fn table(text: &mut String, report: &Report) {
         let batches = range(segment.first_batch, segment.last_batch);
         let entries = range(segment.first_index, segment.last_index);
         let used = size(segment.used_bytes);
-        row(text, [&segment.file, &state, &batches, &entries, &used, &size(segment.bytes)]);
+        let size = size(segment.bytes);
+        let footer = segment.footer.unwrap_or("-");
+        row(text, [&segment.file, &state, &batches, &entries, &used, &size, footer]);
     }
 }
 
@@ -126,7 +162,7 @@ fn range(first: Option<u64>, last: Option<u64>) -> String {
     }
 }
 
-fn faults(text: &mut String, report: &Report) {
+pub(super) fn faults(text: &mut String, report: &Report) {
     if report.faults.is_empty() {
         return;
     }
