@@ -125,6 +125,47 @@ fn a_batch_of_another_log_is_no_batch() {
     }
 }
 
+/// F16 F23: batches of which nothing is left, at the end of the log, are missed: the manifest, written
+/// since, knows that they were durable.
+#[test]
+fn an_end_that_is_lost_without_a_trace_is_missed() {
+    let disk = SimDisk::new(23);
+    let (mut log, batches) = written(&disk, IDENTITY, &[700, 700, 700]);
+    // A spare is taken up.
+    log.upkeep().unwrap();
+    drop(log);
+    disk.kill();
+    batches[2].iter().for_each(|&sector| disk.zero_sector(SEGMENT, sector));
+    match open(&disk, &small()) {
+        Ok((_, recovery)) => assert!(!recovery.is_whole(), "{recovery:?}"),
+        Err(error) => assert!(matches!(error, Error::Damaged { .. }), "{error}"),
+    }
+}
+
+/// F16: that an earlier run was stopped in order says nothing of the end of a later one: its last batch is
+/// missed when it rots.
+#[test]
+fn a_stop_in_order_speaks_for_its_own_run_alone() {
+    let disk = SimDisk::new(24);
+    let (log, _) = written(&disk, IDENTITY, &[700, 700]);
+    log.close().unwrap();
+    disk.crash();
+    let before = disk.used_sectors(SEGMENT);
+    let (mut log, recovery) = open(&disk, &small()).unwrap();
+    assert_eq!(recovery.tail, TailVerdict::Stopped);
+    log.stage(1, Op::Append(vec![entry(3, 300)]));
+    log.write().unwrap();
+    log.sync().unwrap();
+    drop(log);
+    disk.kill();
+    let new = disk.used_sectors(SEGMENT).into_iter().find(|sector| !before.contains(sector));
+    disk.corrupt(SEGMENT, new.unwrap() * SECTOR_BYTES as u64 + 9, 1);
+    match open(&disk, &small()) {
+        Ok((_, recovery)) => assert!(!recovery.is_whole(), "{recovery:?}"),
+        Err(error) => assert!(matches!(error, Error::Damaged { .. }), "{error}"),
+    }
+}
+
 /// A batch of a history that did not happen, of the same log, at the right place and with the right
 /// number, follows another batch than the one before it: it is told by the chain.
 #[test]

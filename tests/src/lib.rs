@@ -7,6 +7,7 @@ pub mod cluster;
 #[cfg(feature = "processes")]
 pub mod conversation;
 pub mod crash;
+pub mod fuzz;
 pub mod kill9;
 pub mod mark;
 pub mod sim;

@@ -1,0 +1,42 @@
+//! Fuzz targets: every parser of bytes that may come from a disk, a peer or a client.
+//!
+//! What always holds: a target is a function of its bytes alone; whatever they are it neither panics
+//! nor takes memory beyond its bound. `cargo fuzz-all` drives the targets with coverage (libFuzzer);
+//! `cargo test` runs the corpus and a fixed number of mutations of it through the same functions.
+
+mod format;
+mod mutate;
+mod parsers;
+mod wal_files;
+mod wal_ops;
+
+pub use self::mutate::mutate;
+
+/// One target.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name, and that of its corpus: `tests/fuzz/corpus/NAME`.
+    pub name: &'static str,
+    /// Judges these bytes; panics when something is wrong.
+    pub run: fn(&[u8]),
+    /// Inputs to begin with, made by the real encoders.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+    /// The largest single allocation for an input of this many bytes.
+    pub allocation_max: fn(usize) -> usize,
+    /// How many mutations `cargo test` tries.
+    pub rounds: usize,
+}
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    wal_files::TARGET,
+    wal_ops::TARGET,
+    parsers::WIRE,
+    parsers::COMMAND,
+    parsers::CLUSTER_CONFIG,
+    parsers::NAMES,
+    #[cfg(feature = "processes")]
+    parsers::NODE_TOML,
+    #[cfg(feature = "processes")]
+    parsers::GENESIS,
+];
