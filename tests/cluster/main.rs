@@ -10,6 +10,7 @@
 //! - `failed_disk`: a write or sync that fails ends its node in words, and costs nobody a message
 //! - `full_disk`: no room refuses writes alone, and is got over without a hand
 //! - `metrics`: the metrics of every node are sound through an election
+//! - `wal_tools`: a log is shown, checked and mended once its node has stopped
 //! - `namespaces`: five hosts of their own, partitioned and healed
 
 #![expect(clippy::unwrap_used, reason = "a test fails loudly")]
@@ -25,6 +26,7 @@ mod reads;
 mod refusals;
 mod stopping;
 mod stream;
+mod wal_tools;
 
 use tests::cluster::Programs;
 

@@ -72,6 +72,8 @@ struct Segments {
 const SEGMENT: &str = "segment";
 /// A segment that is being made ahead: nobody waits.
 const SPARE: &str = "spare";
+/// The footer of a full segment: nobody waits either.
+const FOOTER: &str = "footer";
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct FileLabel {
@@ -201,14 +203,21 @@ impl<I: Io> TimedIo<I> {
         Self { io, disk }
     }
 
-    fn timed(&self, name: &str, file: Box<dyn File>, is_made: bool) -> Box<dyn File> {
+    fn timed(&self, name: &str, file: Box<dyn File>, made: Option<u64>) -> Box<dyn File> {
         let kind = match name {
             "VOTE" => "vote",
             "MANIFEST" => "manifest",
             _segment => SEGMENT,
         };
-        let (disk, is_made) = (self.disk.clone(), AtomicBool::new(is_made));
-        Box::new(TimedFile { file, kind, disk, is_made, written: AtomicU64::new(0) })
+        Box::new(TimedFile {
+            file,
+            kind,
+            disk: self.disk.clone(),
+            is_made: AtomicBool::new(made.is_some()),
+            len: AtomicU64::new(made.unwrap_or(0)),
+            written: AtomicU64::new(0),
+            is_footer: AtomicBool::new(false),
+        })
     }
 }
 
@@ -218,11 +227,13 @@ impl<I: Io> Io for TimedIo<I> {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
-        Ok(self.timed(name, self.io.create(name)?, false))
+        Ok(self.timed(name, self.io.create(name)?, None))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
-        Ok(self.timed(name, self.io.open(name)?, true))
+        let file = self.io.open(name)?;
+        let len = file.len()?;
+        Ok(self.timed(name, file, Some(len)))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -249,8 +260,12 @@ struct TimedFile {
     disk: Disk,
     /// Whoever makes a file ends with a full sync.
     is_made: AtomicBool,
+    /// The length, which stays once it is made.
+    len: AtomicU64,
     /// Bytes since the last sync.
     written: AtomicU64,
+    /// Since then a segment was written up to its end: only a footer reaches it.
+    is_footer: AtomicBool,
 }
 
 impl File for TimedFile {
@@ -260,6 +275,10 @@ impl File for TimedFile {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.written.fetch_add(count(bytes.len()), Ordering::Relaxed);
+        let end = offset.saturating_add(count(bytes.len()));
+        if self.len.fetch_max(end, Ordering::Relaxed) <= end && self.kind == SEGMENT {
+            self.is_footer.store(true, Ordering::Relaxed);
+        }
         self.file.write_at(bytes, offset)
     }
 
@@ -268,8 +287,12 @@ impl File for TimedFile {
         self.file.sync_data()?;
         let span = begun.elapsed();
         let written = self.written.swap(0, Ordering::Relaxed);
-        let is_made = self.is_made.load(Ordering::Relaxed);
-        let file = if is_made { self.kind } else { SPARE };
+        let is_footer = self.is_footer.swap(false, Ordering::Relaxed);
+        let file = match self.is_made.load(Ordering::Relaxed) {
+            false => SPARE,
+            true if is_footer => FOOTER,
+            true => self.kind,
+        };
         self.disk.sync.get_or_create(&FileLabel { file }).observe(span.as_secs_f64());
         if file == SEGMENT {
             self.disk.write.observe(float(written));
@@ -280,6 +303,7 @@ impl File for TimedFile {
     fn sync_all(&self) -> io::Result<()> {
         self.file.sync_all()?;
         self.written.store(0, Ordering::Relaxed);
+        self.is_footer.store(false, Ordering::Relaxed);
         self.is_made.store(true, Ordering::Relaxed);
         Ok(())
     }

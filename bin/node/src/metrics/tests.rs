@@ -159,6 +159,9 @@ fn syncs_of_the_log_are_timed_and_making_a_segment_is_not_taken_for_one() {
         - sample(&before, "holdfast_log_write_bytes_sum");
     assert!((3_000.0..8_192.0).contains(&written), "{written}");
     log.close().unwrap();
+    let closed = metrics.text();
+    assert!((syncs(&closed, "segment") - syncs(&after, "segment")).abs() < 0.5, "{closed}");
+    assert!((syncs(&closed, "footer") - 1.0).abs() < 0.5, "nobody waits for a footer: {closed}");
 }
 
 /// What a leader of two knows.

@@ -245,7 +245,7 @@ fn a_torn_end_is_whole_and_repair_cuts_it() {
     let torn_bytes = found["torn_bytes"].as_u64().unwrap();
     assert_eq!(found["contents"]["last_index"], 9);
     let (text, _) = data.ask("inspect");
-    assert!(text.contains("never acknowledged, and are cut at the next start"), "{text}");
+    assert!(text.contains("never acknowledged and are cut at the next start"), "{text}");
 
     let before = fs::read(data.file(FIRST)).unwrap();
     let (text, code) = data.ask("repair --dry-run");

@@ -84,8 +84,7 @@ fn state(report: &Report) -> String {
         (Some(End::Stopped), 0) => "whole, stopped in order".to_owned(),
         (Some(End::Clean), 0) => "whole, ended without a stop".to_owned(),
         (Some(End::Torn), 0) => format!(
-            "whole; {} at the end were being written when it ended, were never acknowledged, and \
-             are cut at the next start",
+            "whole; its last {} were never acknowledged and are cut at the next start",
             size(report.torn_bytes)
         ),
         (None | Some(_), _) => "DAMAGED".to_owned(),

@@ -83,7 +83,7 @@ pub(super) fn open(config: &Config, now: Now, metrics: &Disk) -> Result<Boot, No
         last_term,
         tail = ?recovery.tail,
         scanned_bytes = recovery.scanned_bytes,
-        took_ms = took.as_secs_f64() * 1e3,
+        ?took,
         "log open"
     );
     let me = VoterId { node: config.node.id, store: StoreId(recovery.identity.store) };
