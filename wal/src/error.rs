@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::io::Errno;
+
 use crate::FaultyRange;
 
 /// Why the log cannot go on.
@@ -12,7 +14,7 @@ use crate::FaultyRange;
 #[expect(clippy::error_impl_error, reason = "everybody says wal::Error")]
 pub enum Error {
     /// The operating system refused.
-    #[error("cannot {action} {path}")]
+    #[error("cannot {action} {path}{}", advice(.source))]
     Io {
         /// What was tried.
         action: &'static str,
@@ -117,6 +119,18 @@ impl Error {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         matches!(self, Self::Io { source, .. }
             if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge))
+    }
+}
+
+/// What to do when the system says this, in brackets.
+fn advice(source: &io::Error) -> &'static str {
+    match Errno::from_io_error(source) {
+        Some(Errno::NOSPC | Errno::DQUOT) => " (make room on its disk)",
+        Some(Errno::ACCESS | Errno::PERM) => " (it must belong to the user that runs this)",
+        Some(Errno::ROFS) => " (its file system must be writable; a failing disk can end that)",
+        Some(Errno::NOENT) => " (is its disk mounted?)",
+        Some(Errno::IO) => " (its disk fails: check it)",
+        Some(_) | None => "",
     }
 }
 

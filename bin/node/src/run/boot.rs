@@ -64,7 +64,8 @@ pub(super) fn open(config: &Config, now: Now, metrics: &Disk) -> Result<Boot, No
     certs::check_node_certificate(config, Some(&genesis))?;
     let tls = read_tls(config)?;
     let options = log_options(config);
-    let disk = RealIo::new(data_dir).map_err(NodeError::io("open", data_dir))?;
+    let failed = |source| wal::Error::Io { action: "open", path: data_dir.clone(), source };
+    let disk = RealIo::new(data_dir).map_err(failed)?;
     promise::check(data_dir);
     let io: Arc<dyn Io> = Arc::new(TimedIo::new(disk, metrics.clone()));
     if !Log::exists(&io)? {
