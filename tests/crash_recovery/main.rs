@@ -9,6 +9,7 @@ mod wal_every_call;
 mod wal_faults;
 mod wal_footers;
 mod wal_found;
+mod wal_golden;
 mod wal_model;
 mod wal_protocol;
 mod wal_rules;

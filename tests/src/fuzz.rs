@@ -10,7 +10,7 @@ mod parsers;
 mod wal_files;
 mod wal_ops;
 
-pub use self::mutate::mutate;
+pub use self::{format::put_right, mutate::mutate};
 
 /// One target.
 #[derive(Clone, Copy, Debug)]

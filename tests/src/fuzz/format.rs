@@ -12,7 +12,7 @@ const FRAME_HEADER: usize = 32;
 
 /// Put right every checksum in the part of a file that begins at `offset`, a multiple of a sector.
 /// `header` is the first 128 bytes of the segment, if it is one.
-pub(super) fn put_right(name: &str, header: &[u8], offset: u64, bytes: &mut [u8]) {
+pub fn put_right(name: &str, header: &[u8], offset: u64, bytes: &mut [u8]) {
     match name {
         "MANIFEST" => slot(bytes, offset / (64 * 1024)),
         "VOTE" => slot(bytes, offset / 4096),
