@@ -15,6 +15,7 @@ use bytes::Bytes;
 
 use crate::{
     Entry, EntryKind, FaultyKind, FaultyRange, HardState, Vote,
+    aligned::Aligned,
     codec::{Cursor, len_u32, len_u64},
 };
 
@@ -288,14 +289,14 @@ fn decode_fields(covered: &[u8]) -> Option<Header> {
 /// Builds one batch in a reused buffer.
 #[derive(Debug, Default)]
 pub(crate) struct Encoder {
-    buffer: Vec<u8>,
+    buffer: Aligned,
     frame_count: u32,
 }
 
 impl Encoder {
     /// Forget the last batch.
     pub(crate) fn begin(&mut self) {
-        self.buffer.clear();
+        self.buffer.begin();
         self.buffer.resize(HEADER_BYTES, 0);
         self.frame_count = 0;
     }
@@ -341,11 +342,11 @@ impl Encoder {
         put(&mut head, 12, &checksum.to_le_bytes());
         put(&mut head, 16, &index.to_le_bytes());
         put(&mut head, 24, &term.to_le_bytes());
-        self.buffer.extend_from_slice(&head);
-        self.buffer.extend_from_slice(payload);
-        let covered = self.buffer.get(start + 8..).unwrap_or_default();
+        self.buffer.extend(&head);
+        self.buffer.extend(payload);
+        let covered = self.buffer.as_slice().get(start + 8..).unwrap_or_default();
         let crc = seed.crc(offset, &[covered]);
-        put(&mut self.buffer, start + 4, &crc.to_le_bytes());
+        put(self.buffer.as_mut_slice(), start + 4, &crc.to_le_bytes());
         self.buffer.resize(start + frame_bytes(payload.len()), 0);
         self.frame_count += 1;
         offset
@@ -355,7 +356,7 @@ impl Encoder {
     pub(crate) fn finish(&mut self, place: Place, seed: Seed, offset: u64) -> (&[u8], u32) {
         let body_len = len_u32(self.buffer.len().saturating_sub(HEADER_BYTES));
         self.buffer.resize(self.buffer.len().next_multiple_of(SECTOR_BYTES), FILLER);
-        let (head, body) = self.buffer.split_at_mut(HEADER_BYTES);
+        let (head, body) = self.buffer.as_mut_slice().split_at_mut(HEADER_BYTES);
         let body: &[u8] = body;
         let body_crc = seed.crc(body_offset(offset), &[body]);
         let zero_sectors = zero_sectors(body);
@@ -377,7 +378,7 @@ impl Encoder {
         let header_crc =
             head.split_last_chunk::<4>().map_or(0, |(covered, _)| seed.crc(offset, &[covered]));
         put(head, 76, &header_crc.to_le_bytes());
-        (&self.buffer, header_crc)
+        (self.buffer.as_slice(), header_crc)
     }
 }
 

@@ -8,13 +8,16 @@ use std::{
     fmt,
     fs::{self, OpenOptions, TryLockError},
     io,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
 use memmap2::Mmap;
-use rustix::fs::{Advice, fadvise};
+use rustix::fs::{Advice, AtFlags, OFlags, StatxFlags, fadvise, statx};
+
+use crate::{aligned::ALIGN, batch::SECTOR_BYTES, codec::len_u64};
 
 /// One directory.
 pub trait Io: fmt::Debug + Send + Sync {
@@ -42,6 +45,13 @@ pub trait File: fmt::Debug + Send + Sync {
     /// Write all of `bytes` at `offset`. Durable after [`File::sync_data`]; until then a crash may keep
     /// any subset of its sectors.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// From now on, if `wanted`, write whole sectors that lie aligned in memory past the page cache, where
+    /// the file system can and the owner of the directory lets it: they then take no memory there, and an
+    /// error of the device is that of the write. What they mean is the same. Says whether it will be so.
+    fn write_directly(&self, wanted: bool) -> bool {
+        let _ = wanted;
+        false
+    }
     /// `fdatasync`: everything written, and the length. After an error nothing may be retried.
     fn sync_data(&self) -> io::Result<()>;
     /// `fsync`: as above, and all metadata of the file.
@@ -69,6 +79,8 @@ pub struct RealIo {
     dir: PathBuf,
     /// Files are opened for reading alone, and nothing is made or removed.
     read_only: bool,
+    /// Nothing is written past the page cache.
+    buffered: bool,
 }
 
 impl RealIo {
@@ -86,7 +98,7 @@ impl RealIo {
         if !fs::metadata(&dir)?.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        Ok(Self { dir, read_only: false })
+        Ok(Self { dir, read_only: false, buffered: false })
     }
 
     /// The directory `dir` as it is: no call changes anything in it, and it may lie on a file system
@@ -99,7 +111,18 @@ impl RealIo {
         if !fs::metadata(&dir)?.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        Ok(Self { dir, read_only: true })
+        Ok(Self { dir, read_only: true, buffered: true })
+    }
+
+    /// Write through the page cache only.
+    #[must_use]
+    pub fn buffered(self) -> Self {
+        Self { buffered: true, ..self }
+    }
+
+    fn real_file(&self, file: fs::File, name: &str) -> Box<dyn File> {
+        let path = (!self.buffered).then(|| self.path(name));
+        Box::new(RealFile { file, path, direct: Mutex::new(None) })
     }
 
     fn may_change(&self) -> io::Result<()> {
@@ -116,12 +139,12 @@ impl Io for RealIo {
         self.may_change()?;
         let file =
             OpenOptions::new().read(true).write(true).create_new(true).open(self.path(name))?;
-        Ok(Box::new(RealFile { file }))
+        Ok(self.real_file(file, name))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
         let file = OpenOptions::new().read(true).write(!self.read_only).open(self.path(name))?;
-        Ok(Box::new(RealFile { file }))
+        Ok(self.real_file(file, name))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -187,6 +210,44 @@ impl Lock for Unneeded {}
 #[derive(Debug)]
 struct RealFile {
     file: fs::File,
+    /// None when it is written through the page cache only.
+    path: Option<PathBuf>,
+    direct: Mutex<Option<Direct>>,
+}
+
+/// A file opened a second time, for writes past the page cache. The kernel keeps the two in step.
+#[derive(Debug)]
+struct Direct {
+    file: fs::File,
+    /// To how many bytes memory, and offset and length, must be aligned.
+    memory: usize,
+    sector: usize,
+}
+
+impl Direct {
+    /// None where the file system cannot or does not say how.
+    fn open(path: &Path) -> Option<Self> {
+        let flags = i32::try_from(OFlags::DIRECT.bits()).ok()?;
+        let file = OpenOptions::new().write(true).custom_flags(flags).open(path).ok()?;
+        let wanted = StatxFlags::DIOALIGN;
+        let found = statx(&file, c"", AtFlags::EMPTY_PATH, wanted).ok()?;
+        let memory = usize::try_from(found.stx_dio_mem_align).ok()?;
+        let sector = usize::try_from(found.stx_dio_offset_align).ok()?;
+        let fits = (1..=ALIGN).contains(&memory) && (1..=SECTOR_BYTES).contains(&sector);
+        fits.then_some(Self { file, memory, sector })
+    }
+
+    fn takes(&self, bytes: &[u8], offset: u64) -> bool {
+        bytes.as_ptr().addr().is_multiple_of(self.memory)
+            && bytes.len().is_multiple_of(self.sector)
+            && offset.is_multiple_of(len_u64(self.sector))
+    }
+}
+
+impl RealFile {
+    fn direct(&self) -> MutexGuard<'_, Option<Direct>> {
+        self.direct.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl File for RealFile {
@@ -195,7 +256,20 @@ impl File for RealFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_all_at(bytes, offset)
+        match &*self.direct() {
+            Some(direct) if direct.takes(bytes, offset) => direct.file.write_all_at(bytes, offset),
+            Some(_) | None => self.file.write_all_at(bytes, offset),
+        }
+    }
+
+    fn write_directly(&self, wanted: bool) -> bool {
+        let mut direct = self.direct();
+        if !wanted {
+            *direct = None;
+        } else if direct.is_none() {
+            *direct = self.path.as_deref().and_then(Direct::open);
+        }
+        direct.is_some()
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -43,6 +43,7 @@ mod slots;
 mod sparse;
 mod vote;
 
+mod aligned;
 mod codec;
 mod error;
 mod io;

@@ -93,6 +93,13 @@ struct Active {
     gathered: Gathered,
 }
 
+impl Active {
+    fn new(segment: Arc<Segment>, end: u64, gathered: Gathered) -> Self {
+        segment.file.write_directly(true);
+        Self { segment, end, is_dirty: false, gathered }
+    }
+}
+
 #[derive(Debug)]
 struct Written {
     seq: u64,
@@ -208,10 +215,7 @@ impl Log {
             manifest,
             vote_file,
             voted: vote.hard_state,
-            active: active.map(|(segment, end)| {
-                let gathered = replay.gathered;
-                Active { segment, end, is_dirty: false, gathered }
-            }),
+            active: active.map(|(segment, end)| Active::new(segment, end, replay.gathered)),
             ready: ready.into(),
             unsealed: unsealed.into_iter().map(Arc::new).collect(),
             job_is_out: false,
@@ -262,6 +266,18 @@ impl Log {
     /// When nothing is lost there, something else was, or the entry is no better.
     pub fn can_repair(&self, entry: &Entry) -> Result<(), RepairError> {
         self.shared.lock().can_repair(entry)
+    }
+
+    /// Do batches go past the page cache? If not, the file system cannot, or [`RealIo::buffered`] was asked
+    /// for: everything holds as well.
+    ///
+    /// [`RealIo::buffered`]: crate::RealIo::buffered
+    #[must_use]
+    pub fn writes_directly(&self) -> bool {
+        let active = self.active.as_ref().map(|active| &active.segment);
+        active
+            .or_else(|| self.ready.front())
+            .is_some_and(|segment| segment.file.write_directly(true))
     }
 
     /// A reader.
@@ -424,7 +440,7 @@ impl Log {
         }
         let full = self.active.take().map(|full| self.footer_job(&full));
         let gathered = Gathered::begin(self.written.seq + 1, self.written.terms.last.0 + 1);
-        self.active = Some(Active { segment, end: DATA_OFFSET, is_dirty: false, gathered });
+        self.active = Some(Active::new(segment, DATA_OFFSET, gathered));
         let state = Record::HardState(self.written.hard_state);
         let bindings = self.written.bindings.iter();
         let bindings = bindings.map(|(&node, &store)| Record::Bind { node, store });

@@ -23,6 +23,7 @@ use bytes::Bytes;
 
 use crate::{
     Identity,
+    aligned::Aligned,
     batch::{SECTOR_BYTES, Seed},
     codec::{Cursor, len_u32, to_usize},
     error::{Damage, Error},
@@ -99,6 +100,7 @@ pub(crate) fn make(
     let name = name_of(listed.id);
     let path = io.path(&name);
     let file = io.create(&name).map_err(Error::io("create", &path))?;
+    file.write_directly(true);
     let filled = fill(&*file, &encode_header(identity, listed), listed.capacity, cancel);
     if !filled.map_err(Error::io("prepare", &path))? {
         return Ok(None);
@@ -139,7 +141,7 @@ fn fill(
     capacity: u64,
     cancel: &AtomicBool,
 ) -> std::io::Result<bool> {
-    let zeros = vec![0; to_usize(ZERO_STEP_BYTES.min(capacity))];
+    let zeros = Aligned::zeros(to_usize(ZERO_STEP_BYTES.min(capacity)));
     let mut offset = 0;
     let mut unsynced = 0;
     while offset < capacity {
@@ -147,7 +149,7 @@ fn fill(
             return Ok(false);
         }
         let step = capacity.saturating_sub(offset).min(ZERO_STEP_BYTES);
-        file.write_at(zeros.get(..to_usize(step)).unwrap_or(&zeros), offset)?;
+        file.write_at(zeros.as_slice().get(..to_usize(step)).unwrap_or_default(), offset)?;
         offset = offset.saturating_add(step);
         unsynced = step.saturating_add(unsynced);
         if unsynced >= ZERO_SYNC_BYTES {
@@ -212,6 +214,7 @@ impl Segment {
     pub(crate) fn seal(&self, trailer: Option<Trailer>) {
         // Set once: a sealed segment stays as it is.
         self.sealed.get_or_init(|| trailer);
+        self.file.write_directly(false);
     }
 
     pub(crate) fn damaged(&self, offset: u64, damage: Damage) -> Error {

@@ -2,6 +2,7 @@
 //! package.
 
 mod codec;
+mod direct;
 mod engine;
 mod footers;
 mod group_commit;

@@ -120,6 +120,10 @@ impl File for CountedFile {
         self.inner.write_at(bytes, offset)
     }
 
+    fn write_directly(&self, wanted: bool) -> bool {
+        self.inner.write_directly(wanted)
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         self.counters.syncs.fetch_add(1, Ordering::Relaxed);
         self.inner.sync_data()

@@ -107,6 +107,10 @@ impl File for WatchedFile {
         self.inner.write_at(bytes, offset)
     }
 
+    fn write_directly(&self, wanted: bool) -> bool {
+        self.inner.write_directly(wanted)
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         self.sync(|| self.inner.sync_data())
     }

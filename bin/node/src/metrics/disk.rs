@@ -282,6 +282,10 @@ impl File for TimedFile {
         self.file.write_at(bytes, offset)
     }
 
+    fn write_directly(&self, wanted: bool) -> bool {
+        self.file.write_directly(wanted)
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         let begun = Instant::now();
         self.file.sync_data()?;

@@ -87,6 +87,11 @@ pub(super) fn open(config: &Config, now: Now, metrics: &Disk) -> Result<Boot, No
         ?took,
         "log open"
     );
+    if !log.writes_directly() {
+        tracing::debug!(
+            "the file system of the log does not write past the page cache: through it"
+        );
+    }
     let me = VoterId { node: config.node.id, store: StoreId(recovery.identity.store) };
     let boot = replica_boot(config, &genesis, me, &recovery)?;
     Ok(Boot {
