@@ -12,6 +12,7 @@ mod wal_found;
 mod wal_golden;
 mod wal_model;
 mod wal_protocol;
+mod wal_repair;
 mod wal_rules;
 mod wal_sectors;
 mod wal_states;

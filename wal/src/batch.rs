@@ -238,7 +238,8 @@ impl Header {
     }
 }
 
-const fn body_offset(batch_offset: u64) -> u64 {
+/// Where the body of the batch at this offset begins.
+pub(crate) const fn body_offset(batch_offset: u64) -> u64 {
     batch_offset.saturating_add(HEADER_BYTES as u64)
 }
 

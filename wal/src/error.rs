@@ -165,6 +165,12 @@ pub enum Damage {
     Unreadable,
     /// The footer of a full segment cannot be believed. Nothing is lost with it.
     Footer,
+    /// Batches are lost, and what is left does not tell what they did.
+    Unbounded,
+    /// A node's disk was bound, and the record of it is lost.
+    LostBinding,
+    /// More is faulty than can be listed.
+    TooMuch,
     /// The log was opened more often than the manifest knows: its newest state is lost.
     Stale,
 }
@@ -191,6 +197,11 @@ impl fmt::Display for Damage {
             }
             Self::Unreadable => "the disk cannot read it",
             Self::Unlisted => "a segment that the manifest does not list holds data",
+            Self::Unbounded => {
+                "batches are lost, and what is left of the log does not tell what they did"
+            }
+            Self::LostBinding => "the record of which disk a node is was lost",
+            Self::TooMuch => "more of the log is damaged than can be listed",
             Self::Stale => "its newest state is lost: the log was opened more often than it says",
         })
     }

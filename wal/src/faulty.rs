@@ -116,6 +116,10 @@ impl Faulty {
         self.ranges.iter().chain(&self.end).copied().collect()
     }
 
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.ranges.is_empty() && self.end.is_none()
+    }
+
     /// More than a segment start can list.
     pub(crate) fn is_beyond_bound(&self) -> bool {
         self.ranges.len() + usize::from(self.end.is_some()) > FAULTY_RANGES_MAX
@@ -275,7 +279,7 @@ mod tests {
         for index in 10..=12 {
             faulty.repair(index, 1);
         }
-        assert!(faulty.list().is_empty());
+        assert!(faulty.is_empty());
     }
 
     #[test]
@@ -286,7 +290,7 @@ mod tests {
         faulty.truncate_after(5);
         assert_eq!(faulty.list().first().map(|end| (end.first, end.last)), Some((6, u64::MAX)));
         faulty.settle();
-        assert!(faulty.list().is_empty());
+        assert!(faulty.is_empty());
     }
 
     /// 256 ranges can be listed, and a repair never makes one more.

@@ -26,6 +26,7 @@ mod fetch;
 mod positions;
 mod recovery;
 mod replay;
+mod salvage;
 mod verdict;
 mod view;
 
@@ -60,7 +61,7 @@ pub use op::{HardState, Identity, Op, Vote};
 pub use options::{Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use overlay::{OVERLAY_BYTES_MAX, Overlay};
 pub use reader::{Reader, Stats};
-pub use recovery::{Recovery, TailVerdict};
+pub use recovery::{Found, Recovery, TailVerdict};
 pub use scrub::{FINDINGS_MAX, Finding, Scrub, ScrubStep};
 pub use segment::FORMAT_MAJOR as FORMAT_VERSION;
 pub use writer::{Busy, NotAppended, OnDurable, Writer};

@@ -5,23 +5,25 @@
 //! term or vote changed, the vote file are synced; after a failed write or sync nothing is tried again
 //! (research F1); a segment is in the manifest before its first batch is written.
 
+mod damage;
 pub(crate) mod upkeep;
+mod written;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     io::ErrorKind,
     path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
 };
 
-use self::upkeep::{FooterJob, Spare, SpareJob};
+use self::{
+    damage::Unlisted,
+    upkeep::{FooterJob, Spare, SpareJob},
+    written::Written,
+};
 use crate::{
-    Entry, EntryKind, Error, FAULTY_RANGES_MAX, HardState, Identity, Io, Lock, Op, Options, Reader,
-    Recovery, RepairError,
-    batch::{
-        BatchKind, Counts, Encoder, FAULTY_BYTES, HEADER_BYTES, Place, Record, SECTOR_BYTES,
-        VOTE_BYTES, batch_bytes, frame_bytes,
-    },
+    Entry, Error, HardState, Identity, Io, Lock, Op, Options, Reader, Recovery, RepairError,
+    batch::{BatchKind, Encoder, HEADER_BYTES, Place, Record, SECTOR_BYTES, batch_bytes},
     codec::{len_u64, to_usize},
     directory::{holds_log, list},
     error::Damage,
@@ -29,7 +31,7 @@ use crate::{
     recovery::{self, Footers, Recovered},
     seal::Gathered,
     segment::{self, DATA_OFFSET, START_BYTES_MAX, Segment},
-    view::{Pending, Shared, Terms, View, ViewBounds},
+    view::{Pending, Shared, View, ViewBounds},
     vote::{VOTE, VoteFile, VoteState},
 };
 
@@ -42,14 +44,6 @@ const CLEAN_BYTES: u64 = SECTOR_BYTES as u64;
 /// After there was no room for a spare, this much is written before the next attempt.
 const SPARE_RETRY_BYTES: u64 = 1024 * 1024;
 
-const _: () = assert!(
-    batch_bytes(
-        (BINDINGS_MAX + 1) * frame_bytes(VOTE_BYTES)
-            + FAULTY_RANGES_MAX * frame_bytes(FAULTY_BYTES)
-    ) <= START_BYTES_MAX,
-    "a segment start holds hard state, all bindings and all that is faulty"
-);
-
 /// The engine.
 #[derive(Debug)]
 pub struct Log {
@@ -60,7 +54,7 @@ pub struct Log {
     manifest: Manifest,
     vote_file: VoteFile,
     /// What the vote file says.
-    voted: HardState,
+    voted: VoteState,
     active: Option<Active>,
     ready: VecDeque<Arc<Segment>>,
     /// Full segments whose footers are to be written, oldest first.
@@ -74,6 +68,8 @@ pub struct Log {
     /// The state as of the newest batch written.
     written: Written,
     durable_seq: u64,
+    /// Damage that no segment start lists.
+    unlisted: Option<Unlisted>,
     durable_ticket: u64,
     encoder: Encoder,
     /// Scratch: what goes into the batch being written, and where each frame of it lies.
@@ -100,20 +96,6 @@ impl Active {
     }
 }
 
-#[derive(Debug)]
-struct Written {
-    seq: u64,
-    chain: u32,
-    /// The epoch of that batch.
-    epoch: u32,
-    ticket: u64,
-    terms: Terms,
-    hard_state: HardState,
-    bindings: BTreeMap<u64, u128>,
-    /// Truncations so far, wrapping.
-    truncations: u16,
-}
-
 impl Log {
     /// Make a log in a directory that has none. What a crash left half-made is made anew; until this
     /// returns, `identity` must not be used for anything.
@@ -132,7 +114,8 @@ impl Log {
                 io.remove(&name).map_err(Error::io("remove", &io.path(&name)))?;
             }
         }
-        let state = VoteState { identity, hard_state: HardState::default(), durable_seq: 0 };
+        let state =
+            VoteState { identity, hard_state: HardState::default(), durable_seq: 0, bindings: 0 };
         VoteFile::create(io, &state)?;
         let first = Listed { id: 1, capacity: options.small(), epoch: 0, first_seq: 0 };
         segment::make(io, &identity, &first, &AtomicBool::new(false))?;
@@ -179,9 +162,15 @@ impl Log {
         let recovered = recovery::recover(&*io, &manifest, &vote, footers)?;
         let orphans = recovery::orphans(&*io, &manifest)?;
         manifest.epoch += 1;
-        manifest.durable_seq = recovered.replay.seq;
+        // What is known to be lost is known until the log itself says so.
+        let ledger_seq = manifest.durable_seq.max(vote.durable_seq);
+        if !recovered.must_rotate {
+            manifest.durable_seq = recovered.replay.seq;
+        }
         for listed in &mut manifest.segments {
-            listed.first_seq = recovered.first_seqs.get(&listed.id).copied().unwrap_or(0);
+            if let Some(&seq) = recovered.first_seqs.get(&listed.id) {
+                listed.first_seq = seq;
+            }
         }
         manifest_file.store(&manifest)?;
         for id in orphans {
@@ -189,21 +178,13 @@ impl Log {
             io.remove(&name).map_err(Error::io("remove", &io.path(&name)))?;
         }
         let recovery = report(&recovered, &manifest);
-        let Recovered { replay, active, used, ready, unsealed, .. } = recovered;
+        let Recovered { replay, active, used, ready, unsealed, must_rotate, set_aside, .. } =
+            recovered;
         let bounds = ViewBounds {
             tail_cache_bytes: options.tail_cache_bytes,
             entry_bytes_max: options.entry_bytes_max,
         };
-        let written = Written {
-            seq: replay.seq,
-            chain: replay.chain,
-            epoch: replay.epoch,
-            ticket: 0,
-            terms: replay.terms.clone(),
-            hard_state: replay.hard_state,
-            bindings: replay.bindings,
-            truncations: replay.truncations,
-        };
+        let written = Written::new(&replay);
         let mut view = View::new(bounds, replay.terms, replay.hard_state, replay.positions);
         view.used = used;
         view.spares = ready.len();
@@ -214,7 +195,7 @@ impl Log {
             manifest_file,
             manifest,
             vote_file,
-            voted: vote.hard_state,
+            voted: vote,
             active: active.map(|(segment, end)| Active::new(segment, end, replay.gathered)),
             ready: ready.into(),
             unsealed: unsealed.into_iter().map(Arc::new).collect(),
@@ -222,6 +203,7 @@ impl Log {
             cancel: Arc::new(AtomicBool::new(false)),
             spare_wait_bytes: 0,
             durable_seq: written.seq,
+            unlisted: must_rotate.then_some(Unlisted { ledger_seq, set_aside }),
             written,
             durable_ticket: 0,
             encoder: Encoder::default(),
@@ -358,7 +340,9 @@ impl Log {
 
     /// Room for frames in one more batch of the active segment.
     fn room(&self) -> usize {
-        let Some(active) = &self.active else { return 0 };
+        let Some(active) = self.active.as_ref().filter(|_| self.unlisted.is_none()) else {
+            return 0;
+        };
         let bytes = active.segment.data_end.saturating_sub(CLEAN_BYTES + active.end);
         to_usize(bytes).saturating_sub(HEADER_BYTES)
     }
@@ -441,16 +425,7 @@ impl Log {
         let full = self.active.take().map(|full| self.footer_job(&full));
         let gathered = Gathered::begin(self.written.seq + 1, self.written.terms.last.0 + 1);
         self.active = Some(Active::new(segment, DATA_OFFSET, gathered));
-        let state = Record::HardState(self.written.hard_state);
-        let bindings = self.written.bindings.iter();
-        let bindings = bindings.map(|(&node, &store)| Record::Bind { node, store });
-        let faulty = self.written.terms.faulty.list();
-        let records: Vec<_> = [state]
-            .into_iter()
-            .chain(bindings)
-            .chain(faulty.into_iter().map(Record::Faulty))
-            .map(|record| Pending { ticket: 0, record: Some(record) })
-            .collect();
+        let records = self.written.start_records();
         self.write_batch(BatchKind::SegmentStart, &records)?;
         // Nothing follows it before it is durable: recovery looks no further into an unused segment.
         self.sync_active()?;
@@ -459,7 +434,8 @@ impl Log {
         let mut view = self.shared.lock();
         view.used.extend(begun);
         view.spares = self.ready.len();
-        Ok(())
+        drop(view);
+        self.list_damage()
     }
 
     fn sync_active(&mut self) -> Result<(), Error> {
@@ -474,13 +450,9 @@ impl Log {
 
     fn sync_all(&mut self) -> Result<u64, Error> {
         self.sync_active()?;
-        if self.voted != self.written.hard_state {
-            self.vote_file.store(&VoteState {
-                identity: self.manifest.identity,
-                hard_state: self.written.hard_state,
-                durable_seq: self.durable_seq,
-            })?;
-            self.voted = self.written.hard_state;
+        let known = (self.written.hard_state, len_u64(self.written.bindings.len()));
+        if (self.voted.hard_state, self.voted.bindings) != known {
+            self.store_vote()?;
         }
         self.durable_ticket = self.written.ticket;
         Ok(self.durable_ticket)
@@ -491,7 +463,8 @@ impl Log {
         let has_room = self
             .active
             .as_ref()
-            .is_some_and(|active| active.end + CLEAN_BYTES <= active.segment.data_end);
+            .is_some_and(|active| active.end + CLEAN_BYTES <= active.segment.data_end)
+            && self.unlisted.is_none();
         while let Some(job) = self.unsealed.front() {
             // It may be being written elsewhere: the same bytes, to the same places.
             let sealed = Arc::clone(job).run()?;
@@ -508,48 +481,6 @@ impl Log {
     }
 }
 
-impl Written {
-    fn counts(&self) -> Counts {
-        let bindings = u16::try_from(self.bindings.len()).expect("at most BINDINGS_MAX");
-        Counts { truncations: self.truncations, bindings }
-    }
-
-    /// A record is in the active segment, at `offset`.
-    fn apply(&mut self, record: &Record, offset: u64, gathered: &mut Gathered) {
-        match record {
-            Record::Entry(entry) => {
-                self.terms.push(entry.index, entry.term);
-                if entry.kind == EntryKind::Config {
-                    gathered.config(entry.index, offset);
-                }
-            }
-            Record::HardState(state) => self.hard_state = *state,
-            Record::TruncateAfter(index) => {
-                self.truncations = self.truncations.wrapping_add(1);
-                self.terms.truncate_after(*index);
-                gathered.truncate_after(*index);
-            }
-            Record::Bind { node, store } => {
-                if !self.bindings.contains_key(node) {
-                    gathered.note(offset);
-                }
-                self.bindings.entry(*node).or_insert(*store);
-                assert!(self.bindings.len() <= BINDINGS_MAX, "more nodes than can be bound");
-            }
-            Record::Repaired(entry) => {
-                gathered.tells_of_damage = true;
-                self.terms.repair(entry.index, entry.term);
-            }
-            Record::Settled => {
-                gathered.tells_of_damage = true;
-                self.terms.faulty.settle();
-            }
-            // It repeats what is known.
-            Record::Faulty(_) => gathered.tells_of_damage = true,
-        }
-    }
-}
-
 fn report(recovered: &Recovered, manifest: &Manifest) -> Recovery {
     let replay = &recovered.replay;
     Recovery {
@@ -561,6 +492,7 @@ fn report(recovered: &Recovered, manifest: &Manifest) -> Recovery {
         term_runs: replay.terms.runs.clone(),
         configs: replay.configs.clone(),
         faulty: replay.terms.faulty.list(),
+        found: recovered.found.clone(),
         tail: recovered.tail,
         epoch: manifest.epoch,
         scanned_bytes: recovered.scanned_bytes,

@@ -24,6 +24,10 @@ const LISTED_BYTES: usize = 32;
 pub(crate) const SEGMENTS_MAX: usize =
     body_bytes_max(MANIFEST).saturating_sub(FIXED_BYTES) / LISTED_BYTES;
 
+/// Instead of a first batch: what is in the segment was never part of the log, or has been listed as
+/// lost. It is kept and not looked at.
+pub(crate) const SET_ASIDE: u64 = u64::MAX;
+
 /// A segment in the list.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Listed {

@@ -209,6 +209,19 @@ impl Segment {
         }
     }
 
+    /// Open a listed segment whose own header cannot be read: the manifest says the same.
+    pub(crate) fn open_unread(
+        io: &dyn Io,
+        identity: &Identity,
+        listed: &Listed,
+    ) -> Result<Self, Error> {
+        let name = name_of(listed.id);
+        let path = io.path(&name);
+        let file = io.open(&name).map_err(Error::io("open", &path))?;
+        let data_end = listed.capacity.saturating_sub(footer_bytes(listed.capacity));
+        Ok(Self::new(identity, listed, data_end, (file, path)))
+    }
+
     /// Nobody writes to it any more, now that its footer is durable, or none is to be made; from now on it
     /// is read through a map.
     pub(crate) fn seal(&self, trailer: Option<Trailer>) {

@@ -31,7 +31,7 @@ pub(crate) enum HeaderSeen {
 }
 
 /// What lies beyond the place, in this segment and in later ones.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Beyond {
     /// Zeros.
     Zeros,

@@ -79,6 +79,45 @@ impl Terms {
         self.last = (index, self.runs.last().map_or(0, |run| run.1));
     }
 
+    /// Entries up to `last` follow and cannot be read; that one is of `last_term`, and none of those
+    /// before it is of a later one.
+    pub(crate) fn push_lost(&mut self, last: (u64, u64), kind: FaultyKind) {
+        let (first, term_min) = (self.last.0 + 1, self.last.1);
+        let range = FaultyRange { first, last: last.0, term_min, term_max: last.1, kind };
+        self.faulty.mark(range);
+        self.push(first, term_min);
+        if term_min != last.1 {
+            self.faulty.mark(FaultyRange { first: last.0, term_min: last.1, ..range });
+        }
+        self.push(last.0, last.1);
+    }
+
+    /// Entries up to `last` follow and cannot be read; none is of a term after `term_max`.
+    pub(crate) fn push_lost_within(&mut self, last: u64, term_max: u64, kind: FaultyKind) {
+        let (first, term_min) = (self.last.0 + 1, self.last.1);
+        self.faulty.mark(FaultyRange { first, last, term_min, term_max, kind });
+        self.push(first, term_min);
+        self.last.0 = last;
+    }
+
+    /// The last entry is of this term, which was known only within bounds.
+    pub(crate) fn learn_last(&mut self, term: u64) -> bool {
+        let index = self.last.0;
+        let Some(range) = self.faulty.get(index).copied() else { return self.last.1 == term };
+        if !(range.term_min..=range.term_max).contains(&term) {
+            return false;
+        }
+        self.repair(index, term);
+        self.faulty.mark(FaultyRange {
+            first: index,
+            last: index,
+            term_min: term,
+            term_max: term,
+            ..range
+        });
+        true
+    }
+
     /// The entry at `index`, which was faulty, is of this term and there again.
     pub(crate) fn repair(&mut self, index: u64, term: u64) {
         let lost_up_to = self.faulty.get(index).map_or(index, |range| range.last);
@@ -91,7 +130,10 @@ impl Terms {
         if self.runs.get(at).is_some_and(|run| run.0 == lost_up_to + 1 && run.1 == term) {
             self.runs.remove(at);
         }
-        self.runs.insert(at, (index, term));
+        match at.checked_sub(1).and_then(|before| self.runs.get_mut(before)) {
+            Some(run) if run.0 == index => run.1 = term,
+            Some(_) | None => self.runs.insert(at, (index, term)),
+        }
         if self.last.0 <= lost_up_to {
             self.last.1 = term;
         }

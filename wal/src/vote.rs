@@ -2,7 +2,7 @@
 //!
 //! What always holds: it is written after the log holds the same state durably and before anyone is
 //! told, so the log is never behind it; if it is, the log has lost its end. A vote cannot be repaired
-//! from peers (research F17).
+//! from peers (research F17), nor can a binding.
 
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
@@ -23,6 +23,8 @@ pub(crate) struct VoteState {
     pub(crate) hard_state: HardState,
     /// The newest batch known to be durable when this was written.
     pub(crate) durable_seq: u64,
+    /// How many nodes were bound in the log then.
+    pub(crate) bindings: u64,
 }
 
 /// The open file.
@@ -73,6 +75,7 @@ fn encode(state: &VoteState) -> Vec<u8> {
     bytes.extend_from_slice(&vote.map_or(0, |vote| vote.node).to_le_bytes());
     bytes.extend_from_slice(&vote.map_or(0, |vote| vote.store).to_le_bytes());
     bytes.extend_from_slice(&state.durable_seq.to_le_bytes());
+    bytes.extend_from_slice(&state.bindings.to_le_bytes());
     bytes
 }
 
@@ -82,7 +85,7 @@ pub(crate) fn decode(body: &[u8]) -> Option<VoteState> {
     let term = cursor.u64()?;
     let has_voted = cursor.u64()?;
     let (node, store) = cursor.u64().zip(cursor.u128())?;
-    let durable_seq = cursor.u64()?;
+    let (durable_seq, bindings) = cursor.u64().zip(cursor.u64())?;
     let voted_for = (has_voted != 0).then_some(Vote { node, store });
-    Some(VoteState { identity, hard_state: HardState { term, voted_for }, durable_seq })
+    Some(VoteState { identity, hard_state: HardState { term, voted_for }, durable_seq, bindings })
 }

@@ -304,6 +304,10 @@ fn judge(
         // reason to trust the end.
         (Found::Log { .. }, Found::Refused(_) | Found::Faulty(_)) if law.kind == Kind::Fault => {}
         (Found::Faulty(_), Found::Refused(_)) if law.kind == Kind::Fault => {}
+        // A batch whose header is damaged may read entry by entry where a footer tells of it, and is lost
+        // as a whole to a scan.
+        (Found::Faulty(_), ref second @ Found::Faulty(_))
+            if law.kind == Kind::Fault && law.breach(second).is_none() => {}
         (_, second) => {
             return Err(broken(format!("first {found}\nand then {second}")));
         }
@@ -395,6 +399,7 @@ impl Found {
             Self::Log { tail: TailVerdict::Stopped, .. } => "stopped in order",
             Self::Log { tail: TailVerdict::CleanEnd, .. } => "clean end",
             Self::Log { tail: TailVerdict::Torn { .. }, .. } => "torn, and cut",
+            Self::Log { tail: TailVerdict::Unknown, .. } => "end unknown",
             Self::Faulty(remains) => remains.verdict(),
             Self::Refused(Error::Damaged { .. }) => "refused: damaged",
             Self::Refused(_) => "refused: cannot be read",

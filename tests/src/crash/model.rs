@@ -64,7 +64,8 @@ pub struct Contents {
 }
 
 impl Contents {
-    fn apply(&mut self, op: &Op) {
+    /// What it holds once this is done.
+    pub fn apply(&mut self, op: &Op) {
         match op {
             Op::Append(entries) => self.entries.extend(entries.iter().cloned()),
             Op::TruncateAfter(index) => self.entries.retain(|entry| entry.index <= *index),

@@ -228,6 +228,7 @@ impl Node {
             Log::create(&io, identity, &self.setup.options)?;
         }
         let (log, recovery) = Log::open(io, self.setup.options.clone())?;
+        recovery.check_whole()?;
         let me = VoterId { node: self.id, store: StoreId(recovery.identity.store) };
         let reader = log.reader();
         let lost = self.compare(&reader, &recovery)?;

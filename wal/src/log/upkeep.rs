@@ -145,7 +145,7 @@ impl Log {
             notes: active.gathered.offsets(),
         };
         let runs = self.shared.lock().positions.runs_in(&active.segment);
-        let is_whole = !active.gathered.tells_of_damage && written.terms.faulty.list().is_empty();
+        let is_whole = !active.gathered.tells_of_damage && written.terms.faulty.is_empty();
         FooterJob { segment: Arc::clone(&active.segment), summary, runs, is_whole }
     }
 
@@ -165,7 +165,7 @@ impl Log {
     pub(super) fn enlist(&mut self, listed: Listed, made: Option<Segment>) -> Result<(), Error> {
         let segment = made.expect("only spares are given up");
         self.manifest.segments.push(listed);
-        self.manifest.durable_seq = self.durable_seq;
+        self.manifest.durable_seq = self.ledger_seq();
         self.manifest_file.store(&self.manifest)?;
         self.ready.push_back(Arc::new(segment));
         self.shared.lock().spares = self.ready.len();

@@ -140,6 +140,7 @@ impl Footer {
         replay.bindings = bindings;
         replay.truncations = summary.counts.truncations;
         replay.hard_state = summary.hard_state;
+        replay.hard_state_unsure = false;
         replay.terms.truncate_after(below);
         for (index, term) in &summary.term_runs {
             replay.terms.push(*index, *term);

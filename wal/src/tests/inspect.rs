@@ -148,7 +148,9 @@ fn damage_is_told_with_its_place_beside_everything_else() {
     assert!(look(dir.path()).unwrap().contents.is_ok(), "opening does not read all of it");
     let found = verify(&(Arc::new(RealIo::read_only(dir.path()).unwrap()) as Arc<dyn Io>)).unwrap();
     assert_eq!(found.segments, whole.segments, "headers are as they were");
-    match found.contents {
+    let contents = found.contents.unwrap();
+    assert!(!contents.is_whole());
+    match contents.check_whole() {
         Err(Error::Damaged { path, offset, damage }) => {
             assert_eq!((path.file_name().unwrap().to_str(), offset), (Some(&*second.name), 4608));
             assert_eq!(damage, Damage::Acknowledged);

@@ -137,6 +137,7 @@ fn what_need_not_be_understood_is_ignored() {
             // It binds nothing now, so the number of bindings is one less.
             (batch[88], batch[74]) = (kind, 0);
         });
+        edit_slots(&dir.path().join("VOTE"), 4096, |slot| slot[120] = 0);
         let recovery = reopened(dir.path()).unwrap();
         assert!(recovery.bindings.is_empty(), "a frame of type {kind} is skipped");
     }

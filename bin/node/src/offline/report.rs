@@ -50,6 +50,7 @@ pub(super) enum End {
     Stopped,
     Clean,
     Torn,
+    Unknown,
 }
 
 /// Whose log it is. The two long numbers are hexadecimal.
@@ -128,13 +129,17 @@ pub(super) struct Segment {
 impl Report {
     pub(super) fn of(dir: &Path, found: Inspection) -> Self {
         let (contents, faults) = match found.contents {
-            Ok(recovery) => (Some(recovery), Vec::new()),
+            Ok(recovery) => {
+                let faults = recovery.check_whole().err();
+                (Some(recovery), faults.iter().map(Fault::of).collect())
+            }
             Err(error) => (None, vec![Fault::of(&error)]),
         };
         let (end, torn_bytes) = match contents.as_ref().map(|recovery| recovery.tail) {
             Some(TailVerdict::Stopped) => (Some(End::Stopped), 0),
             Some(TailVerdict::CleanEnd) => (Some(End::Clean), 0),
             Some(TailVerdict::Torn { cut_bytes }) => (Some(End::Torn), cut_bytes),
+            Some(TailVerdict::Unknown) => (Some(End::Unknown), 0),
             None => (None, 0),
         };
         Self {

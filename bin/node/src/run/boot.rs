@@ -76,6 +76,7 @@ pub(super) fn open(config: &Config, now: Now, metrics: &Disk) -> Result<Boot, No
     let begun = Instant::now();
     let (log, recovery) = Log::open(io, options)?;
     let took = begun.elapsed();
+    recovery.check_whole()?;
     check_identity(config, &genesis, &recovery)?;
     metrics.opened(took, recovery.scanned_bytes, log.reader());
     let (last_index, last_term) = recovery.last;
