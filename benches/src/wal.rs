@@ -9,7 +9,7 @@ mod ours;
 
 use std::{
     fs::{File, OpenOptions},
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::Path,
     sync::{
         Barrier,
@@ -21,7 +21,10 @@ use std::{
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use rustix::time::{ClockId, clock_gettime};
+use rustix::{
+    fs::OFlags,
+    time::{ClockId, clock_gettime},
+};
 
 pub use self::{
     counted::{Counted, Counts},
@@ -184,7 +187,8 @@ pub fn cpu_time() -> Duration {
 }
 
 /// The loop that a log is compared with: one thread, one `pwrite` and one `fdatasync` per append into a
-/// zeroed file. With 64 writers it is what one flush for all of them would cost without the threads.
+/// zeroed file, through the page cache. With 64 writers it is what one flush for all of them would cost
+/// without the threads.
 ///
 /// # Errors
 /// When the file cannot be made or written.
@@ -194,18 +198,49 @@ pub fn run_raw(
     limit: Limit,
     append_bytes: usize,
 ) -> Result<Figures> {
+    let file = zeroed(&dir.join("raw"), limit.file_bytes)?;
+    write_raw(&file, workload, limit, &payload(1, append_bytes))
+}
+
+/// The same past the page cache. None where the file system cannot.
+///
+/// # Errors
+/// When the file cannot be made or written.
+pub fn run_raw_direct(
+    dir: &Path,
+    workload: Workload,
+    limit: Limit,
+    append_bytes: usize,
+) -> Result<Option<Figures>> {
+    const ALIGN: usize = 4_096;
     let path = dir.join("raw");
-    let file = zeroed(&path, limit.file_bytes)?;
+    zeroed(&path, limit.file_bytes)?;
+    let flags = i32::try_from(OFlags::DIRECT.bits())?;
+    let Ok(file) = OpenOptions::new().write(true).custom_flags(flags).open(path) else {
+        return Ok(None);
+    };
+    let mut data = vec![0; append_bytes + ALIGN];
+    let start = data.as_ptr().align_offset(ALIGN).min(ALIGN);
+    data.truncate(start);
+    data.extend(payload(1, append_bytes));
+    let data = data.get(start..).unwrap_or_default();
+    if file.write_at(data, ALIGN as u64).is_err() {
+        return Ok(None);
+    }
+    write_raw(&file, workload, limit, data).map(Some)
+}
+
+fn write_raw(file: &File, workload: Workload, limit: Limit, data: &[u8]) -> Result<Figures> {
     let entries = Workload { batch: workload.batch * workload.writers, ..workload };
-    let data = payload(1, append_bytes);
+    let append_bytes = data.len() as u64;
     let (mut at, mut samples) = (4_096, Vec::with_capacity(1 << 14));
     let (start, cpu) = (Instant::now(), cpu_time());
-    while start.elapsed() < limit.span && at + 2 * append_bytes as u64 <= limit.file_bytes {
+    while start.elapsed() < limit.span && at + 2 * append_bytes <= limit.file_bytes {
         let begun = Instant::now();
-        file.write_all_at(&data, at)?;
+        file.write_all_at(data, at)?;
         file.sync_data()?;
         samples.push(begun.elapsed().as_secs_f64() * 1e6);
-        at += append_bytes as u64;
+        at += append_bytes;
     }
     Ok(Figures::new(entries, &samples, start.elapsed(), cpu_time().saturating_sub(cpu)))
 }
