@@ -11,7 +11,8 @@ use crate::PROGRAMS;
 /// Messages acknowledged before, between and after the kills.
 const STRETCH: usize = 15;
 
-fn general() -> Target {
+/// The channel to talk in.
+pub(crate) fn general() -> Target {
     "#general".parse().unwrap()
 }
 

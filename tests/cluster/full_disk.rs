@@ -2,17 +2,22 @@
 //! and writes resume by themselves when there is room. The disk is a small ext4 of its own.
 //! Skipped only where nothing may be mounted; a run leaves a mark that the gate looks for.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use reqwest::Response;
 use serde_json::json;
 use tests::{
     cluster::{Cluster, eventually},
+    conversation::whole_history,
     mark::Mark,
     small_disk::SmallDisk,
 };
+use tokio::time::timeout;
 
-use crate::PROGRAMS;
+use crate::{
+    PROGRAMS,
+    crashes::{general, while_talking},
+};
 
 /// Three logs with their spare segments, and the reserve, fit in easily.
 const DISK_BYTES: u64 = 96 << 20;
@@ -90,6 +95,45 @@ async fn a_full_disk_refuses_writes_serves_reads_and_recovers_by_itself() {
         assert_eq!(read(&cluster, id).await, all, "reads go on, under a new leader too");
     }
     Mark::new(env!("CARGO_TARGET_TMPDIR"), "full-disk").leave();
+}
+
+/// A leader with room whose followers have none: writes wait, reads go on, and what was acknowledged
+/// and what waited is there when there is room.
+#[tokio::test(flavor = "multi_thread")]
+async fn followers_without_room_hold_writes_up_and_lose_none() {
+    let disks: Option<Vec<_>> = (0..3).map(|_| SmallDisk::mount(DISK_BYTES)).collect();
+    let Some(disks) = disks else {
+        eprintln!("SKIPPED: nothing may be mounted here");
+        return;
+    };
+    let mut cluster = Cluster::init(PROGRAMS, 3);
+    for (id, disk) in (1..).zip(&disks) {
+        keep_data_on(disk, &cluster.node_dir(id), id);
+        cluster.spawn(id);
+    }
+    for id in cluster.ids() {
+        cluster.ready(id).await;
+    }
+    let owner = cluster.owner().await;
+    owner.create_channel("general", false, None).await.unwrap();
+    while_talking(&mut cluster, &owner, "short", async |cluster, speakers| {
+        let leader = cluster.leader(&owner).await;
+        let followers = (1..).zip(&disks).filter(|(id, _)| *id != leader);
+        for (_, disk) in followers.clone() {
+            disk.fill_up_to(RESERVE_BYTES / 4);
+        }
+        eventually("writes wait", async || {
+            timeout(Duration::from_secs(2), speakers[0].goes_on(1)).await.is_err()
+        })
+        .await;
+        // A follower that lacks what was committed since cannot say so; its clients go elsewhere.
+        let reader = cluster.client_with(&[leader], owner.token());
+        assert!(!whole_history(&reader, &general()).await.is_empty(), "reads go on");
+        for (_, disk) in followers {
+            disk.empty();
+        }
+    })
+    .await;
 }
 
 /// Is this the answer to a write that finds no room? What else may come is that it was taken.
