@@ -72,11 +72,13 @@ impl Piece {
         let mut reading = Reading {
             segment: &self.run.segment,
             window: Window::default(),
-            read_ahead: (*budget).clamp(READ_AHEAD_BYTES, READ_BYTES_MAX),
+            read_ahead: READ_AHEAD_BYTES,
         };
         let mut stride: Option<Stride> = None;
         let mut next_offset = 0;
         for index in self.first..=self.last {
+            // No further than what is still wanted: a megabyte more would be read, and thrown away.
+            reading.read_ahead = (*budget).clamp(READ_AHEAD_BYTES, READ_BYTES_MAX);
             let found = if let Places::Dense(offsets) = &self.run.places {
                 let at = to_usize(index.saturating_sub(self.run.first));
                 let offset = offsets.get(at).copied().map(u64::from);
