@@ -120,21 +120,25 @@ pub fn used_segments(dir: &Path) -> Result<Vec<(PathBuf, u64)>> {
     Ok(used)
 }
 
-/// The bytes of a file up to the last sector that is not zero.
+/// The bytes of the sectors of a file that are not all zero.
 ///
 /// # Errors
 /// When it cannot be read.
 pub fn used_bytes(file: &File) -> io::Result<u64> {
-    let mut sectors = file.metadata()?.len() / SECTOR_BYTES as u64;
-    let mut sector = [0; SECTOR_BYTES];
-    while sectors > 0 {
-        file.read_exact_at(&mut sector, (sectors - 1) * SECTOR_BYTES as u64)?;
-        if sector.iter().any(|&byte| byte != 0) {
-            break;
+    let mut bytes = vec![0; MIB];
+    let (mut offset, mut used) = (0, 0);
+    loop {
+        let read = file.read_at(&mut bytes, offset)?;
+        if read == 0 {
+            return Ok(used);
         }
-        sectors -= 1;
+        let sectors = bytes[..read].chunks(SECTOR_BYTES);
+        used += sectors
+            .filter(|sector| sector.iter().any(|&byte| byte != 0))
+            .map(<[u8]>::len)
+            .sum::<usize>() as u64;
+        offset += read as u64;
     }
-    Ok(sectors * SECTOR_BYTES as u64)
 }
 
 fn segment_paths(dir: &Path) -> io::Result<Vec<PathBuf>> {
