@@ -171,8 +171,12 @@ Example:
 The JSON object; null where a log does not say:
   path
   verdict       \"whole\" or \"damaged\"
-  faults        [{file, byte, what}]
-  end           \"stopped\", \"clean\" (no stop, nothing half-written) or \"torn\"
+  faults        [{file, byte, what}]: damaged places
+  lost          [{first_index, last_index, lowest_term, highest_term, kind}]: entries that the log held
+                and cannot read. A kind is \"corrupt\" (acknowledged), \"suspect\" (perhaps) or
+                \"end_unknown\" (from first_index on, nobody knows how many)
+  end           \"stopped\", \"clean\" (no stop, nothing half-written), \"torn\"
+                or \"unknown\"
   torn_bytes    never acknowledged; cut at the next start
   identity      {node, cluster, store}
   epoch         how often the log has been opened

@@ -60,7 +60,7 @@ impl Answer {
 
 /// The exit code says whether damage was found.
 fn outcome(report: &Report) -> Result<(), NodeError> {
-    match report.faults.len() {
+    match report.faults.len().max(report.lost.len()) {
         0 => Ok(()),
         found => Err(NodeError::Damaged {
             path: report.path.clone(),

@@ -12,7 +12,7 @@ use super::{
     Answer,
     changes::{Action, Change, Recorder},
     look, outcome, refused,
-    report::{Report, Slots},
+    report::{Report, Slots, Verdict},
     text, to_json, unfit,
 };
 use crate::{NodeError, args::WalRepairArgs};
@@ -81,7 +81,7 @@ impl Repair {
             let said = self.sentence(change, verb);
             writeln!(text, "  {}: {said}", change.file).expect("writing to a string cannot fail");
         }
-        match (self.changes.is_empty(), self.log.faults.is_empty()) {
+        match (self.changes.is_empty(), self.log.verdict == Verdict::Whole) {
             (true, true) => text.push_str("  whole: nothing had to be mended\n"),
             (false, true) if self.dry_run => text.push_str("\nThen it would be whole.\n"),
             (false, true) => text.push_str("\nIt is whole now.\n"),

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use wal::{
-    Error, FooterState, HardState, Identity, Inspection, Recovery, SegmentState, SegmentView,
-    SlotFile, SlotState, TailVerdict,
+    Error, FaultyKind, FaultyRange, FooterState, Found, HardState, Identity, Inspection, Recovery,
+    SegmentState, SegmentView, SlotFile, SlotState, TailVerdict,
 };
 
 /// The whole of it. The names of its fields are the keys of the JSON and stay.
@@ -14,6 +14,9 @@ pub(super) struct Report {
     pub(super) path: PathBuf,
     pub(super) verdict: Verdict,
     pub(super) faults: Vec<Fault>,
+    /// Entries that the log held and cannot read. None although there are faults: they took nothing
+    /// that is in force, or the log cannot be opened.
+    pub(super) lost: Vec<Lost>,
     /// How the log ends; none when it cannot be opened.
     pub(super) end: Option<End>,
     /// Bytes that were never acknowledged and that opening cuts off.
@@ -42,6 +45,17 @@ pub(super) struct Fault {
     pub(super) file: String,
     pub(super) byte: Option<u64>,
     pub(super) what: String,
+}
+
+/// Lost entries.
+#[derive(Debug, Serialize)]
+pub(super) struct Lost {
+    pub(super) first_index: u64,
+    /// None when nobody knows how many there were.
+    pub(super) last_index: Option<u64>,
+    pub(super) lowest_term: u64,
+    pub(super) highest_term: Option<u64>,
+    pub(super) kind: &'static str,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -130,11 +144,14 @@ impl Report {
     pub(super) fn of(dir: &Path, found: Inspection) -> Self {
         let (contents, faults) = match found.contents {
             Ok(recovery) => {
-                let faults = recovery.check_whole().err();
-                (Some(recovery), faults.iter().map(Fault::of).collect())
+                let faults = recovery.found.iter().map(Fault::at).collect();
+                (Some(recovery), faults)
             }
             Err(error) => (None, vec![Fault::of(&error)]),
         };
+        let lost = contents.as_ref().map_or(&[][..], |recovery| recovery.faulty.as_slice());
+        let lost: Vec<_> = lost.iter().map(Lost::of).collect();
+        let is_whole = faults.is_empty() && lost.is_empty();
         let (end, torn_bytes) = match contents.as_ref().map(|recovery| recovery.tail) {
             Some(TailVerdict::Stopped) => (Some(End::Stopped), 0),
             Some(TailVerdict::CleanEnd) => (Some(End::Clean), 0),
@@ -144,8 +161,9 @@ impl Report {
         };
         Self {
             path: dir.to_path_buf(),
-            verdict: if faults.is_empty() { Verdict::Whole } else { Verdict::Damaged },
+            verdict: if is_whole { Verdict::Whole } else { Verdict::Damaged },
             faults,
+            lost,
             end,
             torn_bytes,
             identity: found.identity.map(Owner::of),
@@ -159,7 +177,29 @@ impl Report {
     }
 }
 
+impl Lost {
+    fn of(range: &FaultyRange) -> Self {
+        let known = |number: u64| (number < u64::MAX).then_some(number);
+        Self {
+            first_index: range.first,
+            last_index: known(range.last),
+            lowest_term: range.term_min,
+            highest_term: known(range.term_max),
+            kind: match range.kind {
+                FaultyKind::Corrupt => "corrupt",
+                FaultyKind::Suspect => "suspect",
+                FaultyKind::EndUnknown => "end_unknown",
+            },
+        }
+    }
+}
+
 impl Fault {
+    fn at(found: &Found) -> Self {
+        let Found { path, offset, damage } = found;
+        Self { file: name_of(path), byte: Some(*offset), what: damage.to_string() }
+    }
+
     fn of(error: &Error) -> Self {
         if let Error::Damaged { path, offset, damage } = error {
             return Self { file: name_of(path), byte: Some(*offset), what: damage.to_string() };

@@ -178,6 +178,29 @@ fn damage_is_named_with_file_and_byte_and_with_what_to_do() {
     );
 }
 
+/// The second batch of data holds the second entry alone.
+#[test]
+fn lost_entries_are_named_and_the_rest_is_counted() {
+    let data = Data::used(false);
+    let second = data.json("inspect").0["segments"][0]["used_bytes"].as_u64().unwrap();
+    let second = usize::try_from(second).unwrap() - 9 * 1536;
+    data.change(FIRST, |bytes| bytes[second + 300] ^= 1);
+    let (found, code) = data.json("verify");
+    assert_eq!((code, &found["verdict"]), (4, &json!("damaged")));
+    assert_eq!(found["faults"][0]["byte"], second);
+    let lost = json!({
+        "first_index": 2, "last_index": 2, "lowest_term": 1, "highest_term": 1, "kind": "corrupt"
+    });
+    assert_eq!(found["lost"], json!([lost]));
+    assert_eq!(found["contents"]["last_index"], 10);
+    let (text, _) = data.ask("verify");
+    assert!(text.contains("\nlost entries\n  2 (term 1, acknowledged)\n"), "{text}");
+    assert!(text.contains("chatctl cluster replace 3"), "{text}");
+    let before = fs::read(data.file(FIRST)).unwrap();
+    assert_eq!(data.ask("repair").1, 4);
+    assert!(fs::read(data.file(FIRST)).unwrap() == before, "evidence stays");
+}
+
 #[test]
 fn what_cannot_be_looked_at_is_refused_with_what_to_give_instead() {
     let data = Data::used(true);

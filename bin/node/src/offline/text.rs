@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::report::{Contents, End, Owner, Report, Slots, Term};
+use super::report::{Contents, End, Lost, Owner, Report, Slots, Term, Verdict};
 
 /// So many term runs, bindings or configurations are listed; `--json` has all.
 const LISTED_MAX: usize = 8;
@@ -14,7 +14,7 @@ pub(super) fn inspected(report: &Report) -> String {
     table(&mut text, report);
     faults(&mut text, report);
     let dir = report.path.display();
-    if report.faults.is_empty() {
+    if report.verdict == Verdict::Whole {
         line(&mut text, format_args!("\nIt opens. To check every byte: node wal verify {dir}"));
     }
     text
@@ -80,13 +80,17 @@ fn head(text: &mut String, report: &Report) {
 }
 
 fn state(report: &Report) -> String {
-    match (report.end, report.faults.len()) {
-        (Some(End::Stopped), 0) => "whole, stopped in order".to_owned(),
-        (Some(End::Clean), 0) => "whole, ended without a stop".to_owned(),
-        (Some(End::Torn), 0) => format!(
+    let is_damaged = report.verdict == Verdict::Damaged;
+    match (report.end, is_damaged) {
+        (Some(End::Stopped), false) => "whole, stopped in order".to_owned(),
+        (Some(End::Clean), false) => "whole, ended without a stop".to_owned(),
+        (Some(End::Torn), false) => format!(
             "whole; its last {} were never acknowledged and are cut at the next start",
             size(report.torn_bytes)
         ),
+        (Some(_), true) if report.lost.is_empty() => {
+            "DAMAGED where nothing that counts lies: the node starts".to_owned()
+        }
         (None | Some(_), _) => "DAMAGED".to_owned(),
     }
 }
@@ -162,7 +166,7 @@ fn range(first: Option<u64>, last: Option<u64>) -> String {
 }
 
 pub(super) fn faults(text: &mut String, report: &Report) {
-    if report.faults.is_empty() {
+    if report.verdict == Verdict::Whole {
         return;
     }
     text.push_str("\nfaulty places\n");
@@ -173,11 +177,43 @@ pub(super) fn faults(text: &mut String, report: &Report) {
         };
         line(text, format_args!("  {place}: {}", fault.what));
     }
+    if !report.lost.is_empty() {
+        text.push_str("\nlost entries\n");
+    }
+    for lost in &report.lost {
+        line(text, format_args!("  {}", lost_range(lost)));
+    }
     line(text, format_args!("{}", advice(report)));
+}
+
+fn lost_range(lost: &Lost) -> String {
+    let Lost { first_index, lowest_term, .. } = lost;
+    let Some(last_index) = lost.last_index else {
+        return format!(
+            "from {first_index} on, of term {lowest_term} or later: nobody knows how many"
+        );
+    };
+    let indexes = if *first_index == last_index {
+        first_index.to_string()
+    } else {
+        format!("{first_index} to {last_index}")
+    };
+    let terms = match lost.highest_term {
+        Some(highest) if highest == *lowest_term => format!("term {lowest_term}"),
+        Some(highest) => format!("terms {lowest_term} to {highest}"),
+        None => format!("term {lowest_term} or later"),
+    };
+    let sure = if lost.kind == "corrupt" { "acknowledged" } else { "perhaps acknowledged" };
+    format!("{indexes} ({terms}, {sure})")
 }
 
 /// How to go on with a damaged log.
 fn advice(report: &Report) -> String {
+    if report.lost.is_empty() && report.contents.is_some() {
+        return "\nNothing is lost, and the node starts. But the disk gives back other bytes than were \
+                written: look at it, or replace it."
+            .to_owned();
+    }
     let node =
         report.identity.as_ref().map_or_else(|| "N".to_owned(), |owner| owner.node.to_string());
     format!(
