@@ -17,8 +17,10 @@ pub(super) struct Mutant {
 const BATCH: &str = "wal/src/batch.rs";
 const FAST: &str = "wal/src/recovery/fast.rs";
 const LOG: &str = "wal/src/log.rs";
+const LOOK: &str = "wal/src/recovery/look.rs";
 const RECOVERY: &str = "wal/src/recovery.rs";
 const REPLAY: &str = "wal/src/replay.rs";
+const SCAN: &str = "wal/src/recovery/scan.rs";
 const SEGMENT: &str = "wal/src/segment.rs";
 const SLOTS: &str = "wal/src/slots.rs";
 const UPKEEP: &str = "wal/src/log/upkeep.rs";
@@ -55,7 +57,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         gate: true,
         file: SEGMENT,
         changes: &[(
-            "file.write_at(zeros.get(..to_usize(step)).unwrap_or(&zeros), offset)?;",
+            "file.write_at(zeros.as_slice().get(..to_usize(step)).unwrap_or_default(), offset)?;",
             "file.set_len(capacity)?;",
         )],
         removed: "the zeros written ahead",
@@ -107,11 +109,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "watermark-reading",
         gate: false,
-        file: RECOVERY,
-        changes: &[(
-            "Ok(header) if header.durable_seq >= next =>",
-            "Ok(header) if false && header.durable_seq >= next =>",
-        )],
+        file: LOOK,
+        changes: &[("if header.durable_seq >= seq {", "if false {")],
         removed: "the look for a later batch that knows this one durable",
         hunted_by: "wal_sectors",
     },
@@ -119,7 +118,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "ledger",
         gate: false,
         file: RECOVERY,
-        changes: &[("vote.durable_seq.max(self.manifest.durable_seq) >= next", "false")],
+        changes: &[("vote.durable_seq.max(manifest.durable_seq)", "0")],
         removed: "what manifest and vote file know to be durable",
         hunted_by: "wal_damage",
     },
@@ -158,7 +157,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "sync-before-read",
         gate: false,
-        file: RECOVERY,
+        file: SCAN,
         changes: &[("segment.file.sync_data().map_err(Error::io(\"sync\", &segment.path))?;", "")],
         removed: "the sync of a segment before it is read at the opening",
         hunted_by: "wal_protocol",
@@ -166,7 +165,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "drop-before-read",
         gate: false,
-        file: RECOVERY,
+        file: SCAN,
         changes: &[(
             "let dropped = segment.file.drop_cache();",
             "let dropped = std::io::Result::Ok(());",
@@ -213,7 +212,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "vote-file",
         gate: false,
         file: LOG,
-        changes: &[("if self.voted != self.written.hard_state {", "if false {")],
+        changes: &[("if (self.voted.hard_state, self.voted.bindings) != known {", "if false {")],
         removed: "the vote's second copy",
         hunted_by: "wal_protocol",
     },
