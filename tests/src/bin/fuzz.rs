@@ -111,9 +111,12 @@ fn run(wanted: &Wanted) -> Result<(), String> {
         .map_or_else(|| folder().join("../../target"), PathBuf::from)
         .join("fuzz");
     let features: &[&str] = if wanted.node { &["--features", "processes"] } else { &[] };
+    // The versions that everything else is built with; cargo adds what the fuzzer alone needs.
+    fs::copy(folder().join("../../Cargo.lock"), folder().join("Cargo.lock"))
+        .map_err(|error| format!("cannot copy Cargo.lock: {error}"))?;
     // With a target named, the flags are for it alone and not for build scripts.
     let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--locked", "--target", &host, "--target-dir"])
+        .args(["build", "--quiet", "--target", &host, "--target-dir"])
         .arg(&target_dir)
         .args(features)
         .current_dir(folder())

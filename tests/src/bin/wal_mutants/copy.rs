@@ -32,7 +32,7 @@ const MANIFEST: &str = "tests/Cargo.toml";
 /// The copy.
 pub(super) struct Copy {
     pub(super) root: PathBuf,
-    /// Where it is built: with the working tree, so that dependencies are built once.
+    /// Where it is built: apart, since cargo would take a mutant for the package of the same name.
     pub(super) target: PathBuf,
 }
 
@@ -55,6 +55,7 @@ impl Copy {
         let manifest = tree.join(MANIFEST);
         let text = fs::read_to_string(&manifest).map_err(failed("read", &manifest))?;
         write(&root.join(MANIFEST), without_programs(&text).as_bytes())?;
+        let target = root.join("target");
         Ok(Self { root, target })
     }
 
