@@ -8,6 +8,7 @@ mod batch;
 mod explore;
 mod faults;
 mod history;
+mod mend;
 mod model;
 mod path;
 mod remains;

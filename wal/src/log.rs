@@ -154,13 +154,13 @@ impl Log {
         // A process that died while making the log may not have synced the names (research F2, F3, F7).
         io.sync_dir().map_err(Error::io("sync", &io.path("")))?;
         let (mut manifest_file, mut manifest) = ManifestFile::open(&*io)?;
-        let (vote_file, vote) = VoteFile::open(&*io)?;
+        let (mut vote_file, mut vote) = VoteFile::open(&*io)?;
         if vote.identity != manifest.identity {
             let path = io.path(VOTE.name);
             return Err(Error::Damaged { path, offset: 0, damage: Damage::Misplaced });
         }
-        let recovered = recovery::recover(&*io, &manifest, &vote, footers)?;
         let orphans = recovery::orphans(&*io, &manifest)?;
+        let recovered = recovery::recover(&*io, &manifest, &vote, footers)?;
         manifest.epoch += 1;
         // What is known to be lost is known until the log itself says so.
         let ledger_seq = manifest.durable_seq.max(vote.durable_seq);
@@ -173,6 +173,13 @@ impl Log {
             }
         }
         manifest_file.store(&manifest)?;
+        let found = &recovered.replay;
+        let bindings = len_u64(found.bindings.len());
+        if (vote.hard_state, vote.bindings) != (found.hard_state, bindings) {
+            // What a run had written and told nobody counts from now on: it needs its second copy.
+            vote = VoteState { hard_state: found.hard_state, bindings, ..vote };
+            vote_file.store(&vote)?;
+        }
         for id in orphans {
             let name = segment::name_of(id);
             io.remove(&name).map_err(Error::io("remove", &io.path(&name)))?;

@@ -85,7 +85,9 @@ impl Terms {
         let (first, term_min) = (self.last.0 + 1, self.last.1);
         let range = FaultyRange { first, last: last.0, term_min, term_max: last.1, kind };
         self.faulty.mark(range);
-        self.push(first, term_min);
+        if first < last.0 {
+            self.push(first, term_min);
+        }
         if term_min != last.1 {
             self.faulty.mark(FaultyRange { first: last.0, term_min: last.1, ..range });
         }

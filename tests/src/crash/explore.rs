@@ -10,12 +10,13 @@ use std::{
     fmt,
 };
 
-use wal::{Error, TailVerdict};
+use wal::{Entry, Error, TailVerdict};
 
 use super::{
     allocations::Allocations,
     faults::{self, Struck},
     history::{History, Kind, Scene},
+    mend::mend,
     model::{Contents, Model, Random, open},
     path::{Path, Step},
     remains::Remains,
@@ -73,6 +74,8 @@ struct Law<'a> {
     candidates: Vec<Contents>,
     /// What it may hold beside when the disk damages what was synced.
     untold: Vec<Contents>,
+    /// Two places are damaged: all that is held is that nothing is made up.
+    is_double: bool,
 }
 
 /// What opening came to.
@@ -125,7 +128,7 @@ impl<'a> Explorer<'a> {
                 for number in 0..FAULTS {
                     let draw = number << 32 | self.random.below(1 << 32);
                     let damaged = crashed.fork(draw);
-                    law.untold = untold(&model, &faults::strike(&damaged, draw));
+                    law.damage(&faults::strike(&damaged, draw));
                     self.state(&damaged, &law, &path.then(Step::Fault(draw)))?;
                 }
             } else {
@@ -144,6 +147,10 @@ impl<'a> Explorer<'a> {
         self.states += 1;
         let (found, recovered) = judge(self.history, disk, law, path)?;
         *self.verdicts.entry(found.verdict()).or_insert(0) += 1;
+        if let Found::Faulty(remains) = &found {
+            // Of two places damaged at once the truth may be gone.
+            return if law.is_double { Ok(()) } else { self.mend(disk, law, path, remains) };
+        }
         let Some(contents) = found.contents() else { return Ok(()) };
         if path.0.len() <= RECOVERIES_MAX
             && law.kind != Kind::Fault
@@ -155,6 +162,26 @@ impl<'a> Explorer<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Put back what was lost.
+    fn mend(
+        &mut self,
+        disk: &SimDisk,
+        law: &Law<'_>,
+        path: &Path,
+        remains: &Remains,
+    ) -> Result<(), Violation> {
+        let held = remains.as_contents();
+        let past = if remains.has_doubt() { law.model.past() } else { &[] };
+        let all = law.candidates.iter().chain(&law.untold).chain(past);
+        let mut all = all.map(|may| Contents { entries: may.entries.clone(), ..held.clone() });
+        let may = all.find(|may| remains.are_of(may));
+        let truth = may.expect("what was found was judged to be right");
+        let disk = disk.fork(self.history.seed());
+        let mended = caught(|| mend(self.history, &disk, &truth)).and_then(|mended| mended);
+        *self.verdicts.entry("... and mended").or_insert(0) += 1;
+        mended.map_err(|what| violation(self.history, path, format!("{remains}\n{what}")))
     }
 
     /// Let the power go during a call of the recovery. What it would have found is found the next time.
@@ -221,7 +248,7 @@ pub fn replay(history: &History, path: &Path) -> Result<String, Violation> {
     let (disk, model) = at.expect("a path has a step");
     let mut law = Law::of(&model, history, expected);
     if let Some(struck) = struck {
-        law.untold = untold(&model, &struck);
+        law.damage(&struck);
         story.push(struck.what);
     }
     let judged = judge(history, &disk, &law, path);
@@ -236,16 +263,33 @@ pub fn replay(history: &History, path: &Path) -> Result<String, Violation> {
 impl<'a> Law<'a> {
     fn of(model: &'a Model, history: &History, expected: Option<Contents>) -> Self {
         let candidates = expected.map_or_else(|| model.candidates(), |contents| vec![contents]);
-        Self { model, kind: history.kind(), candidates, untold: Vec::new() }
+        let kind = history.kind();
+        // Garbage where recovery was cutting off a torn end leaves less to tell by.
+        let untold = if kind == Kind::Garbage { model.candidates() } else { Vec::new() };
+        Self { model, kind, candidates, untold, is_double: false }
+    }
+
+    /// What was synced is damaged. What was acknowledged last may be lost without a trace then.
+    fn damage(&mut self, struck: &Struck) {
+        self.untold = self.model.untold();
+        self.is_double = struck.places > 1;
     }
 
     /// Why this may not be found, if so.
     fn breach(&self, found: &Found) -> Option<String> {
         let may_report = self.kind != Kind::Crash;
         let (is_right, what): (bool, &dyn fmt::Display) = match found {
-            Found::Log { contents, .. } => (self.allows(|may| may == contents), contents),
+            Found::Log { contents, .. } if !may_report => {
+                (self.candidates.contains(contents), contents)
+            }
+            Found::Log { contents, .. } => (self.allows(contents, |may| may == contents), contents),
             Found::Faulty(remains) if may_report => {
-                (self.allows(|may| remains.are_of(may)), remains)
+                let held = remains.as_contents();
+                let is_right = match remains.has_doubt() {
+                    true => self.allows_doubted(&held, remains),
+                    false => self.allows(&held, |may| remains.are_of(may)),
+                };
+                (is_right, remains)
             }
             Found::Refused(Error::Damaged { .. }) if may_report => return None,
             Found::Refused(_) if self.kind == Kind::Fault => return None,
@@ -255,20 +299,45 @@ impl<'a> Law<'a> {
         };
         let wrong = || {
             let right: Vec<_> = self.candidates.iter().map(ToString::to_string).collect();
-            format!("recovered {what}\nand not one of\n{}", right.join("\n"))
+            format!("{}: {what}\nand not one of\n{}", found.verdict(), right.join("\n"))
         };
         (!is_right).then(wrong)
     }
 
-    fn allows(&self, is_it: impl Fn(&Contents) -> bool) -> bool {
-        self.candidates.iter().chain(&self.untold).any(is_it)
+    /// Was each of these written at its index? Enough when two places are damaged at once.
+    fn is_real<'b>(&self, entries: impl IntoIterator<Item = &'b Entry>) -> bool {
+        let written = |entry: &Entry| {
+            let place = usize::try_from(entry.index - 1).expect("a log in memory");
+            let all = self.candidates.iter().chain(self.model.past());
+            let mut all = all.filter_map(|may| may.entries.get(place));
+            all.any(|other| other == entry)
+        };
+        self.is_double && entries.into_iter().all(written)
     }
-}
 
-/// What a log may hold beside when the disk damages what was synced.
-fn untold(model: &Model, struck: &Struck) -> Vec<Contents> {
-    // What was acknowledged last may be lost without a trace; two places at once, with what would tell of it.
-    if struck.places > 1 { model.past().to_vec() } else { model.untold() }
+    /// Where something may be damaged. Term, vote and bindings may be newer than the rest, as the vote file
+    /// has them, or older, when what was newer was told to nobody and is lost with its batch.
+    fn allows(&self, held: &Contents, is_it: impl Fn(&Contents) -> bool) -> bool {
+        let all = || self.candidates.iter().chain(&self.untold);
+        let (hard_state, bindings) = (held.hard_state, &held.bindings);
+        let is_known = all().any(|may| may.hard_state == hard_state)
+            && all().any(|may| may.bindings == *bindings);
+        let whole = |may: &Contents| Contents {
+            entries: may.entries.clone(),
+            hard_state,
+            bindings: bindings.clone(),
+        };
+        self.is_real(&held.entries) || (is_known && all().any(|may| is_it(&whole(may))))
+    }
+
+    /// The same when the end is in doubt: what is lost there may have replaced what is left.
+    fn allows_doubted(&self, held: &Contents, remains: &Remains) -> bool {
+        let all = self.candidates.iter().chain(&self.untold).chain(self.model.past());
+        let mut all = all.map(|may| Contents { entries: may.entries.clone(), ..held.clone() });
+        let is_known = self.candidates.iter().any(|may| may.bindings == held.bindings)
+            && self.candidates.iter().any(|may| may.hard_state == held.hard_state);
+        self.is_real(&held.entries) || (is_known && all.any(|may| remains.are_of(&may)))
+    }
 }
 
 /// Open twice, and hold what comes to the law. Returns a disk on which it was opened once.

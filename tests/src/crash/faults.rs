@@ -46,7 +46,8 @@ pub(super) fn strike(disk: &SimDisk, draw: u64) -> Struck {
         5 => {
             let (other, near) = pick(&mut random);
             let to = (near + random.below(5)).saturating_sub(1);
-            places += usize::from(disk.used_sectors(other).contains(&to));
+            // What it lands on may be zeros that count.
+            places = 2;
             disk.misdirect_write((name, sector), (other, to));
             format!("{place}: went to sector {to} of {other}, and its own place is as before")
         }

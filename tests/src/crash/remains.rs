@@ -49,6 +49,26 @@ impl Remains {
         Ok(Self { entries, last, faulty, hard_state: recovery.hard_state, bindings })
     }
 
+    /// Is it unknown what was lost at the end?
+    pub(super) fn has_doubt(&self) -> bool {
+        self.faulty.iter().any(|range| range.kind == FaultyKind::EndUnknown)
+    }
+
+    /// What can be read.
+    pub(super) fn as_contents(&self) -> Contents {
+        let entries = self.entries.values().cloned().collect();
+        Contents { entries, hard_state: self.hard_state, bindings: self.bindings.clone() }
+    }
+
+    pub(super) const fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Is this index said to be faulty?
+    pub(super) fn lost(&self, index: u64) -> bool {
+        index <= self.last && self.faulty.iter().any(|range| covers(range, index))
+    }
+
     pub(super) const fn is_whole(&self) -> bool {
         self.faulty.is_empty()
     }
