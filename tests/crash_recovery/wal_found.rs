@@ -70,3 +70,28 @@ fn a_rebuilt_index_finds_no_entry_that_was_replaced() {
         }
     }
 }
+
+/// F16: a lost batch had truncated and replaced, and what follows it is torn. Nothing that is left says
+/// where the log was cut, so what stood there before must not be taken for the log.
+#[test]
+fn a_lost_truncation_before_a_torn_batch_is_not_forgotten() {
+    let disk = SimDisk::new(3);
+    let (mut log, _) = open(&disk, &small()).unwrap();
+    append(&mut log, 1, (1, 2), 1, 100);
+    let replacing = disk.used_sectors(FIRST_SEGMENT).last().unwrap() + 1;
+    log.stage(2, Op::TruncateAfter(0));
+    append(&mut log, 3, (1, 2), 2, 100);
+    let entry = Entry::new(3, 1, EntryKind::Command, vec![3; 1500].into());
+    log.stage(4, Op::Append(vec![entry]));
+    log.write().unwrap();
+    drop(log);
+    // Of the last batch the header reached the disk, and no other sector.
+    let choices: Vec<_> =
+        (0..disk.unsettled().len()).map(|piece| usize::from(piece == 0)).collect();
+    disk.crash_with(&choices);
+    disk.zero_sector(FIRST_SEGMENT, replacing);
+    match open(&disk, &small()) {
+        Err(Error::Damaged { .. }) => {}
+        other => panic!("{:?}", other.map(|(_, recovery)| recovery)),
+    }
+}

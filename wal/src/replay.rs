@@ -211,6 +211,11 @@ impl Replay {
         self.follow(header, header_crc).is_some() && !self.terms.faulty.is_beyond_bound()
     }
 
+    /// Batches before this one are lost, and they or this one truncated something.
+    pub(crate) const fn may_lack_truncation(&self, header: &Header) -> bool {
+        self.in_gap && header.counts.truncations != self.truncations
+    }
+
     /// Can it be told that of this damaged batch nothing is lost but entries?
     pub(crate) fn lacks_entries_only(&self, header: &Header, saved: &Saved<'_>) -> bool {
         let is_entry = |saved: &&(u64, Frame<'_>)| matches!(saved.1, Frame::Entry { .. });

@@ -401,7 +401,12 @@ impl<'a> Scan<'a> {
             self.scanned_bytes += chunks.read_bytes;
             (look, Evidence { beyond: look.beyond, ..evidence })
         };
-        let kind = match verdict::judge(&evidence) {
+        let verdict = verdict::judge(&evidence);
+        if verdict != Verdict::Whole && self.replay.may_lack_truncation(header) {
+            // It is not taken up, so nothing else will ask what the lost ones before it truncated.
+            return Err(segment.damaged(offset, self.replay.unbounded()));
+        }
+        let kind = match verdict {
             Verdict::Whole => {
                 let damage = self.replay.unbounded();
                 let applied = self.replay.apply(header, header_crc, body, (segment, offset));
