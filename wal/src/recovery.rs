@@ -166,8 +166,10 @@ pub(crate) fn recover(
     if may_lack_vote && may_follow(scan.replay.hard_state, vote.hard_state) {
         scan.replay.hard_state = vote.hard_state;
     }
-    // The vote file is written after the log, so it knows nothing newer.
-    if !may_follow(vote.hard_state, scan.replay.hard_state) {
+    // The vote file is written after the log, so it knows nothing newer; and no entry is of a term that the
+    // log never saw.
+    let is_behind = may_lack_vote && scan.replay.hard_state.term < scan.replay.terms.last.1;
+    if is_behind || !may_follow(vote.hard_state, scan.replay.hard_state) {
         return damaged(Damage::LostTail);
     }
     // Where anything is damaged, all of it is kept.

@@ -239,6 +239,11 @@ impl Summary {
 }
 
 impl Trailer {
+    /// The last batch of the segment.
+    pub(crate) const fn last_seq(&self) -> u64 {
+        self.last_seq
+    }
+
     /// Decode the last bytes of a file; none when they are no trailer that this version knows.
     pub(crate) fn decode(bytes: &[u8], area: Area) -> Option<Self> {
         let bytes = bytes.first_chunk::<TRAILER_BYTES>()?;

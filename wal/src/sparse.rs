@@ -37,7 +37,7 @@ impl SparseIndex {
             Some(bytes) if trailer.index_holds(bytes, segment.area()) => {
                 Self::Footer(map.slice_ref(bytes))
             }
-            Some(_) | None => Self::Memory(rebuild(map, segment)),
+            Some(_) | None => Self::Memory(rebuild(map, segment, trailer.last_seq())),
         }
     }
 
@@ -57,7 +57,7 @@ impl SparseIndex {
 }
 
 /// From the batches that can be read; what lies in others is found by looking for it.
-fn rebuild(map: &[u8], segment: &Segment) -> Vec<Sparse> {
+fn rebuild(map: &[u8], segment: &Segment, last_seq: u64) -> Vec<Sparse> {
     let mut rebuilt = Rebuilt::default();
     // Batch and truncations so far, as the newest good header says.
     let mut known = (0_u64, 0_u16);
@@ -77,13 +77,21 @@ fn rebuild(map: &[u8], segment: &Segment) -> Vec<Sparse> {
             // What was truncated in the batches between, nobody knows: better not found than outdated.
             rebuilt = Rebuilt::default();
         }
+        let known_seq = known.0;
         known = (header.seq, header.counts.truncations);
-        rebuilt.truncate_after(header.first_index.saturating_sub(1));
+        if header.first_index < rebuilt.next || header.seq != known_seq.wrapping_add(1) {
+            // Whatever can be read of it or was lost before, what it replaces is not in force.
+            let body = offset.saturating_add(len_u64(HEADER_BYTES));
+            rebuilt.entry(header.first_index, header.last_term, body);
+        }
         for (at, frame) in frames() {
             match frame {
                 Frame::Entry { index, term, .. } => rebuilt.entry(index, term, at),
-                Frame::TruncateAfter(index) => rebuilt.truncate_after(index),
-                Frame::HardState(_)
+                Frame::TruncateAfter(index) if index.saturating_add(1) < rebuilt.next => {
+                    rebuilt.entry(index.saturating_add(1), header.last_term, at);
+                }
+                Frame::TruncateAfter(_)
+                | Frame::HardState(_)
                 | Frame::Bind { .. }
                 | Frame::Repaired { .. }
                 | Frame::Faulty(_)
@@ -93,7 +101,8 @@ fn rebuild(map: &[u8], segment: &Segment) -> Vec<Sparse> {
         }
         offset = offset.saturating_add(header.batch_bytes());
     }
-    rebuilt.index
+    // What the last batches truncated, if they are lost, nobody knows either.
+    if known.0 == last_seq { rebuilt.index } else { Vec::new() }
 }
 
 #[derive(Debug, Default)]

@@ -27,10 +27,10 @@ impl Log {
         self.vote_file.store(&self.voted)
     }
 
-    /// The newest batch known to be durable, found again or not.
+    /// The newest batch that manifest and vote file are to call durable. Before the damage is listed that is
+    /// what they knew: of a suspect batch they must not know more.
     pub(super) fn ledger_seq(&self) -> u64 {
-        let lost = self.unlisted.as_ref().map_or(0, |unlisted| unlisted.ledger_seq);
-        self.durable_seq.max(lost)
+        self.unlisted.as_ref().map_or(self.durable_seq, |unlisted| unlisted.ledger_seq)
     }
 
     /// A segment start lists all that is faulty: from now on the log itself tells of it, and neither file

@@ -1,10 +1,12 @@
 //! Looking at the sectors of a segment: a large piece at a time, and only at those that are not zero.
 
+use std::path::Path;
+
 use crate::{
     batch::{Header, SECTOR_BYTES, is_zero},
     codec::{len_u64, to_usize},
-    error::Error,
-    segment::{DATA_OFFSET, START_BYTES_MAX, Segment},
+    error::{Damage, Error},
+    segment::{self, DATA_OFFSET, START_BYTES_MAX, Segment},
     verdict::Beyond,
 };
 
@@ -15,8 +17,12 @@ const CHUNK_BYTES: usize = 1024 * 1024;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Look {
     pub(super) beyond: Beyond,
-    /// Where the next good header is.
-    pub(super) next_header: Option<u64>,
+    /// Where the next good header is, and of which batch.
+    pub(super) next_header: Option<(u64, u64)>,
+    /// The newest batch that a good header there knows to be durable.
+    pub(super) durable_seq: u64,
+    /// The newest epoch of a good header there.
+    pub(super) epoch: u32,
     /// A good header there is of a batch that cannot be there.
     pub(super) strays: bool,
     /// The end of the last sector that is not zero, the place itself included.
@@ -24,8 +30,14 @@ pub(super) struct Look {
 }
 
 impl Look {
-    pub(super) const NOTHING: Self =
-        Self { beyond: Beyond::Zeros, next_header: None, strays: false, end: None };
+    pub(super) const NOTHING: Self = Self {
+        beyond: Beyond::Zeros,
+        next_header: None,
+        durable_seq: 0,
+        epoch: 0,
+        strays: false,
+        end: None,
+    };
 
     /// Look from `place`, where batch `seq` should be, up to `to`.
     pub(super) fn at(
@@ -43,7 +55,9 @@ impl Look {
             }
             let beyond = match Header::decode(sector, seed, offset) {
                 Ok(header) => {
-                    look.next_header = look.next_header.or(Some(offset));
+                    look.next_header = look.next_header.or(Some((offset, header.seq)));
+                    look.durable_seq = look.durable_seq.max(header.durable_seq);
+                    look.epoch = look.epoch.max(header.epoch);
                     // Each batch takes a sector at least.
                     let batches_max = (offset - place) / len_u64(SECTOR_BYTES);
                     look.strays |= header.seq <= seq || header.seq - seq > batches_max;
@@ -65,7 +79,7 @@ pub(super) fn batch_in(segment: &Segment) -> Result<Option<u64>, Error> {
         return Ok(None);
     }
     let look = Look::at(&mut chunks, DATA_OFFSET, segment.data_end, 0)?;
-    let Some(offset) = look.next_header else { return Ok(None) };
+    let Some((offset, _)) = look.next_header else { return Ok(None) };
     let header = Header::decode(chunks.at(offset, SECTOR_BYTES)?, segment.seed, offset);
     Ok(header.ok().map(|header| header.seq).filter(|seq| *seq > 1))
 }
@@ -118,4 +132,15 @@ impl<'a> Chunks<'a> {
         let from = to_usize(offset - self.start);
         Ok(&self.bytes[from..from + len])
     }
+}
+
+/// Damage that is not within the data of a segment.
+pub(super) fn damaged(path: &Path, offset: u64, damage: Damage) -> Error {
+    Error::Damaged { path: path.to_path_buf(), offset, damage }
+}
+
+/// A segment holds what only a later version understands.
+pub(super) fn newer_version(segment: &Segment) -> Error {
+    let path = segment.path.clone();
+    Error::Version { path, found: segment::FORMAT_MAJOR + 1, supported: segment::FORMAT_MAJOR }
 }

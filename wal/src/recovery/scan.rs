@@ -19,7 +19,7 @@ use std::{
 use super::{
     Footers, Found,
     fast::{self, Footer, Proof},
-    look::{Chunks, Look, batch_in},
+    look::{Chunks, Look, batch_in, damaged, newer_version},
 };
 use crate::{
     FaultyKind,
@@ -31,7 +31,7 @@ use crate::{
     manifest::{Listed, MANIFEST, Manifest, SET_ASIDE},
     replay::{Replay, Saved},
     salvage::salvage,
-    segment::{self, DATA_OFFSET, START_BYTES_MAX, Segment},
+    segment::{DATA_OFFSET, START_BYTES_MAX, Segment},
     verdict::{self, Beyond, Evidence, HeaderSeen, Verdict},
 };
 
@@ -399,7 +399,8 @@ impl<'a> Scan<'a> {
             let next = self.replay.seq + 1;
             let look = Look::at(&mut chunks, offset, segment.data_end, next)?;
             self.scanned_bytes += chunks.read_bytes;
-            (look, Evidence { beyond: look.beyond, ..evidence })
+            let epoch_above = evidence.epoch_above || self.is_above(look.epoch);
+            (look, Evidence { beyond: look.beyond, epoch_above, ..evidence })
         };
         let verdict = verdict::judge(&evidence);
         if verdict != Verdict::Whole && self.replay.may_lack_truncation(header) {
@@ -461,7 +462,8 @@ impl<'a> Scan<'a> {
         };
         let header = if look.strays && !is_gap { HeaderSeen::Strays } else { header };
         let beyond = look.beyond.max(evidence.beyond);
-        let kind = match verdict::judge(&Evidence { header, beyond, ..evidence }) {
+        let epoch_above = evidence.epoch_above || self.is_above(look.epoch);
+        let kind = match verdict::judge(&Evidence { header, beyond, epoch_above, ..evidence }) {
             Verdict::Stopped => {
                 self.stopped = true;
                 return Ok(None);
@@ -480,9 +482,18 @@ impl<'a> Scan<'a> {
             Verdict::Refused(damage) => return Err(self.refused(segment, offset, damage)),
             Verdict::Corrupt | Verdict::Whole => FaultyKind::Corrupt,
         };
+        if let Some((_, next_seq)) = look.next_header
+            && !has_next
+            && look.durable_seq.max(self.ledger_seq) < next_seq - 1
+        {
+            // Not all of what is lost before the next batch was acknowledged, so that one was not.
+            self.note_damage(segment, offset, FaultyKind::EndUnknown);
+            self.doubt_end();
+            return Ok(None);
+        }
         self.note_damage(segment, offset, kind);
         self.gap = self.gap.or(Some(kind));
-        Ok(look.next_header)
+        Ok(look.next_header.map(|(offset, _)| offset))
     }
 
     /// A place in no file, because the file is gone or there never was one.
@@ -587,13 +598,4 @@ impl<'a> Scan<'a> {
         }
         segment.damaged(offset, damage)
     }
-}
-
-fn damaged(path: &std::path::Path, offset: u64, damage: Damage) -> Error {
-    Error::Damaged { path: path.to_path_buf(), offset, damage }
-}
-
-fn newer_version(segment: &Segment) -> Error {
-    let path = segment.path.clone();
-    Error::Version { path, found: segment::FORMAT_MAJOR + 1, supported: segment::FORMAT_MAJOR }
 }
