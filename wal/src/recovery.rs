@@ -186,7 +186,9 @@ pub(crate) fn recover(
     };
     let (ready, set_aside) = scan.unused();
     let lists_more = !scan.found.is_empty() && !scan.replay.terms.faulty.is_empty();
-    let must_rotate = lists_more || (!scan.found.is_empty() && scan.is_active_damaged());
+    // What is not cut is not written over either.
+    let must_rotate =
+        lists_more || (!scan.found.is_empty() && (is_cut || scan.is_active_damaged()));
     let used = scan.used_segments();
     let Scan { replay, scanned_bytes, active, unsealed, first_seqs, found, .. } = scan;
     Ok(Recovered {
