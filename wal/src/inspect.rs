@@ -15,6 +15,7 @@ use crate::{
     Error, HardState, Identity, Io, Log, Options, Overlay, Recovery,
     manifest::{self, MANIFEST, Manifest},
     recovery::Footers,
+    segment,
     slots::{self, Slot},
     vote::{self, VOTE, VoteState},
 };
@@ -90,6 +91,16 @@ enum Depth {
     EveryByte,
 }
 
+/// What the cache holds of a full segment says nothing of the disk.
+fn drop_caches(io: &dyn Io) -> Result<(), Error> {
+    let names = io.list().map_err(Error::io("list", &io.path("")))?;
+    for name in names.iter().filter(|name| segment::id_of(name).is_some()) {
+        let dropped = io.open(name).and_then(|file| file.drop_cache());
+        dropped.map_err(Error::io("drop the cache of", &io.path(name)))?;
+    }
+    Ok(())
+}
+
 fn look(io: &Arc<dyn Io>, depth: Depth) -> Result<Inspection, Error> {
     // Whatever opening changes, it changes above: this one stays as the directory is.
     let below = Overlay::over(Arc::clone(io))?;
@@ -104,6 +115,8 @@ fn look(io: &Arc<dyn Io>, depth: Depth) -> Result<Inspection, Error> {
     let mut opened = open(&below, Footers::Used)?;
     let mut judged = Judged::of(opened.as_ref().ok().map(|opened| &opened.0));
     if depth == Depth::EveryByte {
+        drop(opened);
+        drop_caches(&*below)?;
         opened = open(&below, Footers::Ignored)?;
         if let Ok((log, _)) = &opened {
             judged.compare(log);

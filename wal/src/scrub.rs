@@ -328,10 +328,11 @@ impl Window {
         if offset < self.start || end > self.start.saturating_add(len_u64(self.bytes.len())) {
             let left = segment.data_end.saturating_sub(offset);
             let ahead = to_usize(left.min(READ_BYTES.max(len_u64(len))));
+            // What was tried counts, so that a disk that answers errors does not make a step endless.
+            *read_bytes = read_bytes.saturating_add(len_u64(ahead));
             // One bad sector must not hide its neighbours.
             let read = self.fill(segment, offset, ahead);
             read.or_else(|_error| self.fill(segment, offset, len))?;
-            *read_bytes = read_bytes.saturating_add(len_u64(self.bytes.len()));
         }
         let from = to_usize(offset.saturating_sub(self.start));
         let bytes = self.bytes.get(from..from.saturating_add(len));

@@ -7,7 +7,7 @@
 
 use std::{
     sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel},
-    thread::{self, JoinHandle},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -28,7 +28,6 @@ const STEPS_PER_S: u64 = 10;
 #[derive(Debug)]
 pub(super) struct ScrubThread {
     stop: Option<SyncSender<()>>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl ScrubThread {
@@ -63,19 +62,15 @@ impl ScrubThread {
             }
         };
         let thread = thread::Builder::new().name("scrub".to_owned()).spawn(run);
-        let thread =
-            thread.map_err(|source| NodeError::System { action: "start a thread", source })?;
-        Ok(Some(Self { stop: Some(stop), thread: Some(thread) }))
+        thread.map_err(|source| NodeError::System { action: "start a thread", source })?;
+        Ok(Some(Self { stop: Some(stop) }))
     }
 }
 
 impl Drop for ScrubThread {
     fn drop(&mut self) {
+        // Nobody waits for it: it only reads, and on a failing disk a read may take long.
         drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // It has nothing to say that was not said.
-            drop(thread.join());
-        }
     }
 }
 
