@@ -66,7 +66,6 @@ pub(super) fn open(config: &Config, now: Now, metrics: &Disk) -> Result<Boot, No
     let options = log_options(config);
     let failed = |source| wal::Error::Io { action: "open", path: data_dir.clone(), source };
     let disk = RealIo::new(data_dir).map_err(failed)?;
-    promise::check(data_dir);
     let io: Arc<dyn Io> = Arc::new(TimedIo::new(disk, metrics.clone()));
     if !Log::exists(&io)? {
         let store = random_u128()?;
@@ -78,6 +77,8 @@ pub(super) fn open(config: &Config, now: Now, metrics: &Disk) -> Result<Boot, No
     let took = begun.elapsed();
     recovery.check_whole()?;
     check_identity(config, &genesis, &recovery)?;
+    // Only now: it writes, and until here the directory may be another's.
+    promise::check(data_dir);
     metrics.opened(took, recovery.scanned_bytes, log.reader());
     let (last_index, last_term) = recovery.last;
     tracing::info!(
