@@ -97,7 +97,9 @@ impl Log<'_> {
             code => panic!("{fault}: ended with {code:?}: {complaint}"),
         }
         for strike in struck.iter().filter(|strike| !is_borne(strike)) {
-            assert_eq!(strike.after, [""; 0], "{fault}: after it failed");
+            // That it has no more to submit is said on another thread.
+            let touched = strike.after.iter().find(|call| !call.contains("\"closing"));
+            assert_eq!(touched, None, "{fault}: after it failed");
         }
         let found = find(self.dir, &plan.options, false).unwrap();
         watch.judge(&found).unwrap();

@@ -10,6 +10,8 @@ use std::{
 
 use tempfile::TempDir;
 
+use crate::mark::must_run;
+
 /// The calls that change a file or make it durable.
 const CALLS: &str = "pwrite64,pwritev2,fdatasync,fsync,write";
 
@@ -32,11 +34,16 @@ pub struct Strike {
 }
 
 /// May processes be traced here?
+///
+/// # Panics
+/// When they may not and no test may be skipped.
 #[must_use]
 pub fn can_trace() -> bool {
     let mut strace = Command::new("strace");
     strace.args(["-qq", "-e", "trace=none", "true"]).stderr(Stdio::null());
-    strace.status().is_ok_and(|status| status.success())
+    let can = strace.status().is_ok_and(|status| status.success());
+    assert!(can || !must_run(), "strace cannot trace, and here it has to");
+    can
 }
 
 impl Trace {
