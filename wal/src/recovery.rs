@@ -9,6 +9,7 @@
 mod fast;
 mod look;
 mod scan;
+mod used;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

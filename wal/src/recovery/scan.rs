@@ -18,8 +18,9 @@ use std::{
 
 use super::{
     Footers, Found,
-    fast::{self, Footer, Proof},
-    look::{Chunks, Look, batch_in, damaged, newer_version},
+    fast::{Footer, Proof},
+    look::{Chunks, Look, damaged, newer_version},
+    used::{self, Gathering, Used},
 };
 use crate::{
     FaultyKind,
@@ -44,18 +45,6 @@ pub(super) struct Cut {
     pub(super) segment: Arc<Segment>,
     pub(super) from: u64,
     pub(super) to: u64,
-}
-
-/// A segment that is in use.
-#[derive(Debug)]
-struct Used {
-    /// None when it cannot be opened.
-    segment: Option<Arc<Segment>>,
-    path: PathBuf,
-    /// The header of its first batch, if that can be read.
-    start: Option<Header>,
-    /// All of that batch can be.
-    is_start_whole: bool,
 }
 
 /// What is known of the segment in use after one.
@@ -86,6 +75,8 @@ pub(super) struct Scan<'a> {
     pub(super) found: Vec<Found>,
     /// The numbers of segments with damage in them.
     damaged: BTreeSet<u64>,
+    /// Those of which an opening before took a fresh segment's start in place.
+    superseded: BTreeSet<u64>,
     /// Batches before the next good header are lost.
     gap: Option<FaultyKind>,
     pub(super) cuts: Vec<Cut>,
@@ -115,6 +106,7 @@ impl<'a> Scan<'a> {
             first_seqs: BTreeMap::new(),
             found: Vec::new(),
             damaged: BTreeSet::new(),
+            superseded: BTreeSet::new(),
             gap: None,
             cuts: Vec::new(),
             end_unknown: false,
@@ -139,7 +131,11 @@ impl<'a> Scan<'a> {
     /// Segments that are listed and not in use: those that can be, and the numbers of those that something
     /// is in.
     pub(super) fn unused(&self) -> (Vec<Arc<Segment>>, Vec<u64>) {
-        let lost = self.lost.iter().filter(|(listed, _)| listed.first_seq == 0);
+        let is_void = |listed: &Listed| listed.first_seq == 0 || listed.first_seq > self.replay.seq;
+        let lost = self
+            .lost
+            .iter()
+            .filter(|(listed, _)| is_void(listed) || self.superseded.contains(&listed.id));
         let mut set_aside: Vec<_> = lost.map(|(listed, _)| listed.id).collect();
         let mut ready = Vec::new();
         for (segment, _) in &self.segments {
@@ -147,7 +143,8 @@ impl<'a> Scan<'a> {
                 continue;
             }
             let is_cut = self.cuts.iter().any(|cut| cut.segment.id == segment.id);
-            if self.damaged.contains(&segment.id) || (is_cut && !self.found.is_empty()) {
+            let is_over = self.superseded.contains(&segment.id);
+            if is_over || self.damaged.contains(&segment.id) || (is_cut && !self.found.is_empty()) {
                 set_aside.push(segment.id);
             } else {
                 ready.push(Arc::clone(segment));
@@ -176,6 +173,7 @@ impl<'a> Scan<'a> {
             Ok(segment) => Ok(Some(segment)),
             // The manifest says what the header did.
             Err(Error::Damaged { path, offset, damage: damage @ Damage::Header }) => {
+                self.damaged.insert(listed.id);
                 self.note(path, offset, damage);
                 Segment::open_unread(self.io, identity, listed).map(Some)
             }
@@ -201,7 +199,8 @@ impl<'a> Scan<'a> {
     /// Apply every batch, segment by segment in the order of their first batches, and judge every place
     /// where the next one could be.
     pub(super) fn walk(&mut self, footers: Footers) -> Result<(), Error> {
-        let used = self.used()?;
+        let Gathering { used, superseded } = used::gather(self.io, &self.segments, &self.lost)?;
+        self.superseded = superseded;
         let mut nexts = used.iter().skip(1);
         for (&seq, this) in &used {
             let next = nexts.next().map(|(seq, next)| Next {
@@ -241,6 +240,11 @@ impl<'a> Scan<'a> {
                 }
                 continue;
             }
+            if self.replay.seq < seq && self.gap.is_none() {
+                // Nothing in it counts, so it is not the one to go on with.
+                self.replay.gathered = gathered.unwrap_or_default();
+                continue;
+            }
             self.first_seqs.insert(segment.id, seq);
             self.active = Some((Arc::clone(segment), end));
             self.has_footer = footer.is_some();
@@ -272,43 +276,6 @@ impl<'a> Scan<'a> {
         let runs = self.replay.positions.runs_in(segment);
         let is_whole = !self.replay.gathered.tells_of_damage && self.replay.terms.faulty.is_empty();
         Some(FooterJob { segment: Arc::clone(segment), summary, runs, is_whole })
-    }
-
-    /// The segments in use, by their first batches.
-    fn used(&mut self) -> Result<BTreeMap<u64, Used>, Error> {
-        let mut used = BTreeMap::new();
-        for (segment, listed) in &self.segments {
-            let first_seq = listed.first_seq;
-            let bytes = segment.read(DATA_OFFSET, SECTOR_BYTES)?;
-            let (seq, start): (u64, Option<Header>) =
-                match Header::decode(&bytes, segment.seed, DATA_OFFSET) {
-                    Ok(header) if header.kind == BatchKind::SegmentStart => {
-                        (header.seq, Some(header))
-                    }
-                    Err(Fault::Version) => return Err(newer_version(segment)),
-                    Ok(_) => return Err(segment.damaged(DATA_OFFSET, Damage::OutOfSequence)),
-                    Err(Fault::Checksum | Fault::Contents) if first_seq > 0 => (first_seq, None),
-                    Err(Fault::Checksum | Fault::Contents) => match batch_in(segment)? {
-                        Some(seq) => (seq - 1, None),
-                        None => continue,
-                    },
-                };
-            let path = segment.path.clone();
-            let is_start_whole = fast::start_of(segment)?.is_some();
-            let this = Used { segment: Some(Arc::clone(segment)), path, start, is_start_whole };
-            let is_known = first_seq == 0 || first_seq == seq;
-            if !is_known || used.insert(seq, this).is_some() {
-                return Err(segment.damaged(DATA_OFFSET, Damage::OutOfSequence));
-            }
-        }
-        for (listed, path) in self.lost.iter().filter(|(listed, _)| listed.first_seq > 0) {
-            let path = path.clone();
-            let this = Used { segment: None, path, start: None, is_start_whole: false };
-            if used.insert(listed.first_seq, this).is_some() {
-                return Err(damaged(&self.io.path(MANIFEST.name), 0, Damage::OutOfSequence));
-            }
-        }
-        Ok(used)
     }
 
     /// Apply the batches of one segment from `offset` on; returns where the next one would begin.
@@ -522,7 +489,8 @@ impl<'a> Scan<'a> {
         }
         for (segment, _) in self.segments.clone() {
             let is_cut = self.cuts.iter().any(|cut| cut.segment.id == segment.id);
-            if is_cut || self.first_seqs.contains_key(&segment.id) {
+            let is_over = self.superseded.contains(&segment.id);
+            if is_cut || is_over || self.first_seqs.contains_key(&segment.id) {
                 continue;
             }
             let mut chunks = Chunks::new(&segment);
