@@ -45,11 +45,10 @@ async fn a_log_is_shown_checked_and_mended_once_its_node_has_stopped() {
 
     let segment = found["segments"][0]["file"].as_str().unwrap();
     let mut bytes = fs::read(data.join(segment)).unwrap();
-    // In every batch but the segment's start, whose contents the others repeat.
-    let written = bytes[4_608..].chunks_mut(512);
-    for sector in written.take_while(|sector| sector.iter().any(|&byte| byte != 0)) {
-        sector[100] ^= 1;
-    }
+    // The last entry; behind it is the batch that says the node stopped in order.
+    let used = bytes[4_096..].chunks(512).take_while(|sector| sector.iter().any(|&byte| byte != 0));
+    let used = used.count();
+    bytes[4_096 + 512 * (used - 2) + 100] ^= 1;
     fs::write(data.join(segment), bytes).unwrap();
     let (out, err, code) = wal("verify", &data);
     assert_eq!(code, 4, "{out}");
