@@ -420,7 +420,8 @@ impl<'a> Scan<'a> {
         (offset, has_next): (u64, bool),
     ) -> Result<Option<u64>, Error> {
         let evidence = Evidence { header, ..self.evidence(has_next) };
-        let is_silent = evidence.stopped && !self.rebuilt && !has_next;
+        // Not where something knows more than the end that the log names.
+        let is_silent = evidence.stopped && !self.rebuilt && !has_next && !evidence.ledger_knows;
         let is_gap = self.gap.is_some();
         let look = if is_silent || header == HeaderSeen::NoRoom {
             Look::NOTHING
