@@ -67,5 +67,9 @@ fuzz_target!(|input: &[u8]| {
     LARGEST.store(0, Ordering::Relaxed);
     (target.run)(input);
     let (largest, bound) = (LARGEST.load(Ordering::Relaxed), (target.allocation_max)(input.len()));
-    assert!(largest <= bound, "{largest} bytes at once for {} of input, at most {bound}", input.len());
+    assert!(
+        largest <= bound,
+        "{largest} bytes at once for {} of input, at most {bound}",
+        input.len()
+    );
 });

@@ -18,6 +18,7 @@ Fuzz every parser, with coverage.
 
   cargo fuzz-all                    every target of the cores, 5 seconds each
   cargo fuzz-all --seconds 600      longer
+  cargo fuzz-all --seed 1           the same inputs each time
   cargo fuzz-all --node             those of bin/node too (a long build)
   cargo fuzz-all NAME...            these
   cargo fuzz-all --list             what there is
@@ -36,6 +37,8 @@ const MEMORY_MAX_MIB: usize = 1024;
 
 struct Wanted {
     seconds: u64,
+    /// The same seed tries the same inputs in the same order; 0 is another one each time.
+    seed: u32,
     node: bool,
     names: Vec<String>,
 }
@@ -59,12 +62,16 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Wanted>, String> {
-    let mut wanted = Wanted { seconds: 5, node: false, names: Vec::new() };
+    let mut wanted = Wanted { seconds: 5, seed: 0, node: false, names: Vec::new() };
     while let Some(word) = words.next() {
         match word.as_str() {
             "--seconds" => {
                 let seconds = words.next().and_then(|seconds| seconds.parse().ok());
                 wanted.seconds = seconds.ok_or("--seconds takes a number")?;
+            }
+            "--seed" => {
+                let seed = words.next().and_then(|seed| seed.parse().ok());
+                wanted.seed = seed.ok_or("--seed takes a number")?;
             }
             "--node" => wanted.node = true,
             "--list" => {
@@ -128,12 +135,13 @@ fn run(wanted: &Wanted) -> Result<(), String> {
     }
     let program = target_dir.join(&host).join("debug/fuzzer");
     for name in &wanted.names {
-        fuzz(&program, &target_dir, name, wanted.seconds)?;
+        fuzz(&program, &target_dir, name, wanted)?;
     }
     Ok(())
 }
 
-fn fuzz(program: &Path, target_dir: &Path, name: &str, seconds: u64) -> Result<(), String> {
+fn fuzz(program: &Path, target_dir: &Path, name: &str, wanted: &Wanted) -> Result<(), String> {
+    let Wanted { seconds, seed, .. } = wanted;
     let grown = target_dir.join("corpus").join(name);
     let broken = target_dir.join("broken").join(name);
     for folder in [&grown, &broken] {
@@ -143,6 +151,7 @@ fn fuzz(program: &Path, target_dir: &Path, name: &str, seconds: u64) -> Result<(
     let output = Command::new(program)
         .env("FUZZ_TARGET", name)
         .arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-seed={seed}"))
         .arg(format!("-max_len={INPUT_BYTES_MAX}"))
         .arg(format!("-rss_limit_mb={MEMORY_MAX_MIB}"))
         .arg("-timeout=20")
