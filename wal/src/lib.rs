@@ -48,6 +48,7 @@ mod aligned;
 mod codec;
 mod error;
 mod io;
+mod layer;
 mod options;
 
 pub use entry::{Entry, EntryKind};
@@ -56,6 +57,7 @@ pub use faulty::{FAULTY_RANGES_MAX, FaultyKind, FaultyRange, RepairError};
 pub use footer::FooterState;
 pub use inspect::{Inspection, SegmentState, SegmentView, SlotFile, SlotState, inspect, verify};
 pub use io::{File, Io, Lock, RealIo};
+pub use layer::{FileLayer, IoLayer};
 pub use log::{BINDINGS_MAX, Log};
 pub use op::{HardState, Identity, Op, Vote};
 pub use options::{Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};

@@ -3,15 +3,14 @@
 use std::{
     io,
     ops::{Add, Sub},
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use bytes::Bytes;
-use wal::{File, Io, Lock, RealIo};
+use wal::{File, FileLayer, Io, IoLayer, RealIo};
 
 /// So many flushes, so many bytes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,39 +67,15 @@ impl Counted {
             bytes: self.counters.bytes.load(Ordering::Relaxed),
         }
     }
-
-    fn counted(&self, inner: Box<dyn File>) -> Box<dyn File> {
-        Box::new(CountedFile { inner, counters: Arc::clone(&self.counters) })
-    }
 }
 
-impl Io for Counted {
-    fn path(&self, name: &str) -> PathBuf {
-        self.inner.path(name)
+impl IoLayer for Counted {
+    fn below(&self) -> &dyn Io {
+        &self.inner
     }
 
-    fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
-        Ok(self.counted(self.inner.create(name)?))
-    }
-
-    fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
-        Ok(self.counted(self.inner.open(name)?))
-    }
-
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.inner.list()
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.inner.remove(name)
-    }
-
-    fn sync_dir(&self) -> io::Result<()> {
-        self.inner.sync_dir()
-    }
-
-    fn lock(&self, name: &str) -> io::Result<Box<dyn Lock>> {
-        self.inner.lock(name)
+    fn file(&self, _name: &str, below: Box<dyn File>) -> Box<dyn File> {
+        Box::new(CountedFile { inner: below, counters: Arc::clone(&self.counters) })
     }
 }
 
@@ -110,18 +85,14 @@ struct CountedFile {
     counters: Arc<Counters>,
 }
 
-impl File for CountedFile {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.inner.read_at(buffer, offset)
+impl FileLayer for CountedFile {
+    fn below(&self) -> &dyn File {
+        &*self.inner
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.counters.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.inner.write_at(bytes, offset)
-    }
-
-    fn write_directly(&self, wanted: bool) -> bool {
-        self.inner.write_directly(wanted)
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -132,21 +103,5 @@ impl File for CountedFile {
     fn sync_all(&self) -> io::Result<()> {
         self.counters.syncs.fetch_add(1, Ordering::Relaxed);
         self.inner.sync_all()
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        self.inner.len()
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.inner.set_len(len)
-    }
-
-    fn drop_cache(&self) -> io::Result<()> {
-        self.inner.drop_cache()
-    }
-
-    fn map(&self) -> io::Result<Bytes> {
-        self.inner.map()
     }
 }

@@ -5,12 +5,11 @@
 
 use std::{
     io,
-    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
-use wal::{File, Io, Lock};
+use wal::{File, FileLayer, Io, IoLayer, Lock};
 
 use super::rules::Protocol;
 
@@ -40,9 +39,9 @@ impl Recorder {
     }
 }
 
-impl Io for Recorder {
-    fn path(&self, name: &str) -> PathBuf {
-        self.inner.path(name)
+impl IoLayer for Recorder {
+    fn below(&self) -> &dyn Io {
+        &*self.inner
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
@@ -55,10 +54,6 @@ impl Io for Recorder {
         let file = self.inner.open(name)?;
         self.protocol().open(name, file.len()?);
         Ok(self.file(name, file))
-    }
-
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.inner.list()
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -92,7 +87,11 @@ impl RecordedFile {
     }
 }
 
-impl File for RecordedFile {
+impl FileLayer for RecordedFile {
+    fn below(&self) -> &dyn File {
+        &*self.inner
+    }
+
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.recorder.protocol().read(&self.name, offset, buffer.len());
         self.inner.read_at(buffer, offset)
@@ -115,10 +114,6 @@ impl File for RecordedFile {
         self.told(self.inner.sync_all())?;
         self.recorder.protocol().synced(&self.name);
         Ok(())
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        self.inner.len()
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

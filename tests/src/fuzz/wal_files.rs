@@ -6,14 +6,13 @@
 
 use std::{
     io,
-    path::PathBuf,
     sync::{Arc, OnceLock},
 };
 
 use bytes::Bytes;
 use wal::{
-    Entry, EntryKind, Error, File, HardState, Identity, Io, Lock, Log, Op, Options, Recovery,
-    TailVerdict, Vote,
+    Entry, EntryKind, Error, File, FileLayer, HardState, Identity, Io, IoLayer, Log, Op, Options,
+    Recovery, TailVerdict, Vote,
 };
 
 use super::{
@@ -293,40 +292,24 @@ fn seeds() -> Vec<Vec<u8>> {
 #[derive(Debug)]
 struct Bounded(Arc<dyn Io>);
 
-impl Io for Bounded {
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path(name)
+impl IoLayer for Bounded {
+    fn below(&self) -> &dyn Io {
+        &*self.0
     }
 
-    fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
-        self.0.create(name)
-    }
-
-    fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
-        Ok(Box::new(BoundedFile(self.0.open(name)?)))
-    }
-
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.0.list()
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.0.remove(name)
-    }
-
-    fn sync_dir(&self) -> io::Result<()> {
-        self.0.sync_dir()
-    }
-
-    fn lock(&self, name: &str) -> io::Result<Box<dyn Lock>> {
-        self.0.lock(name)
+    fn file(&self, _name: &str, below: Box<dyn File>) -> Box<dyn File> {
+        Box::new(BoundedFile(below))
     }
 }
 
 #[derive(Debug)]
 struct BoundedFile(Box<dyn File>);
 
-impl File for BoundedFile {
+impl FileLayer for BoundedFile {
+    fn below(&self) -> &dyn File {
+        &*self.0
+    }
+
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let len = self.0.len()?;
         assert!(
@@ -335,33 +318,5 @@ impl File for BoundedFile {
             buffer.len()
         );
         self.0.read_at(buffer, offset)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.0.write_at(bytes, offset)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
-    }
-
-    fn sync_all(&self) -> io::Result<()> {
-        self.0.sync_all()
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-
-    fn drop_cache(&self) -> io::Result<()> {
-        self.0.drop_cache()
-    }
-
-    fn map(&self) -> io::Result<Bytes> {
-        self.0.map()
     }
 }

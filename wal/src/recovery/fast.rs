@@ -52,17 +52,19 @@ enum Note {
     Bind { node: u64, store: u128 },
 }
 
-/// Read the first batch of a segment, if it is whole.
-pub(super) fn start_of(segment: &Segment) -> Result<Option<Header>, Error> {
-    let sector = segment.read(DATA_OFFSET, SECTOR_BYTES)?;
-    let Ok(header) = Header::decode(&sector, segment.seed, DATA_OFFSET) else { return Ok(None) };
+/// Is the first batch of a segment whole, of which this is the header, and `sector` the first sector?
+pub(super) fn is_start_whole(
+    segment: &Segment,
+    header: &Header,
+    sector: Vec<u8>,
+) -> Result<bool, Error> {
     let size = to_usize(header.batch_bytes());
-    if header.kind != BatchKind::SegmentStart || size > START_BYTES_MAX {
-        return Ok(None);
+    if size > START_BYTES_MAX {
+        return Ok(false);
     }
     let batch = if size > sector.len() { segment.read(DATA_OFFSET, size)? } else { sector };
     let body = batch.get(HEADER_BYTES..).unwrap_or_default();
-    Ok(header.body_holds(body, segment.seed, DATA_OFFSET).then_some(header))
+    Ok(header.body_holds(body, segment.seed, DATA_OFFSET))
 }
 
 impl Footer {

@@ -65,12 +65,16 @@ pub(super) fn gather(
                     None => continue,
                 },
             };
+        let is_start_whole = match &start {
+            Some(header) => fast::is_start_whole(segment, header, bytes)?,
+            None => false,
+        };
         let this = Used {
             id: segment.id,
             segment: Some(Arc::clone(segment)),
             path: segment.path.clone(),
             start,
-            is_start_whole: fast::start_of(segment)?.is_some(),
+            is_start_whole,
         };
         let is_known = first_seq == 0 || first_seq == seq;
         if !is_known || !all.take(seq, this) {

@@ -7,13 +7,12 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use bytes::Bytes;
 use tempfile::{TempDir, tempdir};
 
 use super::{IDENTITY, append, small};
 use crate::{
-    Damage, Error, File, Finding, Io, Lock, Log, RealIo, Scrub, ScrubStep, SegmentState,
-    SegmentView, inspect,
+    Damage, Error, File, FileLayer, Finding, Io, IoLayer, Log, RealIo, Scrub, ScrubStep,
+    SegmentState, SegmentView, inspect,
 };
 
 /// A disk of which some bytes cannot be read.
@@ -30,39 +29,21 @@ struct BadFile {
     bad: Arc<Mutex<Option<(String, u64)>>>,
 }
 
-impl Io for BadDisk {
-    fn path(&self, name: &str) -> PathBuf {
-        self.disk.path(name)
+impl IoLayer for BadDisk {
+    fn below(&self) -> &dyn Io {
+        &self.disk
     }
 
-    fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
-        self.disk.create(name)?;
-        self.open(name)
-    }
-
-    fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
-        let (file, bad) = (self.disk.open(name)?, Arc::clone(&self.bad));
-        Ok(Box::new(BadFile { file, name: name.to_owned(), bad }))
-    }
-
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.disk.list()
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.disk.remove(name)
-    }
-
-    fn sync_dir(&self) -> io::Result<()> {
-        self.disk.sync_dir()
-    }
-
-    fn lock(&self, name: &str) -> io::Result<Box<dyn Lock>> {
-        self.disk.lock(name)
+    fn file(&self, name: &str, below: Box<dyn File>) -> Box<dyn File> {
+        Box::new(BadFile { file: below, name: name.to_owned(), bad: Arc::clone(&self.bad) })
     }
 }
 
-impl File for BadFile {
+impl FileLayer for BadFile {
+    fn below(&self) -> &dyn File {
+        &*self.file
+    }
+
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let bad = self.bad.lock().unwrap().clone();
         let range = offset..offset + buffer.len() as u64;
@@ -70,34 +51,6 @@ impl File for BadFile {
             return Err(ErrorKind::Other.into());
         }
         self.file.read_at(buffer, offset)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_at(bytes, offset)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.file.sync_data()
-    }
-
-    fn sync_all(&self) -> io::Result<()> {
-        self.file.sync_all()
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)
-    }
-
-    fn drop_cache(&self) -> io::Result<()> {
-        self.file.drop_cache()
-    }
-
-    fn map(&self) -> io::Result<Bytes> {
-        self.file.map()
     }
 }
 

@@ -2,16 +2,14 @@
 
 use std::{
     fmt, io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use bytes::Bytes;
-
-use crate::{File, Io, Lock, RealIo};
+use crate::{File, FileLayer, Io, IoLayer, RealIo};
 
 /// Called instead of flushing a file. True asks for the real flush.
 type OnSync = Arc<dyn Fn() -> io::Result<bool> + Send + Sync>;
@@ -36,11 +34,6 @@ impl Watched {
     pub(super) fn syncs(&self) -> u64 {
         self.syncs.load(Ordering::Relaxed)
     }
-
-    fn watched(&self, inner: Box<dyn File>) -> Box<dyn File> {
-        let on_sync = Arc::clone(&self.on_sync);
-        Box::new(WatchedFile { inner, on_sync, syncs: Arc::clone(&self.syncs) })
-    }
 }
 
 impl fmt::Debug for Watched {
@@ -49,33 +42,14 @@ impl fmt::Debug for Watched {
     }
 }
 
-impl Io for Watched {
-    fn path(&self, name: &str) -> PathBuf {
-        self.inner.path(name)
+impl IoLayer for Watched {
+    fn below(&self) -> &dyn Io {
+        &self.inner
     }
 
-    fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
-        Ok(self.watched(self.inner.create(name)?))
-    }
-
-    fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
-        Ok(self.watched(self.inner.open(name)?))
-    }
-
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.inner.list()
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.inner.remove(name)
-    }
-
-    fn sync_dir(&self) -> io::Result<()> {
-        self.inner.sync_dir()
-    }
-
-    fn lock(&self, name: &str) -> io::Result<Box<dyn Lock>> {
-        self.inner.lock(name)
+    fn file(&self, _name: &str, below: Box<dyn File>) -> Box<dyn File> {
+        let on_sync = Arc::clone(&self.on_sync);
+        Box::new(WatchedFile { inner: below, on_sync, syncs: Arc::clone(&self.syncs) })
     }
 }
 
@@ -98,17 +72,9 @@ impl fmt::Debug for WatchedFile {
     }
 }
 
-impl File for WatchedFile {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.inner.read_at(buffer, offset)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.inner.write_at(bytes, offset)
-    }
-
-    fn write_directly(&self, wanted: bool) -> bool {
-        self.inner.write_directly(wanted)
+impl FileLayer for WatchedFile {
+    fn below(&self) -> &dyn File {
+        &*self.inner
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -117,21 +83,5 @@ impl File for WatchedFile {
 
     fn sync_all(&self) -> io::Result<()> {
         self.sync(|| self.inner.sync_all())
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        self.inner.len()
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.inner.set_len(len)
-    }
-
-    fn drop_cache(&self) -> io::Result<()> {
-        self.inner.drop_cache()
-    }
-
-    fn map(&self) -> io::Result<Bytes> {
-        self.inner.map()
     }
 }

@@ -4,7 +4,6 @@
 use std::{
     collections::VecDeque,
     io,
-    path::PathBuf,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -12,13 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use wal::{File, Io, Lock, Op, Reader, ScrubStep};
+use wal::{File, FileLayer, Io, IoLayer, Op, Reader, ScrubStep};
 
 use super::{Level, SECONDS, Seconds, bytes, count, counter, float, level};
 
@@ -221,9 +219,9 @@ impl<I: Io> TimedIo<I> {
     }
 }
 
-impl<I: Io> Io for TimedIo<I> {
-    fn path(&self, name: &str) -> PathBuf {
-        self.io.path(name)
+impl<I: Io> IoLayer for TimedIo<I> {
+    fn below(&self) -> &dyn Io {
+        &self.io
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
@@ -234,22 +232,6 @@ impl<I: Io> Io for TimedIo<I> {
         let file = self.io.open(name)?;
         let len = file.len()?;
         Ok(self.timed(name, file, Some(len)))
-    }
-
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.io.list()
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.io.remove(name)
-    }
-
-    fn sync_dir(&self) -> io::Result<()> {
-        self.io.sync_dir()
-    }
-
-    fn lock(&self, name: &str) -> io::Result<Box<dyn Lock>> {
-        self.io.lock(name)
     }
 }
 
@@ -268,9 +250,9 @@ struct TimedFile {
     is_footer: AtomicBool,
 }
 
-impl File for TimedFile {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.file.read_at(buffer, offset)
+impl FileLayer for TimedFile {
+    fn below(&self) -> &dyn File {
+        &*self.file
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
@@ -280,10 +262,6 @@ impl File for TimedFile {
             self.is_footer.store(true, Ordering::Relaxed);
         }
         self.file.write_at(bytes, offset)
-    }
-
-    fn write_directly(&self, wanted: bool) -> bool {
-        self.file.write_directly(wanted)
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -310,21 +288,5 @@ impl File for TimedFile {
         self.is_footer.store(false, Ordering::Relaxed);
         self.is_made.store(true, Ordering::Relaxed);
         Ok(())
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)
-    }
-
-    fn drop_cache(&self) -> io::Result<()> {
-        self.file.drop_cache()
-    }
-
-    fn map(&self) -> io::Result<Bytes> {
-        self.file.map()
     }
 }

@@ -3,13 +3,11 @@
 
 use std::{
     io,
-    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use bytes::Bytes;
 use serde::Serialize;
-use wal::{File, Io, Lock};
+use wal::{File, FileLayer, Io, IoLayer};
 
 /// One change.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -50,11 +48,6 @@ impl Recorder {
     pub(super) fn changes(&self) -> Vec<Change> {
         lock(&self.changes).clone()
     }
-
-    fn recorded(&self, name: &str, file: Box<dyn File>) -> Box<dyn File> {
-        let changes = Arc::clone(&self.changes);
-        Box::new(RecordedFile { name: name.to_owned(), file, changes })
-    }
 }
 
 /// Changes that go on where the last one ended are one.
@@ -72,9 +65,14 @@ fn note(changes: &Notes, new: Change) {
     }
 }
 
-impl Io for Recorder {
-    fn path(&self, name: &str) -> PathBuf {
-        self.io.path(name)
+impl IoLayer for Recorder {
+    fn below(&self) -> &dyn Io {
+        &*self.io
+    }
+
+    fn file(&self, name: &str, below: Box<dyn File>) -> Box<dyn File> {
+        let changes = Arc::clone(&self.changes);
+        Box::new(RecordedFile { name: name.to_owned(), file: below, changes })
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
@@ -82,15 +80,7 @@ impl Io for Recorder {
         let (file_name, action) = (name.to_owned(), Action::Made);
         let made = Change { file: file_name, action, first_byte: 0, last_byte: 0 };
         note(&self.changes, made);
-        Ok(self.recorded(name, file))
-    }
-
-    fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
-        Ok(self.recorded(name, self.io.open(name)?))
-    }
-
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.io.list()
+        Ok(self.file(name, file))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -98,14 +88,6 @@ impl Io for Recorder {
         let (file, action) = (name.to_owned(), Action::Removed);
         note(&self.changes, Change { file, action, first_byte: 0, last_byte: 0 });
         Ok(())
-    }
-
-    fn sync_dir(&self) -> io::Result<()> {
-        self.io.sync_dir()
-    }
-
-    fn lock(&self, name: &str) -> io::Result<Box<dyn Lock>> {
-        self.io.lock(name)
     }
 }
 
@@ -116,9 +98,9 @@ struct RecordedFile {
     changes: Notes,
 }
 
-impl File for RecordedFile {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.file.read_at(buffer, offset)
+impl FileLayer for RecordedFile {
+    fn below(&self) -> &dyn File {
+        &*self.file
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
@@ -130,30 +112,6 @@ impl File for RecordedFile {
         let change = Change { file: self.name.clone(), action, first_byte: offset, last_byte };
         note(&self.changes, change);
         Ok(())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.file.sync_data()
-    }
-
-    fn sync_all(&self) -> io::Result<()> {
-        self.file.sync_all()
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)
-    }
-
-    fn drop_cache(&self) -> io::Result<()> {
-        self.file.drop_cache()
-    }
-
-    fn map(&self) -> io::Result<Bytes> {
-        self.file.map()
     }
 }
 

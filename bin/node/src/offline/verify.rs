@@ -2,13 +2,12 @@
 
 use std::{
     io::{self, IsTerminal},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
-use bytes::Bytes;
 use indicatif::{ProgressBar, ProgressStyle};
-use wal::{File, Inspection, Io, Lock, RealIo, SegmentState};
+use wal::{File, FileLayer, Inspection, Io, IoLayer, RealIo, SegmentState};
 
 use super::{look, refused, unfit};
 use crate::NodeError;
@@ -49,33 +48,13 @@ struct Metered {
     bar: ProgressBar,
 }
 
-impl Io for Metered {
-    fn path(&self, name: &str) -> PathBuf {
-        self.io.path(name)
+impl IoLayer for Metered {
+    fn below(&self) -> &dyn Io {
+        &self.io
     }
 
-    fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
-        self.io.create(name)
-    }
-
-    fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
-        Ok(Box::new(MeteredFile { file: self.io.open(name)?, bar: self.bar.clone() }))
-    }
-
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.io.list()
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.io.remove(name)
-    }
-
-    fn sync_dir(&self) -> io::Result<()> {
-        self.io.sync_dir()
-    }
-
-    fn lock(&self, name: &str) -> io::Result<Box<dyn Lock>> {
-        self.io.lock(name)
+    fn file(&self, _name: &str, below: Box<dyn File>) -> Box<dyn File> {
+        Box::new(MeteredFile { file: below, bar: self.bar.clone() })
     }
 }
 
@@ -85,37 +64,13 @@ struct MeteredFile {
     bar: ProgressBar,
 }
 
-impl File for MeteredFile {
+impl FileLayer for MeteredFile {
+    fn below(&self) -> &dyn File {
+        &*self.file
+    }
+
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.bar.inc(u64::try_from(buffer.len()).unwrap_or(0));
         self.file.read_at(buffer, offset)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_at(bytes, offset)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.file.sync_data()
-    }
-
-    fn sync_all(&self) -> io::Result<()> {
-        self.file.sync_all()
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)
-    }
-
-    fn drop_cache(&self) -> io::Result<()> {
-        self.file.drop_cache()
-    }
-
-    fn map(&self) -> io::Result<Bytes> {
-        self.file.map()
     }
 }
