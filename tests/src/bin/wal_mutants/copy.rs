@@ -49,10 +49,10 @@ impl Copy {
             std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| tree.join("target"), PathBuf::from);
         let root = target.join("wal-mutants");
         fs::create_dir_all(&root).map_err(failed("make", &root))?;
-        for name in TREE {
-            same(&tree.join(name), &root.join(name))?;
-        }
         let manifest = tree.join(MANIFEST);
+        for name in TREE {
+            same(&tree.join(name), &root.join(name), &manifest)?;
+        }
         let text = fs::read_to_string(&manifest).map_err(failed("read", &manifest))?;
         write(&root.join(MANIFEST), without_programs(&text).as_bytes())?;
         let target = root.join("target");
@@ -109,9 +109,9 @@ fn write(path: &Path, text: &[u8]) -> Result<(), String> {
     fs::write(path, text).map_err(failed("write", path))
 }
 
-/// Make `to` the same as `from`.
-fn same(from: &Path, to: &Path) -> Result<(), String> {
-    if from.ends_with(MANIFEST) {
+/// Make `to` the same as `from`, except for one file.
+fn same(from: &Path, to: &Path, except: &Path) -> Result<(), String> {
+    if from == except {
         return Ok(());
     }
     if !from.is_dir() {
@@ -125,7 +125,7 @@ fn same(from: &Path, to: &Path) -> Result<(), String> {
             if gone.is_dir() { fs::remove_dir_all(&gone) } else { fs::remove_file(&gone) };
         removed.map_err(failed("remove", &gone))?;
     }
-    wanted.iter().try_for_each(|name| same(&from.join(name), &to.join(name)))
+    wanted.iter().try_for_each(|name| same(&from.join(name), &to.join(name), except))
 }
 
 fn names(folder: &Path) -> Result<Vec<String>, String> {

@@ -2,7 +2,8 @@
 //!
 //! What always holds: the working tree is only read. Each mutant is one replacement in a copy of it
 //! below the target directory; a text that is not found exactly once, and a copy that does not build,
-//! are errors and never count as caught. The tests must pass on the unchanged copy first.
+//! are errors and never count as caught; nor do tests that never end. The tests must pass on the
+//! unchanged copy first.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program's output")]
 
@@ -69,8 +70,10 @@ fn run(chosen: &[&Mutant]) -> Result<usize, String> {
     }
     let start = Instant::now();
     let tests = Tests::build(&copy)?;
-    if let Verdict::Caught(test) = tests.run("") {
-        return Err(format!("{test} fails without any mutant"));
+    match tests.run("") {
+        Verdict::Survived => {}
+        Verdict::Caught(test) => return Err(format!("{test} fails without any mutant")),
+        Verdict::Endless => return Err("without any mutant the tests never end".to_owned()),
     }
     println!("without a mutant all tests pass ({} s)\n", start.elapsed().as_secs());
     println!("{:<26} {:<58} {:<72} seconds", "mutant", "what was removed", "caught by");
@@ -82,11 +85,10 @@ fn run(chosen: &[&Mutant]) -> Result<usize, String> {
         planted.remove()?;
         let caught = match &verdict {
             Verdict::Caught(test) => test,
-            Verdict::Survived => {
-                survivors += 1;
-                "SURVIVED"
-            }
+            Verdict::Survived => "SURVIVED",
+            Verdict::Endless => "NEVER ENDS: a test waits for what does not come",
         };
+        survivors += usize::from(!matches!(verdict, Verdict::Caught(_)));
         let seconds = start.elapsed().as_secs();
         println!("{:<26} {:<58} {caught:<72} {seconds:>4}", mutant.name, mutant.removed);
     }
