@@ -3,12 +3,14 @@
 //! - `faults`: a failed write or sync ends the process, and a restart loses nothing acknowledged
 //! - `full`: a disk that fills up is told of in time, and got over
 //! - `killed`: `kill -9` at any moment loses nothing acknowledged
+//! - `rot`: what goes bad on the disk under the page cache is found
 
 #![expect(clippy::unwrap_used, reason = "a test fails loudly")]
 
 mod faults;
 mod full;
 mod killed;
+mod rot;
 
 use std::path::Path;
 

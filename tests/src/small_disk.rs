@@ -30,9 +30,9 @@ impl SmallDisk {
     #[must_use]
     pub fn mount(bytes: u64) -> Option<Self> {
         let dir = tempfile::tempdir().expect("a directory");
-        let image = dir.path().join("image");
-        File::create(&image).and_then(|file| file.set_len(bytes)).expect("a file");
         let disk = Self { dir };
+        let image = disk.image();
+        File::create(&image).and_then(|file| file.set_len(bytes)).expect("a file");
         fs::create_dir(disk.path()).expect("a directory");
         // No blocks kept for root: full is full.
         let made = done(Command::new("mkfs.ext4").args(["-q", "-F", "-j", "-m", "0"]).arg(&image));
@@ -48,6 +48,12 @@ impl SmallDisk {
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.dir.path().join("disk")
+    }
+
+    /// The file that it is in: its medium, below every cache of what is mounted.
+    #[must_use]
+    pub fn image(&self) -> PathBuf {
+        self.dir.path().join("image")
     }
 
     /// Bytes that may still be written.

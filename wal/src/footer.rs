@@ -8,7 +8,7 @@
 use crate::{
     batch::is_zero,
     codec::len_u64,
-    seal::{Summary, TRAILER_BYTES, Trailer},
+    seal::{Area, Summary, TRAILER_BYTES, Trailer},
     segment::Segment,
 };
 
@@ -24,26 +24,34 @@ pub enum FooterState {
     Bad,
 }
 
-/// The footer of this segment, and what it says if its checksums hold.
-pub(crate) fn look(segment: &Segment) -> (FooterState, Option<Summary>) {
+/// The footer of this segment, and what it says if its checksums hold. `read` reads so many bytes at an
+/// offset, if it can.
+pub(crate) fn look(
+    segment: &Segment,
+    mut read: impl FnMut(u64, usize) -> Option<Vec<u8>>,
+) -> (FooterState, Option<Summary>) {
     let area = segment.area();
     let trailer_at = area.capacity.saturating_sub(len_u64(TRAILER_BYTES));
-    match segment.read(trailer_at, TRAILER_BYTES) {
-        Ok(bytes) if is_zero(&bytes) => (FooterState::None, None),
-        Ok(bytes) => match Trailer::decode(&bytes, area).and_then(|found| read(segment, &found)) {
-            Some(summary) => (FooterState::Good, Some(summary)),
-            None => (FooterState::Bad, None),
-        },
-        Err(_) => (FooterState::Bad, None),
+    let trailer = read(trailer_at, TRAILER_BYTES);
+    if trailer.as_deref().is_some_and(is_zero) {
+        return (FooterState::None, None);
+    }
+    let trailer = trailer.and_then(|bytes| Trailer::decode(&bytes, area));
+    match trailer.and_then(|trailer| summary(&trailer, area, &mut read)) {
+        Some(summary) => (FooterState::Good, Some(summary)),
+        None => (FooterState::Bad, None),
     }
 }
 
-fn read(segment: &Segment, trailer: &Trailer) -> Option<Summary> {
-    let area = segment.area();
-    let index = segment.read(area.data_end, trailer.index_len()).ok()?;
+fn summary(
+    trailer: &Trailer,
+    area: Area,
+    read: &mut impl FnMut(u64, usize) -> Option<Vec<u8>>,
+) -> Option<Summary> {
+    let index = read(area.data_end, trailer.index_len())?;
     if !trailer.index_holds(&index, area) {
         return None;
     }
-    let summary = segment.read(trailer.summary_at(area), trailer.summary_len()).ok()?;
+    let summary = read(trailer.summary_at(area), trailer.summary_len())?;
     Summary::decode(&summary, trailer, area)
 }

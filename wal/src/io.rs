@@ -8,6 +8,7 @@ use std::{
     fmt,
     fs::{self, OpenOptions, TryLockError},
     io,
+    num::NonZeroU64,
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -17,7 +18,11 @@ use bytes::Bytes;
 use memmap2::Mmap;
 use rustix::fs::{Advice, AtFlags, OFlags, StatxFlags, fadvise, statx};
 
-use crate::{aligned::ALIGN, batch::SECTOR_BYTES, codec::len_u64};
+use crate::{
+    aligned::{ALIGN, Aligned},
+    batch::SECTOR_BYTES,
+    codec::{len_u64, to_usize},
+};
 
 /// One directory.
 pub trait Io: fmt::Debug + Send + Sync {
@@ -42,6 +47,14 @@ pub trait Io: fmt::Debug + Send + Sync {
 pub trait File: fmt::Debug + Send + Sync {
     /// Fill `buffer` from `offset`; `UnexpectedEof` when the file ends before.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+    /// The same, of what the disk holds, whatever is cached or mapped of the file. Says whether it is so:
+    /// where the file system lets nobody past its cache, that is asked to forget the bytes first, and keeps
+    /// what is mapped or not yet written.
+    fn read_from_disk(&self, buffer: &mut [u8], offset: u64) -> io::Result<bool> {
+        self.drop_cache()?;
+        self.read_at(buffer, offset)?;
+        Ok(false)
+    }
     /// Write all of `bytes` at `offset`. Durable after [`File::sync_data`]; until then a crash may keep
     /// any subset of its sectors.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
@@ -121,8 +134,8 @@ impl RealIo {
     }
 
     fn real_file(&self, file: fs::File, name: &str) -> Box<dyn File> {
-        let path = (!self.buffered).then(|| self.path(name));
-        Box::new(RealFile { file, path, direct: Mutex::new(None) })
+        let (path, buffered) = (self.path(name), self.buffered);
+        Box::new(RealFile { file, path, buffered, direct: Mutex::new(None) })
     }
 
     fn may_change(&self) -> io::Result<()> {
@@ -210,12 +223,13 @@ impl Lock for Unneeded {}
 #[derive(Debug)]
 struct RealFile {
     file: fs::File,
-    /// None when it is written through the page cache only.
-    path: Option<PathBuf>,
+    path: PathBuf,
+    /// It is written through the page cache only.
+    buffered: bool,
     direct: Mutex<Option<Direct>>,
 }
 
-/// A file opened a second time, for writes past the page cache. The kernel keeps the two in step.
+/// A file opened a second time, to get past the page cache. The kernel keeps the two in step.
 #[derive(Debug)]
 struct Direct {
     file: fs::File,
@@ -225,16 +239,43 @@ struct Direct {
 }
 
 impl Direct {
-    /// None where the file system cannot or does not say how.
-    fn open(path: &Path) -> Option<Self> {
-        let flags = i32::try_from(OFlags::DIRECT.bits()).ok()?;
-        let file = OpenOptions::new().write(true).custom_flags(flags).open(path).ok()?;
-        let wanted = StatxFlags::DIOALIGN;
-        let found = statx(&file, c"", AtFlags::EMPTY_PATH, wanted).ok()?;
-        let memory = usize::try_from(found.stx_dio_mem_align).ok()?;
-        let sector = usize::try_from(found.stx_dio_offset_align).ok()?;
+    /// For writing. None where the file system cannot or does not say how.
+    fn to_write(path: &Path) -> Option<Self> {
+        let file = open_direct(path, OpenOptions::new().write(true))?;
+        let (memory, sector) = alignment(&file)?;
         let fits = (1..=ALIGN).contains(&memory) && (1..=SECTOR_BYTES).contains(&sector);
         fits.then_some(Self { file, memory, sector })
+    }
+
+    /// For reading. None where the file system cannot.
+    fn to_read(path: &Path) -> Option<Self> {
+        let file = open_direct(path, OpenOptions::new().read(true))?;
+        let (memory, sector) = alignment(&file).unwrap_or((ALIGN, ALIGN));
+        let fits = (1..=ALIGN).contains(&memory) && (1..=ALIGN).contains(&sector);
+        fits.then_some(Self { file, memory, sector })
+    }
+
+    /// Read the sectors around the wanted bytes, and take those.
+    fn read(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let before = offset % len_u64(self.sector);
+        let skipped = to_usize(before);
+        let wanted = skipped + buffer.len();
+        let mut sectors = Aligned::zeros(wanted.next_multiple_of(self.sector));
+        let mut done = 0;
+        while done < wanted {
+            // The last sector of a file may be cut short.
+            match self
+                .file
+                .read_at(&mut sectors.as_mut_slice()[done..], offset - before + len_u64(done))
+            {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(read) => done += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        buffer.copy_from_slice(&sectors.as_slice()[skipped..wanted]);
+        Ok(())
     }
 
     fn takes(&self, bytes: &[u8], offset: u64) -> bool {
@@ -242,6 +283,19 @@ impl Direct {
             && bytes.len().is_multiple_of(self.sector)
             && offset.is_multiple_of(len_u64(self.sector))
     }
+}
+
+fn open_direct(path: &Path, options: &mut OpenOptions) -> Option<fs::File> {
+    let flags = i32::try_from(OFlags::DIRECT.bits()).ok()?;
+    options.custom_flags(flags).open(path).ok()
+}
+
+/// What memory, and what offset and length must be aligned to; none when the file system does not say.
+fn alignment(file: &fs::File) -> Option<(usize, usize)> {
+    let found = statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN).ok()?;
+    let memory = usize::try_from(found.stx_dio_mem_align).ok()?;
+    let sector = usize::try_from(found.stx_dio_offset_align).ok()?;
+    (memory > 0 && sector > 0).then_some((memory, sector))
 }
 
 impl RealFile {
@@ -255,6 +309,18 @@ impl File for RealFile {
         self.file.read_exact_at(buffer, offset)
     }
 
+    fn read_from_disk(&self, buffer: &mut [u8], offset: u64) -> io::Result<bool> {
+        if let Some(direct) = Direct::to_read(&self.path) {
+            match direct.read(buffer, offset) {
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+                read => return read.map(|()| true),
+            }
+        }
+        fadvise(&self.file, offset, NonZeroU64::new(len_u64(buffer.len())), Advice::DontNeed)?;
+        self.read_at(buffer, offset)?;
+        Ok(false)
+    }
+
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         match &*self.direct() {
             Some(direct) if direct.takes(bytes, offset) => direct.file.write_all_at(bytes, offset),
@@ -264,10 +330,10 @@ impl File for RealFile {
 
     fn write_directly(&self, wanted: bool) -> bool {
         let mut direct = self.direct();
-        if !wanted {
+        if !wanted || self.buffered {
             *direct = None;
         } else if direct.is_none() {
-            *direct = self.path.as_deref().and_then(Direct::open);
+            *direct = Direct::to_write(&self.path);
         }
         direct.is_some()
     }

@@ -78,6 +78,10 @@ pub trait FileLayer: fmt::Debug + Send + Sync {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.below().read_at(buffer, offset)
     }
+    /// As [`File::read_from_disk`].
+    fn read_from_disk(&self, buffer: &mut [u8], offset: u64) -> io::Result<bool> {
+        self.below().read_from_disk(buffer, offset)
+    }
     /// As [`File::write_at`].
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.below().write_at(bytes, offset)
@@ -107,6 +111,10 @@ pub trait FileLayer: fmt::Debug + Send + Sync {
 impl<T: FileLayer> File for T {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         FileLayer::read_at(self, buffer, offset)
+    }
+
+    fn read_from_disk(&self, buffer: &mut [u8], offset: u64) -> io::Result<bool> {
+        FileLayer::read_from_disk(self, buffer, offset)
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {

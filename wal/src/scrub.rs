@@ -6,8 +6,8 @@
 //! ```
 //!
 //! What always holds: one step reads about as much as it was allowed and then stands where the next goes
-//! on; it reads by `pread`, from the disk and not from the cache, so that a disk error is an answer and
-//! not the end of the process (research F6); it holds no lock while it reads and writes nothing; what
+//! on; it reads by `pread` and past the cache, which of a mapped segment still holds what has rotted on
+//! the disk, and a disk error is an answer and not the end of the process (research F6); it holds no lock while it reads and writes nothing; what
 //! damage took is faulty from then on, and what lies around it reads; it has no clock: whoever calls it
 //! says how fast; what it keeps in memory is one batch and a bounded list.
 
@@ -48,6 +48,8 @@ pub struct ScrubStep {
     pub read_bytes: u64,
     /// What was found and not told before.
     pub findings: Vec<Finding>,
+    /// Some of it may have come from the cache and not from the disk: the file system lets nobody past it.
+    pub is_cached: bool,
     /// The last sealed segment was read to its end; the next step begins at the first.
     pub is_pass_over: bool,
 }
@@ -101,9 +103,9 @@ impl Scrub {
                 None => self.number = self.number.saturating_add(1),
             }
         }
-        let Seen { read_bytes, found } = seen;
+        let Seen { read_bytes, is_cached, found } = seen;
         let findings = found.into_iter().filter_map(|found| self.take_in(found)).collect();
-        ScrubStep { read_bytes, findings, is_pass_over }
+        ScrubStep { read_bytes, findings, is_cached, is_pass_over }
     }
 
     /// What is new is told, and what it took is lost.
@@ -128,8 +130,6 @@ impl Scrub {
             let mut used = view.used.iter().skip(self.number);
             used.next().cloned().zip(used.next().cloned())?
         };
-        // Only a hint: where it is not taken, cached pages are read.
-        drop(segment.file.drop_cache());
         let start = next.read(DATA_OFFSET, SECTOR_BYTES).ok();
         let start = start.and_then(|bytes| Header::decode(&bytes, next.seed, DATA_OFFSET).ok());
         Some(Place {
@@ -147,7 +147,17 @@ impl Scrub {
 #[derive(Debug, Default)]
 struct Seen {
     read_bytes: u64,
+    is_cached: bool,
     found: Vec<Found>,
+}
+
+impl Seen {
+    /// What was tried counts, so that a disk that answers errors does not make a step endless.
+    fn read(&mut self, segment: &Segment, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.read_bytes = self.read_bytes.saturating_add(len_u64(buffer.len()));
+        self.is_cached |= !segment.file.read_from_disk(buffer, offset)?;
+        Ok(())
+    }
 }
 
 #[derive(Debug)]
@@ -276,16 +286,14 @@ impl Place {
         if is_all && self.segment.has_footer() && !self.footer_holds(seen) {
             seen.found.push(self.found(self.segment.data_end, Damage::Footer, None));
         }
-        // Nobody is served better by what only this walk wanted.
-        drop(self.segment.file.drop_cache());
     }
 
     /// Does the footer say what was read?
     fn footer_holds(&self, seen: &mut Seen) -> bool {
-        let (_, summary) = footer::look(&self.segment);
-        let area = self.segment.area();
-        seen.read_bytes =
-            seen.read_bytes.saturating_add(area.capacity.saturating_sub(area.data_end));
+        let (_, summary) = footer::look(&self.segment, |offset, len| {
+            let mut bytes = vec![0; len];
+            seen.read(&self.segment, &mut bytes, offset).ok().map(|()| bytes)
+        });
         summary.is_some_and(|summary| {
             let last = self.before.map(|before| (before.seq, before.chain, before.last_index));
             last == Some((summary.last_seq, summary.chain, summary.last.0))
@@ -304,7 +312,7 @@ impl Place {
     }
 
     fn read(&mut self, offset: u64, len: usize, seen: &mut Seen) -> io::Result<&[u8]> {
-        self.window.at(&self.segment, offset, len, &mut seen.read_bytes)
+        self.window.at(&self.segment, offset, len, seen)
     }
 }
 
@@ -322,27 +330,31 @@ impl Window {
         segment: &Segment,
         offset: u64,
         len: usize,
-        read_bytes: &mut u64,
+        seen: &mut Seen,
     ) -> io::Result<&[u8]> {
         let end = offset.saturating_add(len_u64(len));
         if offset < self.start || end > self.start.saturating_add(len_u64(self.bytes.len())) {
             let left = segment.data_end.saturating_sub(offset);
             let ahead = to_usize(left.min(READ_BYTES.max(len_u64(len))));
-            // What was tried counts, so that a disk that answers errors does not make a step endless.
-            *read_bytes = read_bytes.saturating_add(len_u64(ahead));
             // One bad sector must not hide its neighbours.
-            let read = self.fill(segment, offset, ahead);
-            read.or_else(|_error| self.fill(segment, offset, len))?;
+            let read = self.fill(segment, offset, ahead, seen);
+            read.or_else(|_error| self.fill(segment, offset, len, seen))?;
         }
         let from = to_usize(offset.saturating_sub(self.start));
         let bytes = self.bytes.get(from..from.saturating_add(len));
         bytes.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
-    fn fill(&mut self, segment: &Segment, offset: u64, len: usize) -> io::Result<()> {
+    fn fill(
+        &mut self,
+        segment: &Segment,
+        offset: u64,
+        len: usize,
+        seen: &mut Seen,
+    ) -> io::Result<()> {
         self.start = offset;
         self.bytes.resize(len, 0);
-        let read = segment.file.read_at(&mut self.bytes, offset);
+        let read = seen.read(segment, &mut self.bytes, offset);
         if read.is_err() {
             self.bytes.clear();
         }

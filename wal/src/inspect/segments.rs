@@ -156,7 +156,7 @@ fn active(view: SegmentView, segment: &Segment) -> Result<SegmentView, Error> {
 }
 
 fn sealed(view: SegmentView, segment: &Segment, judged: &Judged) -> Result<SegmentView, Error> {
-    let (mut footer, summary) = footer::look(segment);
+    let (mut footer, summary) = footer::look(segment, |at, len| segment.read(at, len).ok());
     if footer == FooterState::Good && judged.contradicts(view.id, summary.as_ref()) {
         footer = FooterState::Bad;
     }

@@ -39,18 +39,32 @@ impl IoLayer for BadDisk {
     }
 }
 
+impl BadFile {
+    fn check(&self, buffer: &[u8], offset: u64) -> io::Result<()> {
+        let bad = self.bad.lock().unwrap().clone();
+        let range = offset..offset + buffer.len() as u64;
+        match bad {
+            Some((name, byte)) if name == self.name && range.contains(&byte) => {
+                Err(ErrorKind::Other.into())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
 impl FileLayer for BadFile {
     fn below(&self) -> &dyn File {
         &*self.file
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let bad = self.bad.lock().unwrap().clone();
-        let range = offset..offset + buffer.len() as u64;
-        if bad.is_some_and(|(name, byte)| name == self.name && range.contains(&byte)) {
-            return Err(ErrorKind::Other.into());
-        }
+        self.check(buffer, offset)?;
         self.file.read_at(buffer, offset)
+    }
+
+    fn read_from_disk(&self, buffer: &mut [u8], offset: u64) -> io::Result<bool> {
+        self.check(buffer, offset)?;
+        self.file.read_from_disk(buffer, offset)
     }
 }
 

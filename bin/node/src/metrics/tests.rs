@@ -131,6 +131,7 @@ fn syncs_of_the_log_are_timed_and_making_a_segment_is_not_taken_for_one() {
     let mut scrub = wal::Scrub::new(&log.reader());
     metrics.disk.scrub.stepped(&scrub.step(1 << 20));
     let found = wal::ScrubStep {
+        is_cached: false,
         read_bytes: 512,
         findings: vec![wal::Finding {
             path: dir.path().to_path_buf(),

@@ -51,9 +51,16 @@ impl ScrubThread {
             }
             let begun = Instant::now();
             let mut pace = Pace::new(bytes_per_s);
+            let mut is_cached = false;
             loop {
                 let step = scrub.step(pace.step_bytes());
                 metrics.stepped(&step);
+                if step.is_cached && !std::mem::replace(&mut is_cached, true) {
+                    tracing::warn!(
+                        "the file system of the data directory lets nobody read past its cache \
+                         (O_DIRECT): what rots on the disk may be found later"
+                    );
+                }
                 tell(&step);
                 let wait = pace.after(begun.elapsed(), &step);
                 if stopped.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
