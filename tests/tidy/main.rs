@@ -53,16 +53,24 @@ fn root() -> PathBuf {
 
 /// Every Rust source below `folder`, as (path from the root, text).
 fn sources(folder: &str) -> Vec<(String, String)> {
+    files(folder, &["rs"])
+}
+
+/// Every file below `folder` of one of these kinds, with its text.
+fn files(folder: &str, kinds: &[&str]) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                if !path.ends_with("target") && !path.ends_with("fixtures") {
+                if !["target", "fixtures", "node_modules"].iter().any(|name| path.ends_with(name)) {
                     folders.push(path);
                 }
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+            } else if path
+                .extension()
+                .is_some_and(|kind| kinds.iter().any(|wanted| kind == *wanted))
+            {
                 let name = path.strip_prefix(root()).unwrap().display().to_string();
                 found.push((name, fs::read_to_string(&path).unwrap()));
             }
@@ -77,6 +85,12 @@ fn all_sources() -> Vec<(String, String)> {
         .into_iter()
         .flat_map(sources)
         .collect()
+}
+
+/// The page and the scripts that test it.
+fn scripts() -> Vec<(String, String)> {
+    let found = files("bin/node/assets", &["js"]).into_iter();
+    found.chain(files("tests/browser", &["mjs"])).collect()
 }
 
 /// The tables of a manifest: header line to its lines.
@@ -186,8 +200,10 @@ fn pure_crates_are_no_std() {
 
 #[test]
 fn every_source_says_what_it_is_for() {
-    for (path, text) in all_sources() {
-        assert!(text.starts_with("//! "), "{path}: the first line is its header");
+    let sources = all_sources().into_iter().map(|source| (source, "//! "));
+    for ((path, text), header) in sources.chain(scripts().into_iter().map(|script| (script, "// ")))
+    {
+        assert!(text.starts_with(header), "{path}: the first line is its header");
         assert!(text.ends_with('\n') && !text.ends_with("\n\n"), "{path}: ends in one newline");
         for (number, line) in text.lines().enumerate() {
             assert!(line.trim_end() == line, "{path}:{}: trailing space", number + 1);
@@ -197,7 +213,7 @@ fn every_source_says_what_it_is_for() {
 
 #[test]
 fn sources_stay_small() {
-    for (path, text) in all_sources() {
+    for (path, text) in all_sources().into_iter().chain(scripts()) {
         let lines = text.lines().count();
         assert!(lines <= FILE_LINES_MAX, "{path}: {lines} lines, at most {FILE_LINES_MAX}");
     }
@@ -226,7 +242,7 @@ fn no_test_is_skipped_and_nothing_is_left_open() {
         concat!("#![al", "low("),
         concat!("#[al", "low("),
     ];
-    for (path, text) in all_sources() {
+    for (path, text) in all_sources().into_iter().chain(scripts()) {
         for word in banned {
             for (number, line) in text.lines().enumerate() {
                 assert!(!line.contains(word), "{path}:{}: `{word}`", number + 1);

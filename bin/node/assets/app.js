@@ -4,19 +4,13 @@
 import { Api, ApiError, isPassing, pause } from './api.js';
 import { Marks } from './marks.js';
 import { Nodes } from './nodes.js';
+import { Pulse } from './pulse.js';
 import { path, routeOf } from './route.js';
 import { Live } from './socket.js';
 import { Store } from './store.js';
 import { Clock, Ids } from './uuid7.js';
 
 const PAGE = 50;
-const POLL_MS = 1_500;
-const POLL_FAST_MS = 500;
-const POLL_HIDDEN_MS = 10_000;
-const POLL_TIMEOUT_MS = 1_500;
-const MISSES_MAX = 2;
-const LEADERLESS_MS = 1_200;
-const UNHEARD_MS = 3_000;
 const RESEND_MS = 400;
 /** Between two questions for the list: no fault of the page may keep a node busy. */
 const REFRESH_MS = 500;
@@ -40,6 +34,11 @@ export class App {
       onState: (state) => this.connection(state),
       onRefused: (error) => this.refused(error),
     });
+    this.pulse = new Pulse(this.nodes, this.live, {
+      ask: (node, timeout_ms) => this.askCluster(node, timeout_ms),
+      onPicture: () => this.pictured(),
+      onMiss: () => this.tell(),
+    });
     /** @type {'loading' | 'sign' | 'main'} */
     this.screen = 'loading';
     this.notice = '';
@@ -49,13 +48,8 @@ export class App {
     this.was_connected = false;
     /** The list of conversations has been loaded. */
     this.is_listed = false;
-    /** The cluster as the node in use told last. @type {any} */
-    this.cluster = null;
-    this.leaderless_since = 0;
-    this.heard_at = 0;
     /** Conversations as a node without a quorum knew them. @type {Set<string>} */
     this.behind = new Set();
-    this.misses = 0;
     /** Channels by label, as asked for. @type {Map<string, any>} */
     this.channels = new Map();
     /** Why a conversation is not to be seen. @type {Map<string, string>} */
@@ -143,7 +137,7 @@ export class App {
     this.notice = '';
     this.tell();
     this.live.start();
-    this.poll();
+    this.pulse.ask();
   }
 
   async signOut() {
@@ -181,12 +175,11 @@ export class App {
 
   leave(notice) {
     this.live.stop();
-    clearTimeout(this.polling);
+    this.pulse.stop();
     this.api.forget();
     this.store = new Store();
     this.drop();
     this.toasts = [];
-    this.cluster = null;
     this.is_connected = false;
     this.was_connected = false;
     for (const held of [this.channels, this.closed, this.gone, this.drafts, this.behind]) held.clear();
@@ -211,7 +204,7 @@ export class App {
     this.is_connected = state === 'connected';
     this.was_connected ||= this.is_connected;
     if (this.is_connected) {
-      this.misses = 0;
+      this.pulse.connected();
       if (!this.is_listed) this.refresh();
       for (const label of this.behind) this.store.conversation(label).is_stale = true;
       this.behind.clear();
@@ -240,7 +233,7 @@ export class App {
   }
 
   frame(frame) {
-    if (frame.type === 'cluster') return this.picture(frame);
+    if (frame.type === 'cluster') return this.pulse.told(frame);
     const was = this.store.outgoing(frame.request_id);
     this.store.receive(frame);
     if (frame.type === 'failed' && was?.state === 'pending') setTimeout(() => this.pump(), RESEND_MS * Math.max(1, was.tries));
@@ -286,66 +279,22 @@ export class App {
     this.tell();
   }
 
-  /** Asks the node in use for a sign of life, and how the cluster does when it has no socket to say it. */
-  async poll() {
-    clearTimeout(this.polling);
-    const node = this.live.node ?? this.nodes.current;
-    const answer = await this.api.attempt(node, 'GET', '/v1/cluster', undefined, null, false, POLL_TIMEOUT_MS);
-    if (this.screen !== 'main') return;
-    if (answer instanceof ApiError) {
-      if (answer.status === 0 && this.live.node === node && ++this.misses >= MISSES_MAX) this.live.silent();
-      if (this.live.node === null) this.nodes.leave(node);
-      this.tell();
-    } else {
-      this.misses = 0;
-      this.picture(answer.json);
-    }
-    this.polling = setTimeout(() => this.poll(), this.pollPause());
+  async askCluster(node, timeout_ms) {
+    const answer = await this.api.attempt(node, 'GET', '/v1/cluster', undefined, null, false, timeout_ms);
+    return answer instanceof ApiError ? answer : answer.json;
   }
 
-  pollPause() {
-    // A node that may have died is asked again at once; where there is none, there is no hurry.
-    if (this.misses > 0 && this.is_connected) return 0;
-    if (document.hidden) return POLL_HIDDEN_MS;
-    return this.leaderless_since > 0 || !this.is_connected ? POLL_FAST_MS : POLL_MS;
-  }
-
-  /** How the cluster does, as the node in use sees it. */
-  picture(cluster) {
-    this.cluster = cluster;
-    this.heard_at = performance.now();
-    this.nodes.learn(cluster.nodes.map((one) => one.client));
-    if (cluster.leader !== null) this.leaderless_since = 0;
-    else this.leaderless_since ||= performance.now();
+  pictured() {
     const { label } = this.route;
-    if (label && this.health === 'waiting') this.openBehind(label);
+    if (label && this.pulse.state === 'waiting') this.openBehind(label);
     this.tell();
   }
 
   wake() {
     if (document.hidden || this.screen !== 'main') return;
     this.live.again();
-    this.poll();
+    this.pulse.ask();
     this.tell();
-  }
-
-  /** @returns {'connected' | 'reconnecting' | 'waiting'} */
-  get health() {
-    if (this.is_unheard) return 'reconnecting';
-    const is_leaderless = this.leaderless_since > 0 && performance.now() - this.leaderless_since > LEADERLESS_MS;
-    if (is_leaderless) return 'waiting';
-    return this.is_connected ? 'connected' : 'reconnecting';
-  }
-
-  /** Is there no node that answers? */
-  get is_unheard() {
-    return !this.is_connected && this.cluster !== null && performance.now() - this.heard_at > UNHEARD_MS;
-  }
-
-  /** The node in use, by its number, as far as it is known. @returns {any} */
-  get node() {
-    const address = this.live.node;
-    return this.cluster?.nodes.find((one) => this.nodes.reach(one.client) === address) ?? null;
   }
 
   // ---- conversations -------------------------------------------------------------------------

@@ -22,22 +22,22 @@ export class Banner {
 
   update() {
     const { app } = this;
-    const { health, node, cluster } = app;
-    set(this.element, 'data-state', health);
+    const { state, node, cluster } = app.pulse;
+    set(this.element, 'data-state', state);
     set(this.element, 'data-first', !app.was_connected);
     set(this.element, 'data-node', node?.id);
     set(this.element, 'data-endpoint', app.live.node);
-    say(this.text, words(health, node, app));
+    say(this.text, words(state, node, app));
     const live = cluster?.nodes.filter((one) => one.reachable).map((one) => one.id) ?? [];
-    const is_known = health === 'connected' && cluster !== null;
+    const is_known = state === 'connected' && cluster !== null;
     say(this.count, is_known ? `${live.length} of ${cluster.nodes.length} nodes up \u00b7 ` : '');
     say(this.survives, is_known ? survives(cluster.survives, live) : '');
   }
 }
 
-function words(health, node, app) {
-  if (health === 'waiting') return 'No quorum: messages wait until nodes are back';
-  if (health === 'reconnecting') return app.was_connected ? 'Reconnecting \u2026' : 'Connecting \u2026';
+function words(state, node, app) {
+  if (state === 'waiting') return 'No quorum: messages wait until nodes are back';
+  if (state === 'reconnecting') return app.was_connected ? 'Reconnecting \u2026' : 'Connecting \u2026';
   const name = node ? `node ${node.id}` : new URL(app.live.node ?? app.nodes.current).host;
   return `Connected to ${name}`;
 }

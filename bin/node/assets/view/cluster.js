@@ -60,15 +60,15 @@ export class ClusterView {
   hidden() {}
 
   update() {
-    const { app } = this;
-    const cluster = app.is_unheard ? unheard(app.cluster) : app.cluster;
+    const { pulse } = this.app;
+    const cluster = pulse.is_unheard ? unheard(pulse.cluster) : pulse.cluster;
     if (!cluster) {
       say(this.words, 'Asking the cluster \u2026');
       return;
     }
     const live = cluster.nodes.filter((one) => one.reachable).map((one) => one.id);
     const is_served = cluster.leader !== null;
-    say(this.words, app.is_unheard ? 'No node answers.' : is_served ? sentence(survives(cluster.survives, live)) : 'No quorum: nothing can be written until enough nodes are back.');
+    say(this.words, pulse.is_unheard ? 'No node answers.' : is_served ? sentence(survives(cluster.survives, live)) : 'No quorum: nothing can be written until enough nodes are back.');
     set(this.words, 'data-state', !is_served ? 'lost' : cluster.survives.length === 0 ? 'edge' : 'good');
     const { facts } = this;
     say(facts.name.value, cluster.cluster);
@@ -92,7 +92,7 @@ export class ClusterView {
       set(line, 'class', !one.reachable ? 'link-gone' : one.lag > 0 ? 'link-lagging' : 'link-good');
     });
     reconcile(this.dots, cluster.nodes, (one) => String(one.id), makeDot, (dot, one, index) => {
-      fillDot(dot, one, places[index], one.id === this.app.node?.id);
+      fillDot(dot, one, places[index], one.id === this.app.pulse.node?.id);
     });
   }
 
@@ -104,7 +104,7 @@ export class ClusterView {
       return row;
     };
     reconcile(this.rows, cluster.nodes, (one) => String(one.id), make, (row, one) => {
-      const is_used = one.id === this.app.node?.id;
+      const is_used = one.id === this.app.pulse.node?.id;
       set(row, 'data-role', one.role);
       set(row, 'data-reachable', String(one.reachable));
       set(row, 'data-connected', String(is_used));

@@ -161,7 +161,7 @@ export class ConversationView {
 
   draw(label, one) {
     const me = this.app.store.me?.name ?? '';
-    const is_held_up = this.app.health !== 'connected';
+    const is_held_up = this.app.pulse.state !== 'connected';
     const how = { me, on: this.on, editing: this.composer.editing?.id ?? null, is_held_up };
     const found = rows(one, this.app.store.unsent(label), { me, marker: this.marker ?? null });
     reconcile(this.list, found, (row) => row.key, make, (element, row) => update(element, row, how));

@@ -187,4 +187,3 @@ export function tellError(element, error) {
   say(element, error === null ? '' : reason(error));
   set(element, 'data-code', error?.code);
 }
-

@@ -46,6 +46,7 @@ pub(super) const ASSETS: &[(&str, &str, &str)] = assets! {
     "main.js": SCRIPT,
     "marks.js": SCRIPT,
     "nodes.js": SCRIPT,
+    "pulse.js": SCRIPT,
     "route.js": SCRIPT,
     "socket.js": SCRIPT,
     "store.js": SCRIPT,
