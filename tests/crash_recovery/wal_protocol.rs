@@ -137,28 +137,37 @@ fn a_vote_costs_one_flush_in_each_of_its_two_files() {
 }
 
 /// F2: after a failed sync the next process syncs and drops from the cache what it may have spoilt,
-/// before it reads a byte of it.
+/// before it reads a byte of it; of a large segment, piece by piece.
 #[test]
 fn a_process_after_a_failed_sync_asks_the_disk_and_not_the_cache() {
+    let bytes = 8 << 20;
+    let large = Options { segment_bytes: bytes, small_segment_bytes: bytes, ..small() };
+    let large = Options { entry_bytes_max: 1 << 20, ..large };
     for n in 0..8 {
-        let disk = SimDisk::new(n);
-        let recorder = Recorder::new(disk.io(), Protocol::default());
-        let (mut log, _) = open(&recorder, &small()).unwrap();
-        disk.fail_sync_after(n);
-        let mut durable = 0;
-        let failed = (1..100).any(|index| {
-            log.stage(index, entry(index, 3000));
-            let synced = log.write().and_then(|()| log.sync());
-            durable = *synced.as_ref().unwrap_or(&durable);
-            synced.is_err()
-        });
-        assert!(failed);
-        drop(log);
-        disk.kill();
-        let next = Recorder::new(disk.io(), Protocol::after(&recorder.protocol()));
-        let (_log, contents) = open(&next, &small()).unwrap();
-        assert_eq!(contents.entries.len() as u64, durable, "sync {n}");
+        asks_the_disk(n, &small(), 3000);
+        asks_the_disk(n, &large, 900_000);
     }
+}
+
+/// `payload_bytes` an entry, and sync `n` fails.
+fn asks_the_disk(n: u64, options: &Options, payload_bytes: usize) {
+    let disk = SimDisk::new(n);
+    let recorder = Recorder::new(disk.io(), Protocol::default());
+    let (mut log, _) = open(&recorder, options).unwrap();
+    disk.fail_sync_after(n);
+    let mut durable = 0;
+    let failed = (1..100).any(|index| {
+        log.stage(index, entry(index, payload_bytes));
+        let synced = log.write().and_then(|()| log.sync());
+        durable = *synced.as_ref().unwrap_or(&durable);
+        synced.is_err()
+    });
+    assert!(failed);
+    drop(log);
+    disk.kill();
+    let next = Recorder::new(disk.io(), Protocol::after(&recorder.protocol()));
+    let (_log, contents) = open(&next, options).unwrap();
+    assert_eq!(contents.entries.len() as u64, durable, "sync {n}");
 }
 
 /// F6: recovery reads with `pread` alone, so that a bad sector is an error and not the end of the

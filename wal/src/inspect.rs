@@ -95,7 +95,7 @@ enum Depth {
 fn drop_caches(io: &dyn Io) -> Result<(), Error> {
     let names = io.list().map_err(Error::io("list", &io.path("")))?;
     for name in names.iter().filter(|name| segment::id_of(name).is_some()) {
-        let dropped = io.open(name).and_then(|file| file.drop_cache());
+        let dropped = io.open(name).and_then(|file| file.drop_cache(0..u64::MAX));
         dropped.map_err(Error::io("drop the cache of", &io.path(name)))?;
     }
     Ok(())

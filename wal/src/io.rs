@@ -9,6 +9,7 @@ use std::{
     fs::{self, OpenOptions, TryLockError},
     io,
     num::NonZeroU64,
+    ops::Range,
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -23,6 +24,9 @@ use crate::{
     batch::SECTOR_BYTES,
     codec::{len_u64, to_usize},
 };
+
+/// What is cached together and forgotten together is at most so large, and begins at a multiple of its size.
+pub(crate) const CACHED_BYTES: u64 = 2 * 1024 * 1024;
 
 /// One directory.
 pub trait Io: fmt::Debug + Send + Sync {
@@ -51,7 +55,7 @@ pub trait File: fmt::Debug + Send + Sync {
     /// where the file system lets nobody past its cache, that is asked to forget the bytes first, and keeps
     /// what is mapped or not yet written.
     fn read_from_disk(&self, buffer: &mut [u8], offset: u64) -> io::Result<bool> {
-        self.drop_cache()?;
+        self.drop_cache(offset..offset.saturating_add(len_u64(buffer.len())))?;
         self.read_at(buffer, offset)?;
         Ok(false)
     }
@@ -77,8 +81,9 @@ pub trait File: fmt::Debug + Send + Sync {
     }
     /// Set the length in bytes; what is added reads as zero.
     fn set_len(&self, len: u64) -> io::Result<()>;
-    /// Forget cached clean pages, so that the next read asks the disk (research F2). A hint.
-    fn drop_cache(&self) -> io::Result<()>;
+    /// Forget what is cached of this range, and clean, so that the next read asks the disk (research F2).
+    /// More than the range may be forgotten. A hint.
+    fn drop_cache(&self, range: Range<u64>) -> io::Result<()>;
     /// The whole file, read-only. Only for files that nobody will write to again.
     fn map(&self) -> io::Result<Bytes>;
 }
@@ -316,7 +321,7 @@ impl File for RealFile {
                 read => return read.map(|()| true),
             }
         }
-        fadvise(&self.file, offset, NonZeroU64::new(len_u64(buffer.len())), Advice::DontNeed)?;
+        self.drop_cache(offset..offset.saturating_add(len_u64(buffer.len())))?;
         self.read_at(buffer, offset)?;
         Ok(false)
     }
@@ -354,8 +359,13 @@ impl File for RealFile {
         self.file.set_len(len)
     }
 
-    fn drop_cache(&self) -> io::Result<()> {
-        Ok(fadvise(&self.file, 0, None, Advice::DontNeed)?)
+    fn drop_cache(&self, range: Range<u64>) -> io::Result<()> {
+        // What the range has only a part of would stay.
+        let start = range.start / CACHED_BYTES * CACHED_BYTES;
+        let end = range.end.checked_next_multiple_of(CACHED_BYTES);
+        // None is up to the end of the file.
+        let len = end.and_then(|end| NonZeroU64::new(end.saturating_sub(start)));
+        Ok(fadvise(&self.file, start, len, Advice::DontNeed)?)
     }
 
     fn map(&self) -> io::Result<Bytes> {

@@ -3,7 +3,7 @@
 //! What always holds: a call that a layer does not speak of goes to what is below it unchanged, also one
 //! that [`File`] answers by itself where nobody does.
 
-use std::{fmt, io, path::PathBuf};
+use std::{fmt, io, ops::Range, path::PathBuf};
 
 use bytes::Bytes;
 
@@ -99,8 +99,8 @@ pub trait FileLayer: fmt::Debug + Send + Sync {
         self.below().set_len(len)
     }
     /// As [`File::drop_cache`].
-    fn drop_cache(&self) -> io::Result<()> {
-        self.below().drop_cache()
+    fn drop_cache(&self, range: Range<u64>) -> io::Result<()> {
+        self.below().drop_cache(range)
     }
     /// As [`File::map`].
     fn map(&self) -> io::Result<Bytes> {
@@ -141,8 +141,8 @@ impl<T: FileLayer> File for T {
         FileLayer::set_len(self, len)
     }
 
-    fn drop_cache(&self) -> io::Result<()> {
-        FileLayer::drop_cache(self)
+    fn drop_cache(&self, range: Range<u64>) -> io::Result<()> {
+        FileLayer::drop_cache(self, range)
     }
 
     fn map(&self) -> io::Result<Bytes> {

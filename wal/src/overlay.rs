@@ -11,6 +11,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     io::{self, ErrorKind},
+    ops::Range,
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -178,9 +179,9 @@ impl File for OverlayFile {
         Ok(())
     }
 
-    fn drop_cache(&self) -> io::Result<()> {
+    fn drop_cache(&self, range: Range<u64>) -> io::Result<()> {
         // What is below is read from the disk and not from what a dead process left in the cache.
-        lock(&self.sheet).base.as_ref().map_or(Ok(()), |file| file.drop_cache())
+        lock(&self.sheet).base.as_ref().map_or(Ok(()), |file| file.drop_cache(range))
     }
 
     fn map(&self) -> io::Result<Bytes> {

@@ -11,10 +11,12 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use std::{
+    collections::BTreeSet,
     io::ErrorKind,
+    ops::Range,
     path::PathBuf,
     sync::{
-        OnceLock,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -25,9 +27,9 @@ use crate::{
     Identity,
     aligned::Aligned,
     batch::{SECTOR_BYTES, Seed},
-    codec::{Cursor, len_u32, to_usize},
+    codec::{Cursor, len_u32, len_u64, to_usize},
     error::{Damage, Error},
-    io::{File, Io},
+    io::{CACHED_BYTES, File, Io},
     manifest::Listed,
     seal::{Area, Trailer},
     sparse::SparseIndex,
@@ -73,6 +75,8 @@ pub(crate) struct Segment {
     pub(crate) seed: Seed,
     pub(crate) file: Box<dyn File>,
     pub(crate) path: PathBuf,
+    /// The pieces, by their numbers, of which the cache may show what is not on the disk.
+    doubted: Mutex<BTreeSet<u64>>,
     /// Set when nobody writes to it any more; the trailer of its footer, if it has one.
     sealed: OnceLock<Option<Trailer>>,
     map: OnceLock<Bytes>,
@@ -176,6 +180,7 @@ impl Segment {
             seed: seed_of(identity, listed),
             file,
             path,
+            doubted: Mutex::default(),
             sealed: OnceLock::new(),
             map: OnceLock::new(),
             index: OnceLock::new(),
@@ -230,11 +235,33 @@ impl Segment {
         self.file.write_directly(false);
     }
 
+    /// A dead process may have written to it: from now on it is synced, and what is first read of it comes
+    /// from the disk and not from the cache (research F2, F3).
+    pub(crate) fn doubt(&mut self) -> Result<(), Error> {
+        self.file.sync_data().map_err(Error::io("sync", &self.path))?;
+        self.doubted = Mutex::new((0..self.capacity.div_ceil(CACHED_BYTES)).collect());
+        Ok(())
+    }
+
+    /// Have what is read of this range from now on come from the disk, where that is still due.
+    pub(crate) fn ask_disk(&self, range: Range<u64>) -> Result<(), Error> {
+        let mut doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
+        let pieces = range.start / CACHED_BYTES..range.end.div_ceil(CACHED_BYTES);
+        if doubted.range(pieces.clone()).next().is_some() {
+            let start = pieces.start.saturating_mul(CACHED_BYTES);
+            let dropped = self.file.drop_cache(start..pieces.end.saturating_mul(CACHED_BYTES));
+            dropped.map_err(Error::io("drop the cache of", &self.path))?;
+            doubted.retain(|piece| !pieces.contains(piece));
+        }
+        Ok(())
+    }
+
     pub(crate) fn damaged(&self, offset: u64, damage: Damage) -> Error {
         Error::Damaged { path: self.path.clone(), offset, damage }
     }
 
     pub(crate) fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, Error> {
+        self.ask_disk(offset..offset.saturating_add(len_u64(len)))?;
         let mut bytes = vec![0; len];
         self.file.read_at(&mut bytes, offset).map_err(Error::io("read", &self.path))?;
         Ok(bytes)
@@ -248,6 +275,7 @@ impl Segment {
         if let Some(map) = self.map.get() {
             return Ok(Some(map.clone()));
         }
+        self.ask_disk(0..self.capacity)?;
         let map = self.file.map().map_err(Error::io("map", &self.path))?;
         Ok(Some(self.map.get_or_init(|| map).clone()))
     }
@@ -351,7 +379,7 @@ fn check_header(
     // Everything else is known; a later minor version may differ in its own field and in what follows
     // the flags.
     let expected = encode_header(identity, listed);
-    let same = |range: std::ops::Range<usize>| covered.get(range.clone()) == expected.get(range);
+    let same = |range: Range<usize>| covered.get(range.clone()) == expected.get(range);
     if !same(72..80) || !same(16..72) || !same(88..92) {
         return Err(HeaderFault::Damage(Damage::Misplaced));
     }

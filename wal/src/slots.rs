@@ -66,7 +66,7 @@ impl Slots {
         // What a dead process wrote may not be on disk, and after a failed sync the cache shows what
         // never will be (research F2, F3).
         file.sync_data().map_err(Error::io("sync", &path))?;
-        file.drop_cache().map_err(Error::io("drop the cache of", &path))?;
+        file.drop_cache(0..u64::MAX).map_err(Error::io("drop the cache of", &path))?;
         let size = file.len().map_err(Error::io("read", &path))?;
         if size < len_u64(kind.slot_bytes).saturating_mul(2) {
             return Err(Error::Damaged { path, offset: size, damage: Damage::FileShort });

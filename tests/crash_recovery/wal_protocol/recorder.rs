@@ -5,6 +5,7 @@
 
 use std::{
     io,
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -121,9 +122,9 @@ impl FileLayer for RecordedFile {
         self.inner.set_len(len)
     }
 
-    fn drop_cache(&self) -> io::Result<()> {
-        self.inner.drop_cache()?;
-        self.recorder.protocol().drop_cache(&self.name);
+    fn drop_cache(&self, range: Range<u64>) -> io::Result<()> {
+        self.inner.drop_cache(range.clone())?;
+        self.recorder.protocol().drop_cache(&self.name, range);
         Ok(())
     }
 

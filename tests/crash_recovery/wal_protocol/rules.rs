@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    ops::Range,
 };
 
 const SECTOR: u64 = 512;
@@ -55,7 +56,8 @@ struct Known {
     /// A dead process may have left writes in the cache, or a failed sync has.
     is_doubtful: bool,
     is_synced_here: bool,
-    is_dropped_here: bool,
+    /// The sectors that were dropped from the cache since it was opened.
+    dropped: BTreeSet<u64>,
     /// First sector to the one after the last of each batch written by this process.
     batches: BTreeMap<u64, u64>,
     /// A segment start was written and not yet synced.
@@ -63,8 +65,10 @@ struct Known {
 }
 
 impl Known {
-    const fn is_in_doubt(&self) -> bool {
-        self.is_doubtful && !(self.is_synced_here && self.is_dropped_here)
+    /// May the cache show something in this range that is not on the disk?
+    fn is_in_doubt(&self, range: Range<u64>) -> bool {
+        let is_dropped = || sectors(range, self.len).all(|sector| self.dropped.contains(&sector));
+        self.is_doubtful && !(self.is_synced_here && is_dropped())
     }
 }
 
@@ -76,7 +80,7 @@ impl Protocol {
         let doubtful = |(name, known): (&String, &Known)| {
             // Nothing is ever read from a segment that was never listed, but whether it is empty.
             let is_used = !is_segment(name) || listed.contains(name);
-            let is_doubtful = is_used && (known.is_dirty || known.is_in_doubt());
+            let is_doubtful = is_used && (known.is_dirty || known.is_in_doubt(0..known.len));
             (name.clone(), Known { is_doubtful, ..Known::default() })
         };
         Self {
@@ -123,8 +127,7 @@ impl Protocol {
     pub(super) fn create(&mut self, name: &str) {
         assert!(self.is_locked, "F22: {name} is made without the lock");
         self.unsynced_names.insert(name.to_owned());
-        let new =
-            Known { is_new: true, is_synced_here: true, is_dropped_here: true, ..Known::default() };
+        let new = Known { is_new: true, is_synced_here: true, ..Known::default() };
         self.files.insert(name.to_owned(), new);
     }
 
@@ -154,7 +157,7 @@ impl Protocol {
         }
         let known = self.known(name);
         assert!(
-            !known.is_in_doubt(),
+            !known.is_in_doubt(offset..offset + len as u64),
             "F2, F3: {name} is read at {offset} before it was synced and dropped from the cache"
         );
         if is_segment && known.is_doubtful {
@@ -299,10 +302,10 @@ impl Protocol {
         panic!("F5, F8: the length of {name} is set");
     }
 
-    pub(super) fn drop_cache(&mut self, name: &str) {
+    pub(super) fn drop_cache(&mut self, name: &str, range: Range<u64>) {
         let known = self.known(name);
         assert!(known.is_synced_here, "F2: {name} leaves the cache before it was synced");
-        known.is_dropped_here = true;
+        known.dropped.extend(sectors(range, known.len));
     }
 
     pub(super) fn map(&mut self, name: &str) {
@@ -310,9 +313,15 @@ impl Protocol {
         assert_ne!(self.active.as_deref(), Some(name), "F4: {name} is mapped and still written");
         let known = self.known(name);
         assert!(!known.is_dirty, "F4: {name} is mapped and not synced");
+        assert!(!known.is_in_doubt(0..known.len), "F2: {name} is mapped as the cache shows it");
         known.is_mapped = true;
         self.maps += 1;
     }
+}
+
+/// The sectors that a range of a file touches.
+fn sectors(range: Range<u64>, len: u64) -> Range<u64> {
+    range.start / SECTOR..range.end.min(len).div_ceil(SECTOR)
 }
 
 fn is_segment(name: &str) -> bool {

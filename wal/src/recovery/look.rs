@@ -73,11 +73,12 @@ impl Look {
 
 /// The number of a batch in a segment whose start cannot be read, if there is one.
 pub(super) fn batch_in(segment: &Segment) -> Result<Option<u64>, Error> {
-    let mut chunks = Chunks::new(segment);
-    let start = segment.data_end.min(DATA_OFFSET + len_u64(START_BYTES_MAX + SECTOR_BYTES));
-    if Look::at(&mut chunks, DATA_OFFSET, start, 0)?.end.is_none() {
+    let mut chunks = Chunks::of_start(segment);
+    let end = chunks.end;
+    if Look::at(&mut chunks, DATA_OFFSET, end, 0)?.end.is_none() {
         return Ok(None);
     }
+    let mut chunks = Chunks::new(segment);
     let look = Look::at(&mut chunks, DATA_OFFSET, segment.data_end, 0)?;
     let Some((offset, _)) = look.next_header else { return Ok(None) };
     let header = Header::decode(chunks.at(offset, SECTOR_BYTES)?, segment.seed, offset);
@@ -109,6 +110,8 @@ pub(super) fn visit_sectors(
 #[derive(Debug)]
 pub(super) struct Chunks<'a> {
     pub(super) segment: &'a Segment,
+    /// Nothing beyond is asked for.
+    end: u64,
     start: u64,
     bytes: Vec<u8>,
     pub(super) read_bytes: u64,
@@ -116,15 +119,24 @@ pub(super) struct Chunks<'a> {
 
 impl<'a> Chunks<'a> {
     pub(super) const fn new(segment: &'a Segment) -> Self {
-        Self { segment, start: 0, bytes: Vec::new(), read_bytes: 0 }
+        Self { segment, end: segment.data_end, start: 0, bytes: Vec::new(), read_bytes: 0 }
+    }
+
+    /// Of a segment of which nobody knows whether it is in use: its start and what may follow that before it
+    /// is durable.
+    pub(super) fn of_start(segment: &'a Segment) -> Self {
+        let end = segment.data_end.min(DATA_OFFSET + len_u64(START_BYTES_MAX + SECTOR_BYTES));
+        Self { end, ..Self::new(segment) }
     }
 
     /// `len` bytes at `offset`, which lie within the segment.
     pub(super) fn at(&mut self, offset: u64, len: usize) -> Result<&[u8], Error> {
         let end = offset + len_u64(len);
-        assert!(end <= self.segment.data_end, "reads stay within the segment");
+        assert!(end <= self.end, "reads stay within the segment");
         if offset < self.start || end > self.start + len_u64(self.bytes.len()) {
-            let wanted = len_u64(len.max(CHUNK_BYTES)).min(self.segment.data_end - offset);
+            let wanted = len_u64(len.max(CHUNK_BYTES)).min(self.end - offset);
+            // All at once: what the system reads ahead would be dropped again.
+            self.segment.ask_disk(offset..self.end)?;
             self.bytes = self.segment.read(offset, to_usize(wanted))?;
             self.start = offset;
             self.read_bytes += wanted;

@@ -115,13 +115,11 @@ impl<'a> Scan<'a> {
         let listed = manifest.segments.iter().filter(|listed| listed.first_seq != SET_ASIDE);
         let newest_known = listed.clone().map(|listed| listed.first_seq).max();
         for listed in listed {
-            let Some(segment) = scan.open_segment(listed)? else { continue };
+            let Some(mut segment) = scan.open_segment(listed)? else { continue };
             // Those before the newest that is known to be in use were synced and sealed; of the others a
             // dead process may have left writes in the cache (research F2, F3).
             if listed.first_seq == 0 || Some(listed.first_seq) == newest_known {
-                segment.file.sync_data().map_err(Error::io("sync", &segment.path))?;
-                let dropped = segment.file.drop_cache();
-                dropped.map_err(Error::io("drop the cache of", &segment.path))?;
+                segment.doubt()?;
             }
             scan.segments.push((Arc::new(segment), *listed));
         }
@@ -494,7 +492,7 @@ impl<'a> Scan<'a> {
             if is_cut || is_over || self.first_seqs.contains_key(&segment.id) {
                 continue;
             }
-            let mut chunks = Chunks::new(&segment);
+            let mut chunks = Chunks::of_start(&segment);
             let to = segment.data_end.min(DATA_OFFSET + len_u64(START_BYTES_MAX));
             let look = Look::at(&mut chunks, DATA_OFFSET, to, self.replay.seq + 1)?;
             let is_zero = is_zero(chunks.at(DATA_OFFSET, SECTOR_BYTES)?);

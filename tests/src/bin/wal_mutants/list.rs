@@ -20,7 +20,6 @@ const LOG: &str = "wal/src/log.rs";
 const LOOK: &str = "wal/src/recovery/look.rs";
 const RECOVERY: &str = "wal/src/recovery.rs";
 const REPLAY: &str = "wal/src/replay.rs";
-const SCAN: &str = "wal/src/recovery/scan.rs";
 const SEGMENT: &str = "wal/src/segment.rs";
 const SLOTS: &str = "wal/src/slots.rs";
 const UPKEEP: &str = "wal/src/log/upkeep.rs";
@@ -157,17 +156,20 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "sync-before-read",
         gate: false,
-        file: SCAN,
-        changes: &[("segment.file.sync_data().map_err(Error::io(\"sync\", &segment.path))?;", "")],
+        file: SEGMENT,
+        changes: &[(
+            "        self.file.sync_data().map_err(Error::io(\"sync\", &self.path))?;\n",
+            "",
+        )],
         removed: "the sync of a segment before it is read at the opening",
         hunted_by: "wal_protocol",
     },
     Mutant {
         name: "drop-before-read",
         gate: false,
-        file: SCAN,
+        file: SEGMENT,
         changes: &[(
-            "let dropped = segment.file.drop_cache();",
+            "let dropped = self.file.drop_cache(start..pieces.end.saturating_mul(CACHED_BYTES));",
             "let dropped = std::io::Result::Ok(());",
         )],
         removed: "the drop of the cache before a segment is read",

@@ -256,8 +256,9 @@ impl Inode {
     }
 
     /// Show what is on the disk and no more what only the cache held.
-    pub(super) fn forget_unwritable(&mut self) {
-        self.unwritable.clear();
+    pub(super) fn forget_unwritable(&mut self, range: Range<u64>) {
+        let sectors = range.start / SECTOR..range.end.div_ceil(SECTOR);
+        self.unwritable.retain(|sector, _| !sectors.contains(sector));
     }
 
     /// Does the cache show something that is not on the disk?

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, ErrorKind},
+    ops::Range,
     path::PathBuf,
     sync::MutexGuard,
 };
@@ -188,11 +189,11 @@ impl File for SimFile {
         fate.outcome()
     }
 
-    fn drop_cache(&self) -> io::Result<()> {
+    fn drop_cache(&self, range: Range<u64>) -> io::Result<()> {
         let (mut disk, fate) = self.io.enter(Call::Read)?;
         fate.outcome()?;
         if !disk.file(self.inode)?.is_honest() {
-            disk.file_mut(self.inode)?.forget_unwritable();
+            disk.file_mut(self.inode)?.forget_unwritable(range);
         }
         Ok(())
     }

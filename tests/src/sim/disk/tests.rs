@@ -196,7 +196,7 @@ fn after_a_failed_sync_the_cache_shows_what_is_not_on_the_disk() {
     disk.kill();
     assert_eq!(firsts(&disk)[0], 2, "a cache outlives a process");
     let dropped = disk.fork(0);
-    dropped.io().open("f").unwrap().drop_cache().unwrap();
+    dropped.io().open("f").unwrap().drop_cache(0..SECTOR).unwrap();
     assert_eq!(firsts(&dropped)[0], 1, "the disk");
     disk.crash();
     assert_eq!(firsts(&disk)[0], 1, "the disk");
