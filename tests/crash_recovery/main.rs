@@ -10,6 +10,7 @@ mod wal_faults;
 mod wal_footers;
 mod wal_found;
 mod wal_golden;
+mod wal_listed;
 mod wal_model;
 mod wal_protocol;
 mod wal_repair;

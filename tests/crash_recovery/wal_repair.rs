@@ -227,7 +227,7 @@ pub(crate) fn appended() -> (SimDisk, Truth) {
 }
 
 /// One damage of each kind.
-fn damages() -> Vec<(&'static str, SimDisk, Truth)> {
+pub(crate) fn damages() -> Vec<(&'static str, SimDisk, Truth)> {
     let mut damages = Vec::new();
     for (what, damage) in [
         ("a body", (|disk: &SimDisk| disk.corrupt(SEGMENT, 4096 + 512 + 300, 1)) as fn(&SimDisk)),

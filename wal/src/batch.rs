@@ -28,6 +28,8 @@ pub(crate) const FRAME_HEADER_BYTES: usize = 32;
 
 const MAGIC: [u8; 4] = *b"WBAT";
 const HEADER_WORDS: u8 = 10;
+/// The one flag of a batch.
+const END_IN_DOUBT: u16 = 1;
 /// Fills the last sector. Not zero, so that a lost sector shows.
 const FILLER: u8 = 0xA5;
 /// Frames begin on a multiple of this.
@@ -84,6 +86,8 @@ pub(crate) struct Header {
     /// How many sectors after the first are all zero: one more on disk and a write was lost.
     pub(crate) zero_sectors: u32,
     pub(crate) counts: Counts,
+    /// After this batch the end is in doubt: see [`FaultyKind::EndUnknown`].
+    pub(crate) end_in_doubt: bool,
 }
 
 /// What tells, of a run of lost batches, whether they did anything but append.
@@ -107,6 +111,7 @@ pub(crate) struct Place {
     pub(crate) epoch: u32,
     pub(crate) previous_crc: u32,
     pub(crate) counts: Counts,
+    pub(crate) end_in_doubt: bool,
 }
 
 /// What a frame holds.
@@ -216,6 +221,11 @@ impl Header {
             .next_multiple_of(len_u64(SECTOR_BYTES))
     }
 
+    /// Does a header seem to begin here?
+    pub(crate) fn is_magic(bytes: &[u8]) -> bool {
+        bytes.starts_with(&MAGIC)
+    }
+
     /// Decode the header at `offset` of a segment. Everything in it can be trusted: its checksum holds.
     pub(crate) fn decode(bytes: &[u8], seed: Seed, offset: u64) -> Result<Self, Fault> {
         let header = bytes.first_chunk::<HEADER_BYTES>().ok_or(Fault::Checksum)?;
@@ -255,7 +265,7 @@ fn decode_fields(covered: &[u8]) -> Option<Header> {
     };
     let words = cursor.u8()?;
     let flags = cursor.u16()?;
-    if words != HEADER_WORDS || flags != 0 {
+    if words != HEADER_WORDS || flags & !END_IN_DOUBT != 0 {
         return None;
     }
     let seq = cursor.u64()?;
@@ -284,6 +294,7 @@ fn decode_fields(covered: &[u8]) -> Option<Header> {
         body_crc,
         zero_sectors,
         counts,
+        end_in_doubt: flags == END_IN_DOUBT,
     })
 }
 
@@ -362,7 +373,9 @@ impl Encoder {
         let body_crc = seed.crc(body_offset(offset), &[body]);
         let zero_sectors = zero_sectors(body);
         put(head, 0, &MAGIC);
-        put(head, 4, &[place.kind as u8, HEADER_WORDS, 0, 0]);
+        let flags = if place.end_in_doubt { END_IN_DOUBT } else { 0 };
+        put(head, 4, &[place.kind as u8, HEADER_WORDS]);
+        put(head, 6, &flags.to_le_bytes());
         put(head, 8, &place.seq.to_le_bytes());
         put(head, 16, &place.durable_seq.to_le_bytes());
         put(head, 24, &place.first_index.to_le_bytes());

@@ -120,6 +120,11 @@ impl Faulty {
         self.ranges.is_empty() && self.end.is_none()
     }
 
+    /// May there have been more than the log holds?
+    pub(crate) const fn is_end_in_doubt(&self) -> bool {
+        self.end.is_some()
+    }
+
     /// More than a segment start can list.
     pub(crate) fn is_beyond_bound(&self) -> bool {
         self.ranges.len() + usize::from(self.end.is_some()) > FAULTY_RANGES_MAX

@@ -324,8 +324,9 @@ impl Log {
     fn write_all(&mut self) -> Result<(), Error> {
         let mut left = {
             let mut view = self.shared.lock();
-            for range in view.take_found() {
-                self.written.terms.faulty.mark(range);
+            let faulty = &mut self.written.terms.faulty;
+            for range in view.take_found(faulty.list().len()) {
+                faulty.mark(range);
             }
             view.begin_round()
         };
@@ -389,6 +390,7 @@ impl Log {
             epoch: self.manifest.epoch,
             previous_crc: self.written.chain,
             counts: self.written.counts(),
+            end_in_doubt: self.written.terms.faulty.is_end_in_doubt(),
         };
         let (bytes, crc) = self.encoder.finish(place, segment.seed, start);
         let size = len_u64(bytes.len());

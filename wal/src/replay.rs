@@ -120,7 +120,8 @@ impl Replay {
             && first_index == header.first_index
             && self.terms.last.0 == header.last_index
             && self.terms.learn_last(header.last_term)
-            && self.truncations == header.counts.truncations;
+            && self.truncations == header.counts.truncations
+            && self.terms.faulty.is_end_in_doubt() == header.end_in_doubt;
         if !holds || self.terms.faulty.is_beyond_bound() {
             return Err(Fault::Contents);
         }
@@ -154,6 +155,7 @@ impl Replay {
         if !follows || header.last_term < self.terms.last.1 {
             return false;
         }
+        self.learn_doubt(header);
         if before > self.terms.last.0 {
             if header.last_index == before {
                 self.terms.push_lost((before, header.last_term), kind);
@@ -183,6 +185,7 @@ impl Replay {
         let lacks_records = !is_complete && !self.lacks_entries_only(header, saved);
         let binds = usize::from(header.counts.bindings) != self.bindings.len();
         self.bindings_unsure |= lacks_records && binds;
+        self.learn_doubt(header);
         let next = self.terms.last.0.saturating_add(1);
         // Of a batch after lost ones nobody knows which truncations are its own.
         let has_bound = if truncates { !self.in_gap } else { header.first_index == next };
@@ -194,21 +197,23 @@ impl Replay {
             self.truncations = header.counts.truncations;
         }
         self.gathered.tells_of_damage = true;
-        let is_whole = self.save(header, kind, saved, truncates);
+        self.save(header, kind, saved, truncates);
         self.hard_state_unsure |= lacks_records;
         if header.last_index < self.terms.last.0 || !self.lose_up_to(header, kind) {
             return false;
         }
-        if !is_whole {
-            let known = u32::from(header.counts.bindings).saturating_add(1);
-            let faulty = saved.frames.iter().filter(|(_, frame)| matches!(frame, Frame::Faulty(_)));
-            let listed = header.frame_count.saturating_sub(known);
-            if header.kind == BatchKind::SegmentStart && to_usize(listed.into()) > faulty.count() {
-                // It listed more than can be read, and the end may have been in doubt.
-                self.terms.faulty.doubt_end(next, self.terms.last.1);
-            }
-        }
         self.follow(header, header_crc).is_some() && !self.terms.faulty.is_beyond_bound()
+    }
+
+    /// What was lost before this batch's end may have told of a doubt about the end, or ended it: its header
+    /// says how it stood.
+    fn learn_doubt(&mut self, header: &Header) {
+        let (last, last_term) = self.terms.last;
+        if header.end_in_doubt {
+            self.terms.faulty.doubt_end(last.saturating_add(1), last_term);
+        } else {
+            self.terms.faulty.settle();
+        }
     }
 
     /// Batches before this one are lost, and they or this one truncated something.
@@ -238,15 +243,8 @@ impl Replay {
         }
     }
 
-    /// Apply the frames that could be saved; true when those are all.
-    fn save(
-        &mut self,
-        header: &Header,
-        kind: FaultyKind,
-        saved: &Saved<'_>,
-        truncates: bool,
-    ) -> bool {
-        let mut applied: u32 = 0;
+    /// Apply the frames that could be saved.
+    fn save(&mut self, header: &Header, kind: FaultyKind, saved: &Saved<'_>, truncates: bool) {
         for &(offset, frame) in &saved.frames {
             if let Frame::Entry { index, term, .. } = frame {
                 let (last, last_term) = self.terms.last;
@@ -259,14 +257,11 @@ impl Replay {
                     self.terms.push_lost_within(index.saturating_sub(1), term, kind);
                 }
             }
-            // A record that may not follow is as good as lost.
-            if !matches!(frame, Frame::TruncateAfter(_))
-                && self.apply_frame(frame, saved.segment, offset).is_ok()
-            {
-                applied = applied.saturating_add(1);
+            if !matches!(frame, Frame::TruncateAfter(_)) {
+                // A record that may not follow is as good as lost.
+                _ = self.apply_frame(frame, saved.segment, offset);
             }
         }
-        !truncates && header.frame_count == applied
     }
 
     /// What a damaged batch held beyond what could be saved.

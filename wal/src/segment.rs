@@ -227,6 +227,17 @@ impl Segment {
         Ok(Self::new(identity, listed, data_end, (file, path)))
     }
 
+    /// Whatever has a segment's name, all that is behind the header taken for data.
+    pub(crate) fn open_any(io: &dyn Io, id: u64) -> Result<Self, Error> {
+        let name = name_of(id);
+        let path = io.path(&name);
+        let file = io.open(&name).map_err(Error::io("open", &path))?;
+        let capacity = file.len().map_err(Error::io("read", &path))?;
+        let identity = Identity { cluster: 0, node: 0, store: 0 };
+        let listed = Listed { id, capacity, epoch: 0, first_seq: 0 };
+        Ok(Self::new(&identity, &listed, capacity, (file, path)))
+    }
+
     /// Nobody writes to it any more, now that its footer is durable, or none is to be made; from now on it
     /// is read through a map.
     pub(crate) fn seal(&self, trailer: Option<Trailer>) {

@@ -217,7 +217,7 @@ pub(crate) struct View {
     tail: VecDeque<Cached>,
     tail_bytes: usize,
     /// What readers found faulty and the writer was not told.
-    found: Vec<FaultyRange>,
+    found: Faulty,
     /// Repaired entries that are not yet written.
     repairs: BTreeMap<u64, Cached>,
     pending: VecDeque<Pending>,
@@ -256,7 +256,7 @@ impl View {
             spares: 0,
             tail: VecDeque::new(),
             tail_bytes: 0,
-            found: Vec::new(),
+            found: Faulty::default(),
             repairs: BTreeMap::new(),
             pending: VecDeque::new(),
             pending_bytes: 0,
@@ -276,6 +276,7 @@ impl View {
             Op::Append(entries) => self.stage_entries(ticket, entries.into_iter()),
             Op::TruncateAfter(index) => {
                 self.terms.truncate_after(index);
+                self.found.truncate_after(index);
                 self.repairs.split_off(&index.saturating_add(1));
                 while self.tail.back().is_some_and(|cached| cached.entry.index > index) {
                     let cached = self.tail.pop_back().expect("there is a last one");
@@ -297,6 +298,7 @@ impl View {
                 let admitted = self.can_repair(&entry);
                 assert!(admitted.is_ok(), "an entry that cannot repair the log: {admitted:?}");
                 self.terms.repair(entry.index, entry.term);
+                self.found.repair(entry.index, entry.term);
                 let cached = Cached { entry: entry.clone(), number: self.staged + 1 };
                 self.repairs.insert(entry.index, cached);
                 self.push(ticket, Record::Repaired(entry));
@@ -356,7 +358,7 @@ impl View {
             return None;
         }
         self.terms.faulty.mark(range);
-        self.found.push(range);
+        self.found.mark(range);
         Some(range)
     }
 
@@ -382,9 +384,20 @@ impl View {
         lost
     }
 
-    /// What was found faulty since the last call.
-    pub(crate) fn take_found(&mut self) -> Vec<FaultyRange> {
-        std::mem::take(&mut self.found)
+    /// What was found faulty since the last call, if it can be listed beside `listed` ranges, each of which
+    /// a repair in line may divide; else it waits.
+    pub(crate) fn take_found(&mut self, listed: usize) -> Vec<FaultyRange> {
+        let found = self.found.list();
+        if found.is_empty() {
+            return found;
+        }
+        let is_repair = |pending: &&Pending| matches!(pending.record, Some(Record::Repaired(_)));
+        let repairs = self.pending.iter().filter(is_repair).count();
+        if listed + repairs + found.len() > FAULTY_RANGES_MAX {
+            return Vec::new();
+        }
+        self.found = Faulty::default();
+        found
     }
 
     fn append(&mut self, entry: Entry, ticket: u64) {

@@ -147,9 +147,8 @@ impl<'a> Explorer<'a> {
         self.states += 1;
         let (found, recovered) = judge(self.history, disk, law, path)?;
         *self.verdicts.entry(found.verdict()).or_insert(0) += 1;
-        if let Found::Faulty(remains) = &found {
-            // Of two places damaged at once the truth may be gone.
-            return if law.is_double { Ok(()) } else { self.mend(disk, law, path, remains) };
+        if found.mend(self.history, disk, law, path)? {
+            *self.verdicts.entry("... and mended").or_insert(0) += 1;
         }
         let Some(contents) = found.contents() else { return Ok(()) };
         if path.0.len() <= RECOVERIES_MAX
@@ -162,26 +161,6 @@ impl<'a> Explorer<'a> {
             }
         }
         Ok(())
-    }
-
-    /// Put back what was lost.
-    fn mend(
-        &mut self,
-        disk: &SimDisk,
-        law: &Law<'_>,
-        path: &Path,
-        remains: &Remains,
-    ) -> Result<(), Violation> {
-        let held = remains.as_contents();
-        let past = if remains.has_doubt() { law.model.past() } else { &[] };
-        let all = law.candidates.iter().chain(&law.untold).chain(past);
-        let mut all = all.map(|may| Contents { entries: may.entries.clone(), ..held.clone() });
-        let may = all.find(|may| remains.are_of(may));
-        let truth = may.expect("what was found was judged to be right");
-        let disk = disk.fork(self.history.seed());
-        let mended = caught(|| mend(self.history, &disk, &truth)).and_then(|mended| mended);
-        *self.verdicts.entry("... and mended").or_insert(0) += 1;
-        mended.map_err(|what| violation(self.history, path, format!("{remains}\n{what}")))
     }
 
     /// Let the power go during a call of the recovery. What it would have found is found the next time.
@@ -252,11 +231,17 @@ pub fn replay(history: &History, path: &Path) -> Result<String, Violation> {
         story.push(struck.what);
     }
     let judged = judge(history, &disk, &law, path);
-    let (found, _) = judged.map_err(|Violation { seed, path, what }| {
-        let what = format!("{}\n{what}", story.join("\n"));
-        Violation { seed, path, what }
-    })?;
-    story.push(found.to_string());
+    let mended = judged.and_then(|(found, _)| {
+        let mended = found.mend(history, &disk, &law, path)?;
+        Ok(if mended { format!("{found}\n... and mended") } else { found.to_string() })
+    });
+    match mended {
+        Ok(found) => story.push(found),
+        Err(Violation { seed, path, what }) => {
+            let what = format!("{}\n{what}", story.join("\n"));
+            return Err(Violation { seed, path, what });
+        }
+    }
     Ok(story.join("\n"))
 }
 
@@ -456,6 +441,31 @@ fn violation(history: &History, path: &Path, what: String) -> Violation {
 }
 
 impl Found {
+    /// Put back what was lost, if that is known. False when there is nothing to put back.
+    fn mend(
+        &self,
+        history: &History,
+        disk: &SimDisk,
+        law: &Law<'_>,
+        path: &Path,
+    ) -> Result<bool, Violation> {
+        let Self::Faulty(remains) = self else { return Ok(false) };
+        // Of two places damaged at once the truth may be gone.
+        if law.is_double {
+            return Ok(false);
+        }
+        let held = remains.as_contents();
+        let past = if remains.has_doubt() { law.model.past() } else { &[] };
+        let all = law.candidates.iter().chain(&law.untold).chain(past);
+        let mut all = all.map(|may| Contents { entries: may.entries.clone(), ..held.clone() });
+        let may = all.find(|may| remains.are_of(may));
+        let truth = may.expect("what was found was judged to be right");
+        let disk = disk.fork(history.seed());
+        let mended = caught(|| mend(history, &disk, &truth)).and_then(|mended| mended);
+        mended.map_err(|what| violation(history, path, format!("{remains}\n{what}")))?;
+        Ok(true)
+    }
+
     const fn contents(&self) -> Option<&Contents> {
         match self {
             Self::Log { contents, .. } => Some(contents),

@@ -209,10 +209,9 @@ fn judge(disk: &SimDisk) {
     disk.kill();
     let (log, again) = match Log::open(Arc::new(Bounded(disk.io())), options()) {
         Ok(opened) => opened,
-        // After an orderly stop the last segment was not read, and now it was; and of a log that had lost
-        // something already no more is asked than that it says so.
+        // After an orderly stop the last segment was not read, and now it was.
         Err(Error::Damaged { .. } | Error::Version { .. })
-            if found.tail == TailVerdict::Stopped || !found.is_whole() =>
+            if found.tail == TailVerdict::Stopped =>
         {
             return;
         }

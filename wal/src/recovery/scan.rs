@@ -217,7 +217,7 @@ impl<'a> Scan<'a> {
                 // What was before it is not even listed.
                 self.judge_nowhere(self.io.path(MANIFEST.name), true)?;
             }
-            let full = self.unsealed();
+            let (full, before) = (self.unsealed(), self.replay.seq);
             let footer = if footers == Footers::Used { self.by_footer(this, next) } else { None };
             let gathered = if footer.is_some() { None } else { Some(self.replay.begin_segment()) };
             let end = match footer {
@@ -238,7 +238,7 @@ impl<'a> Scan<'a> {
                 }
                 continue;
             }
-            if self.replay.seq < seq && self.gap.is_none() {
+            if self.replay.seq == before && (self.gap.is_none() || next.is_none()) {
                 // Nothing in it counts, so it is not the one to go on with.
                 self.replay.gathered = gathered.unwrap_or_default();
                 continue;

@@ -28,6 +28,7 @@ fn body(count: u64, fill: u8) -> Vec<u8> {
         epoch: 1,
         previous_crc: 0,
         counts: Counts::default(),
+        end_in_doubt: false,
     };
     let (bytes, _) = encoder.finish(place, SEED, 4096);
     bytes[HEADER_BYTES..].to_vec()

@@ -61,6 +61,7 @@ fn place() -> impl Strategy<Value = Place> {
             epoch: short[0],
             previous_crc: short[1],
             counts: Counts { truncations: counts[0], bindings: counts[1] },
+            end_in_doubt: counts[0] % 2 == 1,
         }
     })
 }

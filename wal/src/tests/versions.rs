@@ -111,7 +111,7 @@ fn what_must_be_understood_and_is_not_is_refused() {
     edit_segment_header(dir.path(), |header| header[80] = 1);
     assert_refused(dir.path(), SEGMENT, "a flag of a segment");
     // In a batch: its kind, the length of its header, its flags; the type of a frame.
-    for (at, value) in [(4, 9), (5, 11), (6, 1), (7, 0x80), (88, 11), (88, 127)] {
+    for (at, value) in [(4, 9), (5, 11), (6, 2), (7, 0x80), (88, 11), (88, 127)] {
         let dir = made();
         edit_batch(dir.path(), |batch| batch[at] = value);
         assert_refused(dir.path(), SEGMENT, &format!("byte {at} is {value}"));
