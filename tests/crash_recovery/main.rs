@@ -16,6 +16,7 @@ mod wal_protocol;
 mod wal_repair;
 mod wal_rules;
 mod wal_sectors;
+mod wal_slots;
 mod wal_states;
 
 /// Watched, so that a length read from a damaged file never becomes an allocation.

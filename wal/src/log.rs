@@ -153,8 +153,8 @@ impl Log {
         let lock = take_lock(&*io)?;
         // A process that died while making the log may not have synced the names (research F2, F3, F7).
         io.sync_dir().map_err(Error::io("sync", &io.path("")))?;
-        let (mut manifest_file, mut manifest) = ManifestFile::open(&*io)?;
-        let (mut vote_file, mut vote) = VoteFile::open(&*io)?;
+        let (manifest_file, mut manifest) = ManifestFile::open(&*io)?;
+        let (vote_file, vote) = VoteFile::open(&*io)?;
         if vote.identity != manifest.identity {
             let path = io.path(VOTE.name);
             return Err(Error::Damaged { path, offset: 0, damage: Damage::Misplaced });
@@ -172,18 +172,6 @@ impl Log {
                 listed.first_seq = seq;
             }
         }
-        manifest_file.store(&manifest)?;
-        let found = &recovered.replay;
-        let bindings = len_u64(found.bindings.len());
-        if (vote.hard_state, vote.bindings) != (found.hard_state, bindings) {
-            // What a run had written and told nobody counts from now on: it needs its second copy.
-            vote = VoteState { hard_state: found.hard_state, bindings, ..vote };
-            vote_file.store(&vote)?;
-        }
-        for id in orphans {
-            let name = segment::name_of(id);
-            io.remove(&name).map_err(Error::io("remove", &io.path(&name)))?;
-        }
         let recovery = report(&recovered, &manifest);
         let Recovered { replay, active, used, ready, unsealed, must_rotate, set_aside, .. } =
             recovered;
@@ -195,7 +183,7 @@ impl Log {
         let mut view = View::new(bounds, replay.terms, replay.hard_state, replay.positions);
         view.used = used;
         view.spares = ready.len();
-        let log = Self {
+        let mut log = Self {
             io,
             options,
             shared: Arc::new(Shared::new(view)),
@@ -218,7 +206,20 @@ impl Log {
             offsets: Vec::new(),
             lock: lock.into(),
         };
+        log.begin_run(orphans)?;
         Ok((log, recovery))
+    }
+
+    /// What was found counts from now on, also what a run had written and told nobody: all slots say so
+    /// before anything is built on it.
+    fn begin_run(&mut self, orphans: Vec<u64>) -> Result<(), Error> {
+        self.manifest_file.store(&*self.io, &self.manifest)?;
+        self.store_vote()?;
+        for id in orphans {
+            let name = segment::name_of(id);
+            self.io.remove(&name).map_err(Error::io("remove", &self.io.path(&name)))?;
+        }
+        Ok(())
     }
 
     /// Put `op` in line. Tickets are dense and ascending; the first of a run may be any from 1 on. Readers

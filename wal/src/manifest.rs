@@ -68,15 +68,18 @@ impl ManifestFile {
 
     pub(crate) fn open(io: &dyn Io) -> Result<(Self, Manifest), Error> {
         let (slots, body) = Slots::open(io, MANIFEST)?;
-        let Some(manifest) = decode(&body) else {
-            let path = slots.path().clone();
-            return Err(Error::Damaged { path, offset: 0, damage: Damage::Contents });
+        let path = slots.path().clone();
+        let manifest = match body.map(|body| decode(&body)) {
+            Ok(Some(manifest)) => manifest,
+            Ok(None) => return Err(Error::Damaged { path, offset: 0, damage: Damage::Contents }),
+            Err(Damage::FileMissing) => return Err(Error::Missing { path }),
+            Err(damage) => return Err(Error::Damaged { path, offset: 0, damage }),
         };
         Ok((Self { slots }, manifest))
     }
 
-    pub(crate) fn store(&mut self, manifest: &Manifest) -> Result<(), Error> {
-        self.slots.store(&encode(manifest))
+    pub(crate) fn store(&mut self, io: &dyn Io, manifest: &Manifest) -> Result<(), Error> {
+        self.slots.store(io, &encode(manifest))
     }
 }
 

@@ -1,12 +1,18 @@
-//! A small file of two slots, written in turn: whatever happens to a write, the state before it stays
-//! readable.
+//! A small file of two slots that hold the same: whatever happens to a write or to one of them, the state
+//! stays readable.
 //!
-//! What always holds: a write goes to the slot that is not the newest; it is synced before it counts;
-//! a slot's checksum is seeded with its number, so that one written to the wrong place fails.
+//! What always holds: a state counts once both slots hold it, durably; the one with the older state is
+//! written and synced before the other; a slot's checksum is seeded with its number, so that one written
+//! to the wrong place fails.
 
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use std::{io::ErrorKind, path::PathBuf};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use rustix::io::Errno;
 
 use crate::{
     batch::is_zero,
@@ -33,116 +39,130 @@ pub(crate) struct Kind {
 #[derive(Debug)]
 pub(crate) struct Slots {
     kind: Kind,
-    file: Box<dyn File>,
+    /// None when it is not there.
+    file: Option<Box<dyn File>>,
     path: PathBuf,
-    /// Which slot holds the newest state.
+    /// Which slot holds the newest state, and is written last.
     newest: u32,
     /// Its sequence number.
     seq: u64,
 }
 
 impl Slots {
-    /// Make the file, with `body` as its first state. The directory entry is the caller's to sync.
+    /// Make the file, with `body` as its first state.
     pub(crate) fn create(io: &dyn Io, kind: Kind, body: &[u8]) -> Result<(), Error> {
-        let path = io.path(kind.name);
-        let failed = |action| Error::io(action, &path);
-        let file = io.create(kind.name).map_err(failed("create"))?;
-        // Real zeros, so that no later write has to allocate (research F10).
-        file.write_at(&vec![0; kind.slot_bytes.saturating_mul(2)], 0).map_err(failed("write"))?;
-        file.write_at(&encode(kind, 0, 1, body), 0).map_err(failed("write"))?;
-        file.sync_all().map_err(failed("sync"))
+        Self::absent(io, kind).store(io, body)
     }
 
-    /// Open the file; returns it with the newest body.
-    pub(crate) fn open(io: &dyn Io, kind: Kind) -> Result<(Self, Vec<u8>), Error> {
-        let path = io.path(kind.name);
-        let file = io.open(kind.name).map_err(|source| {
-            if source.kind() == ErrorKind::NotFound {
-                Error::Missing { path: path.clone() }
-            } else {
-                Error::io("open", &path)(source)
-            }
-        })?;
+    /// Open the file; returns it with the newest body, or what is wrong when neither slot holds one.
+    pub(crate) fn open(io: &dyn Io, kind: Kind) -> Result<(Self, Result<Vec<u8>, Damage>), Error> {
+        let mut slots = Self::absent(io, kind);
+        let Some(file) = open(io, kind)? else { return Ok((slots, Err(Damage::FileMissing))) };
+        let path = &slots.path;
         // What a dead process wrote may not be on disk, and after a failed sync the cache shows what
         // never will be (research F2, F3).
-        file.sync_data().map_err(Error::io("sync", &path))?;
-        file.drop_cache(0..u64::MAX).map_err(Error::io("drop the cache of", &path))?;
-        let size = file.len().map_err(Error::io("read", &path))?;
-        if size < len_u64(kind.slot_bytes).saturating_mul(2) {
-            return Err(Error::Damaged { path, offset: size, damage: Damage::FileShort });
-        }
-        let mut newest: Option<(u32, u64, Vec<u8>)> = None;
-        for slot in 0..2 {
-            let mut bytes = vec![0; kind.slot_bytes];
-            file.read_at(&mut bytes, offset_of(kind, slot)).map_err(Error::io("read", &path))?;
-            match decode(kind, slot, &bytes) {
-                Ok(Some((seq, body))) if newest.as_ref().is_none_or(|found| found.1 < seq) => {
-                    newest = Some((slot, seq, body.to_vec()));
+        file.sync_data().map_err(Error::io("sync", path))?;
+        file.drop_cache(0..u64::MAX).map_err(Error::io("drop the cache of", path))?;
+        let mut body = Err(Damage::BothSlots);
+        for number in 0..2 {
+            match read(&*file, kind, number, path)? {
+                Slot::State(seq, state) if body.is_err() || seq > slots.seq => {
+                    (slots.newest, slots.seq, body) = (number, seq, Ok(state));
                 }
-                Ok(_) => {}
-                Err(found) => {
+                Slot::State(..) | Slot::Empty | Slot::Bad => {}
+                Slot::Version(found) => {
+                    let path = path.clone();
                     return Err(Error::Version { path, found, supported: FORMAT_MAJOR });
                 }
             }
         }
-        let Some((newest, seq, body)) = newest else {
-            return Err(Error::Damaged { path, offset: 0, damage: Damage::BothSlots });
-        };
-        Ok((Self { kind, file, path, newest, seq }, body))
+        slots.file = Some(file);
+        Ok((slots, body))
     }
 
-    /// Replace the state, durably.
-    pub(crate) fn store(&mut self, body: &[u8]) -> Result<(), Error> {
-        let slot = self.newest ^ 1;
+    fn absent(io: &dyn Io, kind: Kind) -> Self {
+        Self { kind, file: None, path: io.path(kind.name), newest: 0, seq: 0 }
+    }
+
+    /// Replace the state, durably in both slots.
+    pub(crate) fn store(&mut self, io: &dyn Io, body: &[u8]) -> Result<(), Error> {
+        let Self { kind, path, newest, .. } = self;
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(make(io, *kind, path)?),
+        };
         let seq = self.seq.saturating_add(1);
-        self.file
-            .write_at(&encode(self.kind, slot, seq, body), offset_of(self.kind, slot))
-            .map_err(Error::io("write", &self.path))?;
-        self.file.sync_data().map_err(Error::io("sync", &self.path))?;
-        (self.newest, self.seq) = (slot, seq);
+        // Until the older one is synced, the other holds the state before.
+        for slot in [*newest ^ 1, *newest] {
+            file.write_at(&encode(*kind, slot, seq, body), offset_of(*kind, slot))
+                .map_err(Error::io("write", path))?;
+            file.sync_data().map_err(Error::io("sync", path))?;
+        }
+        self.seq = seq;
         Ok(())
     }
 
-    pub(crate) fn path(&self) -> &PathBuf {
+    pub(crate) const fn path(&self) -> &PathBuf {
         &self.path
     }
 }
 
-/// What a slot holds, for whoever looks at it without using it.
+/// Make the file, with nothing in it.
+fn make(io: &dyn Io, kind: Kind, path: &Path) -> Result<Box<dyn File>, Error> {
+    let file = io.create(kind.name).map_err(Error::io("create", path))?;
+    // Real zeros, so that no later write has to allocate (research F10).
+    file.write_at(&vec![0; kind.slot_bytes.saturating_mul(2)], 0)
+        .map_err(Error::io("write", path))?;
+    file.sync_all().map_err(Error::io("sync", path))?;
+    io.sync_dir().map_err(Error::io("sync the directory of", path))?;
+    Ok(file)
+}
+
+/// What a slot holds.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Slot {
     /// Nothing was ever written to it.
     Empty,
     /// A state, with its sequence number.
     State(u64, Vec<u8>),
-    /// Bytes that are none.
+    /// Bytes that are none, or that cannot be read.
     Bad,
     /// Of a later version.
     Version(u16),
 }
 
-/// Both slots, as they are. None when the file is not there; slots beyond its end are bad.
+/// Both slots, for whoever looks at them without using them. None when the file is not there.
 pub(crate) fn look(io: &dyn Io, kind: Kind) -> Result<Option<[Slot; 2]>, Error> {
+    let Some(file) = open(io, kind)? else { return Ok(None) };
     let path = io.path(kind.name);
-    let file = match io.open(kind.name) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(Error::io("open", &path))?,
-    };
-    let mut slots = [Slot::Bad, Slot::Bad];
-    for (number, slot) in (0..).zip(&mut slots) {
-        let mut bytes = vec![0; kind.slot_bytes];
-        match file.read_at(&mut bytes, offset_of(kind, number)) {
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => continue,
-            read => read.map_err(Error::io("read", &path))?,
-        }
-        *slot = match decode(kind, number, &bytes) {
-            Ok(Some((seq, body))) => Slot::State(seq, body.to_vec()),
-            Ok(None) if is_zero(&bytes) => Slot::Empty,
-            Ok(None) => Slot::Bad,
-            Err(version) => Slot::Version(version),
-        };
+    Ok(Some([read(&*file, kind, 0, &path)?, read(&*file, kind, 1, &path)?]))
+}
+
+fn open(io: &dyn Io, kind: Kind) -> Result<Option<Box<dyn File>>, Error> {
+    match io.open(kind.name) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some).map_err(Error::io("open", &io.path(kind.name))),
     }
-    Ok(Some(slots))
+}
+
+/// A slot that lacks the end of its state, or that the disk cannot read, is bad.
+fn read(file: &dyn File, kind: Kind, slot: u32, path: &Path) -> Result<Slot, Error> {
+    let offset = offset_of(kind, slot);
+    let there = file.len().map_err(Error::io("read", path))?.saturating_sub(offset);
+    if there == 0 {
+        return Ok(Slot::Bad);
+    }
+    let mut bytes = vec![0; kind.slot_bytes.min(to_usize(there))];
+    match file.read_at(&mut bytes, offset) {
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::IO) => return Ok(Slot::Bad),
+        read => read.map_err(Error::io("read", path))?,
+    }
+    Ok(match decode(kind, slot, &bytes) {
+        Ok(Some((seq, body))) => Slot::State(seq, body.to_vec()),
+        Ok(None) if bytes.len() == kind.slot_bytes && is_zero(&bytes) => Slot::Empty,
+        Ok(None) => Slot::Bad,
+        Err(version) => Slot::Version(version),
+    })
 }
 
 /// The largest body that fits a slot.

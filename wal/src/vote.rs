@@ -40,15 +40,18 @@ impl VoteFile {
 
     pub(crate) fn open(io: &dyn Io) -> Result<(Self, VoteState), Error> {
         let (slots, body) = Slots::open(io, VOTE)?;
-        let Some(state) = decode(&body) else {
-            let path = slots.path().clone();
-            return Err(Error::Damaged { path, offset: 0, damage: Damage::Contents });
+        let path = slots.path().clone();
+        let state = match body.map(|body| decode(&body)) {
+            Ok(Some(state)) => state,
+            Ok(None) => return Err(Error::Damaged { path, offset: 0, damage: Damage::Contents }),
+            Err(Damage::FileMissing) => return Err(Error::Missing { path }),
+            Err(damage) => return Err(Error::Damaged { path, offset: 0, damage }),
         };
         Ok((Self { slots }, state))
     }
 
-    pub(crate) fn store(&mut self, state: &VoteState) -> Result<(), Error> {
-        self.slots.store(&encode(state))
+    pub(crate) fn store(&mut self, io: &dyn Io, state: &VoteState) -> Result<(), Error> {
+        self.slots.store(io, &encode(state))
     }
 }
 

@@ -13,7 +13,10 @@ use std::{
 const SECTOR: u64 = 512;
 /// Where the batches of a segment begin.
 const DATA_AT: u64 = 4096;
-const MANIFEST_SLOT: u64 = 64 * 1024;
+/// The files of two slots, and how large a slot is.
+const SLOT_FILES: [(&str, u64); 2] = [("MANIFEST", 64 * 1024), ("VOTE", 4096)];
+/// Where the number of its state begins in a slot, and then the state.
+const STATE_AT: usize = 24;
 /// Where the list of a manifest begins in its slot, and the size of one line.
 const LIST_AT: usize = 32 + 72;
 const LISTED_BYTES: usize = 32;
@@ -24,12 +27,14 @@ pub(super) struct Protocol {
     files: BTreeMap<String, Known>,
     /// Names made or removed since the directory was synced.
     unsynced_names: BTreeSet<String>,
-    /// What the newest manifest lists, once that is durable; until then in `writing`.
+    /// What the newest manifest lists, once both slots hold it durably; until then in `writing`.
     listed: BTreeSet<String>,
     writing: Option<BTreeSet<String>>,
+    /// What this process wrote to the slots of a file.
+    slots: BTreeMap<String, [Vec<u8>; 2]>,
     is_locked: bool,
     is_open: bool,
-    /// The manifest was stored by this process.
+    /// The manifest was stored since the lock was taken.
     is_raised: bool,
     /// A write or sync failed, and not for want of room.
     has_failed: bool,
@@ -102,6 +107,9 @@ impl Protocol {
     pub(super) fn acknowledged(&self) {
         for (name, known) in &self.files {
             assert!(known.is_new || !known.is_dirty, "{name} is not synced");
+        }
+        for (name, [first, second]) in &self.slots {
+            assert!(first == second, "F17: only one slot of {name} holds what counts");
         }
         assert!(self.writing.is_none(), "the manifest is not synced");
     }
@@ -177,21 +185,32 @@ impl Protocol {
         }
         assert!(end <= known.len, "F8, F10: a write to {name} changes its length");
         match name {
-            "MANIFEST" => self.write_manifest(offset, bytes),
-            "VOTE" => self.write_vote(),
+            "MANIFEST" | "VOTE" => self.write_slot(name, offset, bytes),
             _ if self.known(name).is_new => self.write_new(name, offset, bytes),
             _ => self.write_segment(name, offset, bytes),
         }
         self.known(name).is_dirty = true;
     }
 
-    /// Whatever it lists can be found after a crash: the file, its name, its length, its zeros.
-    fn write_manifest(&mut self, offset: u64, bytes: &[u8]) {
-        let is_slot = bytes.starts_with(b"HFWALMAN") && offset.is_multiple_of(MANIFEST_SLOT);
-        if !is_slot {
-            assert!(self.known("MANIFEST").is_new && is_zero(bytes), "only slots are written");
+    /// Never are both slots in doubt.
+    fn write_slot(&mut self, name: &str, offset: u64, bytes: &[u8]) {
+        if self.known(name).is_new {
+            assert!(is_zero(bytes), "F10: a new {name} gets zeros");
             return;
         }
+        assert!(!self.known(name).is_dirty, "F12, F17: both slots of {name} are written at once");
+        let (_, size) = SLOT_FILES.into_iter().find(|file| file.0 == name).unwrap();
+        assert!(offset == 0 || offset == size, "{name} is written at {offset}: only slots are");
+        let slots = self.slots.entry(name.to_owned()).or_default();
+        slots[usize::from(offset > 0)] = bytes[STATE_AT..].to_vec();
+        match name {
+            "MANIFEST" => self.write_manifest(bytes),
+            _ => self.write_vote(),
+        }
+    }
+
+    /// Whatever it lists can be found after a crash: the file, its name, its length, its zeros.
+    fn write_manifest(&mut self, bytes: &[u8]) {
         let listed = listed_in(bytes);
         for name in listed.difference(&self.listed) {
             let known = self.files.get(name);
@@ -281,20 +300,20 @@ impl Protocol {
 
     pub(super) fn synced(&mut self, name: &str) {
         let known = self.known(name);
-        let was_new = known.is_new;
         known.is_new &= is_segment(name);
         known.is_dirty = false;
         known.is_synced_here = true;
         known.start_is_due = false;
+        let is_doubled = self.slots.get(name).is_some_and(|slots| slots[0] == slots[1]);
         if name == "MANIFEST"
+            && is_doubled
             && let Some(listed) = self.writing.take()
         {
             for name in &listed {
                 self.known(name).is_new = false;
             }
             self.listed = listed;
-            // Making a log is not opening it.
-            self.is_raised |= !was_new;
+            self.is_raised = true;
         }
     }
 

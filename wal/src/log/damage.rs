@@ -24,7 +24,7 @@ impl Log {
             durable_seq: self.ledger_seq(),
             bindings: len_u64(self.written.bindings.len()),
         };
-        self.vote_file.store(&self.voted)
+        self.vote_file.store(&*self.io, &self.voted)
     }
 
     /// The newest batch that manifest and vote file are to call durable. Before the damage is listed that is
@@ -43,7 +43,7 @@ impl Log {
             }
         }
         self.manifest.durable_seq = self.durable_seq;
-        self.manifest_file.store(&self.manifest)?;
+        self.manifest_file.store(&*self.io, &self.manifest)?;
         self.store_vote()
     }
 }

@@ -166,7 +166,7 @@ impl Log {
         let segment = made.expect("only spares are given up");
         self.manifest.segments.push(listed);
         self.manifest.durable_seq = self.ledger_seq();
-        self.manifest_file.store(&self.manifest)?;
+        self.manifest_file.store(&*self.io, &self.manifest)?;
         self.ready.push_back(Arc::new(segment));
         self.shared.lock().spares = self.ready.len();
         Ok(())

@@ -63,14 +63,18 @@ fn mend(dir: &Path, io: Arc<dyn Io>) -> Result<(Arc<dyn Io>, Vec<Change>), NodeE
 /// Without what every opening writes.
 fn worth_it(mut changes: Vec<Change>, before: &Report) -> Vec<Change> {
     changes.retain(|change| match (&*change.file, change.action) {
-        ("MANIFEST", Action::Written) => !is_sound(&before.manifest),
+        ("MANIFEST", Action::Written) => is_mended(&before.manifest, change),
+        ("VOTE", Action::Written) => is_mended(&before.vote, change),
         (_, Action::Made | Action::Removed | Action::Cut | Action::Written) => true,
     });
     changes
 }
 
-fn is_sound(slots: &Slots) -> bool {
-    slots.exists && slots.slots.iter().all(|slot| slot.state != "unreadable")
+/// Did the slot that was written lack the newest state?
+fn is_mended(before: &Slots, change: &Change) -> bool {
+    let newest = before.slots.iter().map(|slot| slot.seq).max().flatten();
+    let slot = before.slots.get(usize::from(change.first_byte > 0));
+    slot.is_none_or(|slot| slot.seq.is_none() || slot.seq < newest)
 }
 
 impl Repair {
@@ -104,7 +108,7 @@ impl Repair {
             }
             Action::Written if is_footer => format!("its footer {verb} written ({bytes})"),
             Action::Written if change.file == "MANIFEST" || change.file == "VOTE" => {
-                format!("its unreadable copy {verb} written anew")
+                format!("a bad slot {verb} written anew")
             }
             Action::Written => format!("{bytes} {verb} written"),
         }

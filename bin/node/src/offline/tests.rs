@@ -287,6 +287,31 @@ fn a_torn_end_is_whole_and_repair_cuts_it() {
     assert_eq!((&*text, code), ("DIR\n  whole: nothing had to be mended\n", 0));
 }
 
+/// F17: one bad slot is told and is no damage; repair mends that slot.
+#[test]
+fn a_bad_slot_is_told_and_mended() {
+    for (name, size, sound) in [
+        ("MANIFEST", 64 * 1024, "  MANIFEST  write 2 in both slots"),
+        ("VOTE", 4096, "write 3 in both slots; term 2"),
+    ] {
+        let data = Data::used(true);
+        let (text, _) = data.ask("inspect");
+        assert!(text.contains(sound), "{text}");
+        data.change(name, |bytes| bytes[size + 40] ^= 1);
+        let (text, code) = data.ask("inspect");
+        assert_eq!(code, 0, "{text}");
+        assert!(text.contains(" / unreadable: nothing is lost, the next start"), "{text}");
+        let (text, code) = data.ask("repair");
+        assert_eq!(code, 0, "{text}");
+        assert!(
+            text.ends_with(&format!("  {name}: a bad slot was written anew\n\nIt is whole now.\n")),
+            "{text}"
+        );
+        let (text, code) = data.ask("repair");
+        assert_eq!((&*text, code), ("DIR\n  whole: nothing had to be mended\n", 0));
+    }
+}
+
 #[test]
 fn what_may_have_been_acknowledged_is_left_as_it_is() {
     let data = Data::used(false);

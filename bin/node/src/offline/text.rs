@@ -130,7 +130,12 @@ fn slots(file: &Slots) -> String {
         Some(seq) => format!("write {seq}"),
         None => slot.state.to_owned(),
     };
-    file.slots.iter().map(slot).collect::<Vec<_>>().join(" / ")
+    let mut told: Vec<_> = file.slots.iter().map(slot).collect();
+    told.dedup();
+    match &*told {
+        [both] => format!("{both} in both slots"),
+        _ => format!("{}: nothing is lost, the next start writes both slots", told.join(" / ")),
+    }
 }
 
 fn table(text: &mut String, report: &Report) {
