@@ -85,7 +85,7 @@ enum Found {
         contents: Contents,
     },
     /// A log that says what it has lost.
-    Faulty(Remains),
+    Faulty(TailVerdict, Remains),
     Refused(Error),
 }
 
@@ -268,7 +268,7 @@ impl<'a> Law<'a> {
                 (self.candidates.contains(contents), contents)
             }
             Found::Log { contents, .. } => (self.allows(contents, |may| may == contents), contents),
-            Found::Faulty(remains) if may_report => {
+            Found::Faulty(_, remains) if may_report => {
                 let held = remains.as_contents();
                 let is_right = match remains.has_doubt() {
                     true => self.allows_doubted(&held, remains),
@@ -278,7 +278,7 @@ impl<'a> Law<'a> {
             }
             Found::Refused(Error::Damaged { .. }) if may_report => return None,
             Found::Refused(_) if self.kind == Kind::Fault => return None,
-            Found::Faulty(_) | Found::Refused(_) => {
+            Found::Faulty(..) | Found::Refused(_) => {
                 return Some(format!("a crash is called damage: {found}"));
             }
         };
@@ -348,20 +348,20 @@ fn judge(
     let again = first.fork(history.seed());
     again.crash();
     let image = again.image();
-    match (&found, caught(|| find(history, &again)).map_err(broken)?) {
+    let second = caught(|| find(history, &again)).map_err(broken)?;
+    match (&found, &second) {
         (Found::Log { contents, .. }, Found::Log { contents: second, .. })
-            if *contents == second => {}
-        (Found::Faulty(remains), Found::Faulty(second)) if *remains == second => {}
+            if contents == second => {}
+        (Found::Faulty(_, remains), Found::Faulty(_, second)) if remains == second => {}
         (Found::Refused(Error::Damaged { .. }), Found::Refused(_)) if image == disk.image() => {}
         (Found::Refused(Error::Io { .. }), Found::Refused(Error::Io { .. })) => {}
-        // What was damaged beyond the end of a log that stopped in order is found when there is no more
-        // reason to trust the end.
-        (Found::Log { .. }, Found::Refused(_) | Found::Faulty(_)) if law.kind == Kind::Fault => {}
-        (Found::Faulty(_), Found::Refused(_)) if law.kind == Kind::Fault => {}
-        // A batch whose header is damaged may read entry by entry where a footer tells of it, and is lost
-        // as a whole to a scan.
-        (Found::Faulty(_), ref second @ Found::Faulty(_))
-            if law.kind == Kind::Fault && law.breach(second).is_none() => {}
+        // After an orderly stop a footer stood for the last segment. To the scan of the next opening a batch
+        // is lost as a whole whose entries it found one by one, and what lies beyond the end is no more ruled
+        // out.
+        (
+            Found::Log { tail: TailVerdict::Stopped, .. } | Found::Faulty(TailVerdict::Stopped, _),
+            second @ (Found::Refused(_) | Found::Faulty(..)),
+        ) if law.kind == Kind::Fault && law.breach(second).is_none() => {}
         (_, second) => {
             return Err(broken(format!("first {found}\nand then {second}")));
         }
@@ -375,7 +375,7 @@ fn find(history: &History, disk: &SimDisk) -> Found {
         // Bodies that a footer spoke for are checked when they are read.
         let remains = Remains::read(&log, &recovery)?;
         if !remains.is_whole() {
-            return Ok(Found::Faulty(remains));
+            return Ok(Found::Faulty(recovery.tail, remains));
         }
         let contents = Contents::try_of(&log, &recovery)?;
         Ok(Found::Log { tail: recovery.tail, contents })
@@ -449,7 +449,7 @@ impl Found {
         law: &Law<'_>,
         path: &Path,
     ) -> Result<bool, Violation> {
-        let Self::Faulty(remains) = self else { return Ok(false) };
+        let Self::Faulty(_, remains) = self else { return Ok(false) };
         // Of two places damaged at once the truth may be gone.
         if law.is_double {
             return Ok(false);
@@ -469,7 +469,7 @@ impl Found {
     const fn contents(&self) -> Option<&Contents> {
         match self {
             Self::Log { contents, .. } => Some(contents),
-            Self::Faulty(_) | Self::Refused(_) => None,
+            Self::Faulty(..) | Self::Refused(_) => None,
         }
     }
 
@@ -479,7 +479,7 @@ impl Found {
             Self::Log { tail: TailVerdict::CleanEnd, .. } => "clean end",
             Self::Log { tail: TailVerdict::Torn { .. }, .. } => "torn, and cut",
             Self::Log { tail: TailVerdict::Unknown, .. } => "end unknown",
-            Self::Faulty(remains) => remains.verdict(),
+            Self::Faulty(_, remains) => remains.verdict(),
             Self::Refused(Error::Damaged { .. }) => "refused: damaged",
             Self::Refused(_) => "refused: cannot be read",
         }
@@ -490,7 +490,7 @@ impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Log { contents, .. } => write!(f, "{}: {contents}", self.verdict()),
-            Self::Faulty(remains) => write!(f, "{}: {remains}", self.verdict()),
+            Self::Faulty(_, remains) => write!(f, "{}: {remains}", self.verdict()),
             Self::Refused(error) => write!(f, "{}: {error}", self.verdict()),
         }
     }
