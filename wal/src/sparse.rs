@@ -61,13 +61,15 @@ fn rebuild(map: &[u8], segment: &Segment, last_seq: u64) -> Vec<Sparse> {
     let mut rebuilt = Rebuilt::default();
     // Batch and truncations so far, as the newest good header says.
     let mut known = (0_u64, 0_u16);
-    let mut offset = DATA_OFFSET;
-    while offset < segment.data_end {
+    let mut next_offset = DATA_OFFSET;
+    while next_offset < segment.data_end {
+        let offset = next_offset;
         let bytes = map.get(to_usize(offset)..to_usize(segment.data_end)).unwrap_or_default();
         let Ok(header) = Header::decode(bytes, segment.seed, offset) else {
-            offset = offset.saturating_add(len_u64(SECTOR_BYTES));
+            next_offset = offset.saturating_add(len_u64(SECTOR_BYTES));
             continue;
         };
+        next_offset = offset.saturating_add(header.batch_bytes());
         let frames_end = HEADER_BYTES.saturating_add(to_usize(u64::from(header.body_len)));
         let frames = bytes.get(HEADER_BYTES..frames_end).unwrap_or_default();
         let frames = || Frames::new(frames, segment.seed, offset).map_while(Result::ok);
@@ -79,9 +81,17 @@ fn rebuild(map: &[u8], segment: &Segment, last_seq: u64) -> Vec<Sparse> {
         }
         let known_seq = known.0;
         known = (header.seq, header.counts.truncations);
+        let is_whole = frames().count() == to_usize(u64::from(header.frame_count));
+        let body = offset.saturating_add(len_u64(HEADER_BYTES));
+        if !is_whole && lost > 0 {
+            // Which of its entries it truncated itself is not known: none is found.
+            rebuilt.due = 0;
+            rebuilt.entry(header.first_index, header.last_term, next_offset);
+            rebuilt.next = header.last_index.saturating_add(1);
+            continue;
+        }
         if header.first_index < rebuilt.next || header.seq != known_seq.wrapping_add(1) {
             // Whatever can be read of it or was lost before, what it replaces is not in force.
-            let body = offset.saturating_add(len_u64(HEADER_BYTES));
             rebuilt.entry(header.first_index, header.last_term, body);
         }
         for (at, frame) in frames() {
@@ -99,7 +109,8 @@ fn rebuild(map: &[u8], segment: &Segment, last_seq: u64) -> Vec<Sparse> {
                 | Frame::Skipped => {}
             }
         }
-        offset = offset.saturating_add(header.batch_bytes());
+        // Also of those that cannot be read.
+        rebuilt.next = header.last_index.saturating_add(1);
     }
     // What the last batches truncated, if they are lost, nobody knows either.
     if known.0 == last_seq { rebuilt.index } else { Vec::new() }
