@@ -27,6 +27,7 @@ mod openapi;
 mod opening;
 mod origin;
 mod page;
+pub mod parsers;
 mod password;
 mod quota;
 mod request;

@@ -93,7 +93,7 @@ impl IntoResponseParts for SetCookie {
 }
 
 /// The cookie's value. HTTP/2 may bring cookies in several headers.
-fn cookie(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
     headers
         .get_all(header::COOKIE)
         .iter()

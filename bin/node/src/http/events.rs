@@ -14,7 +14,7 @@
 //!   on from.
 
 mod feed;
-mod frame;
+pub(super) mod frame;
 mod output;
 mod picture;
 

@@ -128,13 +128,9 @@ fn check_host(names: &Names, request: &Request, clients: &[String]) -> Result<()
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let (_, is_one) = (hosts.next(), hosts.next().is_none());
     let authority = authority(request.headers(), request.uri()).filter(|_| is_one);
-    let authority: Authority = authority
-        .and_then(|authority| authority.parse().ok())
-        .filter(is_host_and_port)
-        .ok_or_else(|| Refusal::malformed("a request names one host"))?;
-    let host = authority.host().to_ascii_lowercase();
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
-    if names.knows(host, clients) {
+    let host =
+        authority.and_then(host).ok_or_else(|| Refusal::malformed("a request names one host"))?;
+    if names.knows(&host, clients) {
         return Ok(());
     }
     Err(Refusal::new(
@@ -143,6 +139,14 @@ fn check_host(names: &Names, request: &Request, clients: &[String]) -> Result<()
         "this node is not reached under that name",
         "use a client URL of the cluster, or put the name into `listen.names` of node.toml",
     ))
+}
+
+/// The host of an authority, without its port.
+pub(super) fn host(authority: &str) -> Option<String> {
+    let authority: Authority = authority.parse().ok().filter(is_host_and_port)?;
+    let host = authority.host().to_ascii_lowercase();
+    let inside = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    Some(inside.unwrap_or(&host).to_owned())
 }
 
 /// A host, perhaps a port, and nothing before, between or behind them.
@@ -176,7 +180,7 @@ fn foreign() -> Refusal {
     )
 }
 
-fn parse(origin: &HeaderValue) -> Option<ClientUrl> {
+pub(super) fn parse(origin: &HeaderValue) -> Option<ClientUrl> {
     origin.to_str().ok()?.parse().ok()
 }
 

@@ -9,7 +9,7 @@ use std::{
 use axum::{
     body::{self, HttpBody as _},
     extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request},
-    http::{HeaderMap, HeaderName, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Uri, request::Parts},
 };
 use chat::{Rejection, RequestId};
 use futures_util::TryStreamExt as _;
@@ -112,12 +112,16 @@ pub(super) struct Params<T>(pub(super) T);
 impl<T: DeserializeOwned> FromRequestParts<Api> for Params<T> {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, state: &Api) -> Result<Self, Refusal> {
-        let Query(value) = Query::from_request_parts(parts, state)
-            .await
-            .map_err(|rejection| Refusal::malformed(rejection.body_text()))?;
-        Ok(Self(value))
+    async fn from_request_parts(parts: &mut Parts, _api: &Api) -> Result<Self, Refusal> {
+        query(&parts.uri).map(Self)
     }
+}
+
+/// Reads the query of a URL.
+pub(super) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Refusal> {
+    let read = Query::try_from_uri(uri);
+    let Query(value) = read.map_err(|rejection| Refusal::malformed(rejection.body_text()))?;
+    Ok(value)
 }
 
 /// The one variable part of a path.
@@ -145,6 +149,11 @@ impl Key {
             let random = u128::from_le_bytes(super::auth::random()?);
             return Ok(Self(RequestId::new(service.clock_us() / 1000, random)));
         };
+        Self::parse(value)
+    }
+
+    /// Reads a key.
+    pub(super) fn parse(value: &HeaderValue) -> Result<Self, Refusal> {
         let text = value.to_str().map_err(|_source| Rejection::RequestIdMalformed)?;
         Ok(Self(RequestId::parse(text)?))
     }
@@ -173,9 +182,33 @@ pub(super) enum Freshness {
     Stale,
 }
 
-#[derive(Deserialize)]
-struct Consistency {
+/// What the query of a read says of it.
+#[derive(Default, Deserialize)]
+pub(super) struct Consistency {
     consistency: Option<String>,
+}
+
+impl Freshness {
+    /// Reads how fresh an answer has to be.
+    pub(super) fn of(query: &Consistency, headers: &HeaderMap) -> Result<Self, Refusal> {
+        match query.consistency.as_deref() {
+            Some("stale") => return Ok(Self::Stale),
+            Some("linearizable") => return Ok(Self::Linearizable),
+            None => {}
+            Some(_) => {
+                return Err(Refusal::malformed("consistency is `linearizable` or `stale`"));
+            }
+        }
+        match headers.get(MIN_INDEX) {
+            None => Ok(Self::Linearizable),
+            Some(value) => value
+                .to_str()
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .map(Self::Session)
+                .ok_or_else(|| Refusal::malformed("Holdfast-Min-Index is a log index in decimal")),
+        }
+    }
 }
 
 impl IntoParams for Freshness {
@@ -218,23 +251,7 @@ impl FromRequestParts<Api> for Freshness {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refusal> {
         let Params(query) = Params::<Consistency>::from_request_parts(parts, api).await?;
-        match query.consistency.as_deref() {
-            Some("stale") => return Ok(Self::Stale),
-            Some("linearizable") => return Ok(Self::Linearizable),
-            None => {}
-            Some(_) => {
-                return Err(Refusal::malformed("consistency is `linearizable` or `stale`"));
-            }
-        }
-        match parts.headers.get(MIN_INDEX) {
-            None => Ok(Self::Linearizable),
-            Some(value) => value
-                .to_str()
-                .ok()
-                .and_then(|text| text.parse().ok())
-                .map(Self::Session)
-                .ok_or_else(|| Refusal::malformed("Holdfast-Min-Index is a log index in decimal")),
-        }
+        Self::of(&query, &parts.headers)
     }
 }
 

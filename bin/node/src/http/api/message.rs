@@ -273,7 +273,8 @@ async fn history(
     }))
 }
 
-fn window(asked: &wire::HistoryQuery) -> Result<Window, Refusal> {
+/// Which piece of a history is asked for.
+pub(in crate::http) fn window(asked: &wire::HistoryQuery) -> Result<Window, Refusal> {
     match (asked.before, asked.after, asked.around) {
         (None, None, None) => Ok(Window::Newest),
         (Some(seq), None, None) => Ok(Window::Before(seq)),

@@ -17,7 +17,7 @@ use crate::{
 /// The first frame of a client.
 #[derive(Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
-pub(super) enum Hello {
+pub(in crate::http) enum Hello {
     Hello {
         token: String,
         #[schema(value_type = Option<DecimalId>)]
@@ -31,14 +31,14 @@ pub(super) enum Hello {
 /// Every later one.
 #[derive(Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
-pub(super) enum ClientFrame {
+pub(in crate::http) enum ClientFrame {
     Send(SendFrame),
 }
 
 /// A message to be sent.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SendFrame {
+pub(in crate::http) struct SendFrame {
     #[schema(value_type = Uuid7)]
     request_id: String,
     #[schema(value_type = Target)]
@@ -52,13 +52,13 @@ pub(super) struct SendFrame {
 }
 
 /// The same, its key apart from what is asked.
-pub(super) struct Send {
-    pub(super) request_id: String,
-    pub(super) message: SendMessage,
+pub(in crate::http) struct Send {
+    pub(in crate::http) request_id: String,
+    pub(in crate::http) message: SendMessage,
 }
 
 impl SendFrame {
-    pub(super) fn split(self) -> Send {
+    pub(in crate::http) fn split(self) -> Send {
         let Self { request_id, to, text, reply_to, after_request } = self;
         Send { request_id, message: SendMessage { to, text, reply_to, after_request } }
     }
@@ -66,7 +66,7 @@ impl SendFrame {
 
 /// What is wrong otherwise, but says which send it is.
 #[derive(Deserialize)]
-pub(super) struct Named {
+pub(in crate::http) struct Named {
     pub(super) request_id: String,
 }
 

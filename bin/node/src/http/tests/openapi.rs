@@ -6,7 +6,10 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use super::{
-    super::{api, error, openapi},
+    super::{
+        api, error, openapi,
+        parsers::{PARSERS, Place},
+    },
     kit::Node,
 };
 
@@ -44,6 +47,20 @@ fn the_document_has_the_routes_and_no_other() {
     let served: BTreeSet<_> = api::TABLE.iter().copied().collect();
     assert_eq!(described, served);
     assert_eq!(served.len(), api::TABLE.len(), "no route stands there twice");
+}
+
+#[test]
+fn every_body_and_every_frame_has_a_parser_on_the_list() {
+    let document = openapi::document();
+    let mut described = BTreeSet::from(["Hello", "ClientFrame"]);
+    for (_, _, operation) in operations(&document) {
+        let schema = &operation["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+        described.extend(schema.as_str().and_then(|reference| reference.rsplit('/').next()));
+    }
+    // That of a frame that is no good otherwise is told to nobody.
+    let is_told = |name: &&str| *name != "Named";
+    let of_json = PARSERS.iter().filter(|one| matches!(one.place, Place::Body | Place::Frame));
+    assert_eq!(of_json.map(|one| one.name).filter(is_told).collect::<BTreeSet<_>>(), described);
 }
 
 #[test]
