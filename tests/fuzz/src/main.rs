@@ -1,54 +1,26 @@
-//! One program for all fuzz targets: the environment says which.
+//! One program for all fuzz targets: the environment says which, or what else is wanted.
+//!
+//! ```text
+//! FUZZ_TARGET=NAME    fuzz this one
+//! FUZZ_LIST=          print the names of all
+//! FUZZ_SEEDS=FOLDER   write the seeds of all to FOLDER/NAME
+//! ```
 //!
 //! What always holds: an input that makes a target allocate beyond its bound, in one piece, is an input
 //! that broke it.
 
 #![no_main]
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    sync::{
-        OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{fs, path::Path, process, sync::OnceLock};
 
 use libfuzzer_sys::fuzz_target;
-use tests::fuzz::{TARGETS, Target};
-
-/// The largest piece of memory asked for since the input began.
-static LARGEST: AtomicUsize = AtomicUsize::new(0);
-
-struct Counted;
-
-// SAFETY: everything is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counted {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        LARGEST.fetch_max(size, Ordering::Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { System.realloc(old, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promised.
-        unsafe { System.dealloc(old, layout) }
-    }
-}
+use tests::{
+    crash::Allocations,
+    fuzz::{TARGETS, Target},
+};
 
 #[global_allocator]
-static ALLOCATOR: Counted = Counted;
+static ALLOCATOR: Allocations = Allocations;
 
 fn target() -> &'static Target {
     static TARGET: OnceLock<&'static Target> = OnceLock::new();
@@ -57,19 +29,31 @@ fn target() -> &'static Target {
         let target = TARGETS.iter().find(|target| target.name == name);
         let target = target.unwrap_or_else(|| panic!("no target {name}"));
         // What is made once is made now, and counts for no input.
-        (target.run)(&[]);
+        let _taken = (target.run)(&[]);
         target
     })
 }
 
-fuzz_target!(|input: &[u8]| {
-    let target = target();
-    LARGEST.store(0, Ordering::Relaxed);
-    (target.run)(input);
-    let (largest, bound) = (LARGEST.load(Ordering::Relaxed), (target.allocation_max)(input.len()));
-    assert!(
-        largest <= bound,
-        "{largest} bytes at once for {} of input, at most {bound}",
-        input.len()
-    );
+/// What is wanted instead of fuzzing.
+fn other_wishes() {
+    if std::env::var_os("FUZZ_LIST").is_some() {
+        TARGETS.iter().for_each(|target| println!("{}", target.name));
+        process::exit(0);
+    }
+    if let Some(folder) = std::env::var_os("FUZZ_SEEDS") {
+        TARGETS.iter().for_each(|target| write_seeds(target, Path::new(&folder)));
+        process::exit(0);
+    }
+}
+
+fn write_seeds(target: &Target, corpus: &Path) {
+    let folder = corpus.join(target.name);
+    fs::create_dir_all(&folder).expect("the corpus is a folder");
+    for (number, seed) in (target.seeds)().iter().enumerate() {
+        fs::write(folder.join(format!("seed-{number:03}")), seed).expect("it can be written to");
+    }
+}
+
+fuzz_target!(init: other_wishes(), |input: &[u8]| {
+    let _taken = target().judge(input);
 });

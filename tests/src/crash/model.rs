@@ -234,6 +234,11 @@ impl Model {
         }
     }
 
+    /// The log was closed in order: everything is durable.
+    pub fn acknowledge_all(&mut self) {
+        self.acknowledge(self.last_ticket);
+    }
+
     /// A disk that was right stays right as long as this does not change.
     #[must_use]
     pub const fn version(&self) -> u64 {

@@ -3,14 +3,10 @@
 use bytes::{Bytes, BytesMut};
 use chat::{AccountId, Action, Body, Command, Login, Register, RequestId, SessionId, Target as To};
 use election::{EntryId, Index, Mode, NodeId, StoreId, Term, VoterId};
-#[cfg(feature = "processes")]
-use node::genesis::{ClusterId, Genesis, GenesisNode};
 use replication::{
     ClusterConfig, Member, Message,
     codec::{self, Hello, Packet},
 };
-#[cfg(feature = "processes")]
-use sha2::{Digest, Sha256};
 use wal::{Entry, EntryKind};
 
 use super::Target;
@@ -22,24 +18,25 @@ pub(super) const WIRE: Target = Target {
     seeds: wire_seeds,
     // A decoded entry takes more than its smallest encoding.
     allocation_max: |len| 64 * len + 4096,
-    rounds: 40_000,
+    rounds: 60_000,
 };
 
-fn wire(bytes: &[u8]) {
-    let mut stream = BytesMut::from(bytes);
+fn wire(bytes: &[u8]) -> bool {
+    let (mut stream, mut is_taken) = (BytesMut::from(bytes), false);
     // A frame that is not all there makes room for itself: that is the receiver's bound and not this one.
     while is_decided(&stream)
         && let Ok(Some(frame)) = codec::split(&mut stream)
     {
-        judge_frame(frame);
+        is_taken |= judge_frame(frame);
     }
     // And as the inside of a frame, so that the length needs no luck.
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     let mut framed = BytesMut::from(&length.to_le_bytes()[..]);
     framed.extend_from_slice(bytes);
     if let Ok(Some(frame)) = codec::split(&mut framed) {
-        judge_frame(frame);
+        is_taken |= judge_frame(frame);
     }
+    is_taken
 }
 
 fn is_decided(stream: &[u8]) -> bool {
@@ -48,10 +45,10 @@ fn is_decided(stream: &[u8]) -> bool {
     u64::from(length) <= left || u64::from(length) > 64 << 20
 }
 
-fn judge_frame(frame: Bytes) {
-    if let Ok(packet) = codec::decode(frame.clone()) {
-        assert_eq!(codec::encode(&packet).expect("it came in"), frame, "{packet:?}");
-    }
+fn judge_frame(frame: Bytes) -> bool {
+    let Ok(packet) = codec::decode(frame.clone()) else { return false };
+    assert_eq!(codec::encode(&packet).expect("it came in"), frame, "{packet:?}");
+    true
 }
 
 fn wire_seeds() -> Vec<Vec<u8>> {
@@ -81,13 +78,13 @@ fn wire_seeds() -> Vec<Vec<u8>> {
 pub(super) const COMMAND: Target = Target {
     name: "chat_command",
     run: |bytes| {
-        if let Ok(command) = Command::decode(bytes) {
-            assert_eq!(command.encode(), bytes, "{command:?}");
-        }
+        let Ok(command) = Command::decode(bytes) else { return false };
+        assert_eq!(command.encode(), bytes, "{command:?}");
+        true
     },
     seeds: command_seeds,
     allocation_max: |len| 64 * len + 4096,
-    rounds: 40_000,
+    rounds: 60_000,
 };
 
 fn command_seeds() -> Vec<Vec<u8>> {
@@ -123,9 +120,9 @@ fn command_seeds() -> Vec<Vec<u8>> {
 pub(super) const CLUSTER_CONFIG: Target = Target {
     name: "cluster_config",
     run: |bytes| {
-        if let Ok(config) = ClusterConfig::decode(bytes) {
-            assert_eq!(config.encode(), bytes, "{config:?}");
-        }
+        let Ok(config) = ClusterConfig::decode(bytes) else { return false };
+        assert_eq!(config.encode(), bytes, "{config:?}");
+        true
     },
     seeds: config_seeds,
     allocation_max: |len| 64 * len + 4096,
@@ -157,15 +154,17 @@ fn config(voters: u64) -> ClusterConfig {
 pub(super) const NAMES: Target = Target {
     name: "chat_names",
     run: |bytes| {
-        let Ok(text) = std::str::from_utf8(bytes) else { return };
-        if let Ok(id) = RequestId::parse(text) {
+        let Ok(text) = str::from_utf8(bytes) else { return false };
+        let (id, to) = (RequestId::parse(text).ok(), To::parse(text).ok());
+        if let Some(id) = id {
             let shown = id.to_string();
             assert_eq!(RequestId::parse(&shown).ok(), Some(id), "{shown}");
         }
-        if let Ok(to) = To::parse(text) {
+        if let Some(to) = &to {
             let shown = to.to_string();
-            assert_eq!(To::parse(&shown).ok(), Some(to), "{shown}");
+            assert_eq!(To::parse(&shown).ok().as_ref(), Some(to), "{shown}");
         }
+        id.is_some() || to.is_some()
     },
     seeds: || {
         let request = RequestId::new(0x0190_0000_0000, 7).to_string();
@@ -175,63 +174,3 @@ pub(super) const NAMES: Target = Target {
     allocation_max: |len| 64 * len + 4096,
     rounds: 40_000,
 };
-
-/// What an operator writes.
-#[cfg(feature = "processes")]
-pub(super) const NODE_TOML: Target = Target {
-    name: "node_toml",
-    run: |bytes| {
-        let Ok(text) = std::str::from_utf8(bytes) else { return };
-        let file = std::path::Path::new("node.toml");
-        if let Err(error) = node::config::Config::parse(file, text) {
-            // Whatever is wrong can be said.
-            assert!(!error.to_string().is_empty());
-        }
-    },
-    seeds: || vec![include_bytes!("../../../bin/node/node.example.toml").to_vec()],
-    allocation_max: |len| 256 * len + 65_536,
-    rounds: 2_000,
-};
-
-/// What `node init` writes, and an operator may have touched.
-#[cfg(feature = "processes")]
-pub(super) const GENESIS: Target = Target {
-    name: "genesis",
-    run: |bytes| {
-        judge_genesis(bytes);
-        // With length and checksum put right.
-        if let Some((head, payload)) = bytes.split_at_checked(48)
-            && let Ok(length) = u32::try_from(payload.len())
-        {
-            let digest: [u8; 32] = Sha256::digest(payload).into();
-            judge_genesis(&[&head[..12], &length.to_le_bytes(), &digest, payload].concat());
-        }
-    },
-    seeds: || [1, 3].map(|voters| genesis(voters).encode()).to_vec(),
-    allocation_max: |len| 256 * len + 65_536,
-    rounds: 5_000,
-};
-
-#[cfg(feature = "processes")]
-fn judge_genesis(bytes: &[u8]) {
-    if let Ok(genesis) = Genesis::decode(bytes) {
-        assert_eq!(Genesis::decode(&genesis.encode()).as_ref(), Ok(&genesis));
-        assert_eq!(genesis.config().check(), Ok(()));
-    }
-}
-
-#[cfg(feature = "processes")]
-fn genesis(voters: u64) -> Genesis {
-    let node = |number| GenesisNode {
-        node: NodeId(number),
-        peer: format!("10.0.0.{number}:7410"),
-        client: format!("https://10.0.0.{number}:7411"),
-    };
-    Genesis {
-        cluster: ClusterId(77),
-        cluster_name: "office".to_owned(),
-        node: NodeId(1),
-        nodes: (1..=voters).map(node).collect(),
-        owner_token_hash: [4; 32],
-    }
-}

@@ -11,15 +11,18 @@ use std::{
 
 use bytes::Bytes;
 use wal::{
-    Entry, EntryKind, Error, File, FileLayer, HardState, Identity, Io, IoLayer, Log, Op, Options,
-    Recovery, TailVerdict, Vote,
+    Entry, EntryKind, Error, File, FileLayer, HardState, Io, IoLayer, Log, Op, Options, Recovery,
+    TailVerdict, Vote,
 };
 
 use super::{
     Target,
     format::{SECTOR, put_right},
 };
-use crate::sim::disk::SimDisk;
+use crate::{
+    crash::{IDENTITY, small},
+    sim::disk::SimDisk,
+};
 
 pub(super) const TARGET: Target = Target {
     name: "wal_files",
@@ -30,7 +33,6 @@ pub(super) const TARGET: Target = Target {
     rounds: 2_500,
 };
 
-const IDENTITY: Identity = Identity { cluster: 0xc1, node: 3, store: 0x5709e };
 /// Changes in one input.
 const CHANGES_MAX: usize = 16;
 /// Entries that are read of a log that says it has more.
@@ -39,18 +41,10 @@ const READ_MAX: u64 = 400;
 const BATCH_BYTES_MAX: usize = 20 * SECTOR;
 
 fn options() -> Options {
-    Options {
-        segment_bytes: 64 * 1024,
-        small_segment_bytes: 64 * 1024,
-        spare_segments: 1,
-        entry_bytes_max: 4 * 1024,
-        batch_bytes_max: 16 * 1024,
-        tail_cache_bytes: 4 * 1024,
-        ..Options::default()
-    }
+    Options { entry_bytes_max: 4 * 1024, ..small() }
 }
 
-fn run(input: &[u8]) {
+fn run(input: &[u8]) -> bool {
     let mut input = Input(input);
     let logs = logs();
     let disk = logs[usize::from(input.byte()) % logs.len()].fork(1);
@@ -61,7 +55,7 @@ fn run(input: &[u8]) {
         // A file that is gone or too short stays as it is.
         drop(change(&disk, &mut input));
     }
-    judge(&disk);
+    judge(&disk)
 }
 
 /// The logs that inputs change, made by the real encoder.
@@ -188,9 +182,9 @@ fn right(file: &dyn File, name: &str, offset: u64) -> io::Result<()> {
     file.write_at(&bytes, offset)
 }
 
-/// Open it; if that goes, use it and open it again.
-fn judge(disk: &SimDisk) {
-    let Some((log, found)) = open(disk) else { return };
+/// Open it; if that goes, use it and open it again. Says whether it went.
+fn judge(disk: &SimDisk) -> bool {
+    let Some((log, found)) = open(disk) else { return false };
     let before = read(&log, &found);
     let mut log = log;
     let (last, term) = found.last;
@@ -201,7 +195,7 @@ fn judge(disk: &SimDisk) {
             Ok(ticket) => assert_eq!(ticket, 1),
             Err(error) => {
                 assert!(!matches!(error, Error::Poisoned), "the first failure has a reason");
-                return;
+                return true;
             }
         }
     }
@@ -213,7 +207,7 @@ fn judge(disk: &SimDisk) {
         Err(Error::Damaged { .. } | Error::Version { .. })
             if found.tail == TailVerdict::Stopped =>
         {
-            return;
+            return true;
         }
         Err(error) => panic!("what opened once opens no more: {error:?}\n{found:?}"),
     };
@@ -232,6 +226,7 @@ fn judge(disk: &SimDisk) {
             None => assert!(is_missed(index), "{index} is forgotten: {again:?}"),
         }
     }
+    true
 }
 
 fn open(disk: &SimDisk) -> Option<(Log, Recovery)> {

@@ -3,12 +3,13 @@
 //! What always holds: after every opening the log holds everything acknowledged, and after that a part
 //! of what was submitted, in order.
 
-use std::collections::BTreeMap;
-
-use wal::{Entry, EntryKind, HardState, Identity, Log, Op, Options, Vote};
+use wal::{Entry, EntryKind, HardState, Log, Op, Vote};
 
 use super::Target;
-use crate::sim::disk::SimDisk;
+use crate::{
+    crash::{Contents, Model, open, small},
+    sim::disk::SimDisk,
+};
 
 pub(super) const TARGET: Target = Target {
     name: "wal_ops",
@@ -18,77 +19,29 @@ pub(super) const TARGET: Target = Target {
     rounds: 1_500,
 };
 
-const IDENTITY: Identity = Identity { cluster: 7, node: 2, store: 0xfeed };
 const STEPS_MAX: usize = 400;
-
-fn options() -> Options {
-    Options {
-        segment_bytes: 64 * 1024,
-        small_segment_bytes: 64 * 1024,
-        spare_segments: 1,
-        entry_bytes_max: 8 * 1024,
-        batch_bytes_max: 16 * 1024,
-        tail_cache_bytes: 4 * 1024,
-        ..Options::default()
-    }
-}
-
-/// What a log holds.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-struct Contents {
-    entries: Vec<Entry>,
-    hard_state: HardState,
-    bindings: BTreeMap<u64, u128>,
-}
-
-impl Contents {
-    fn apply(&mut self, op: &Op) {
-        match op {
-            Op::Append(entries) => self.entries.extend(entries.iter().cloned()),
-            Op::TruncateAfter(index) => self.entries.retain(|entry| entry.index <= *index),
-            Op::HardState(state) => self.hard_state = *state,
-            Op::Bind { node, store } => {
-                self.bindings.entry(*node).or_insert(*store);
-            }
-            Op::Repair(_) | Op::Settle => unreachable!("nothing here is damaged"),
-        }
-    }
-
-    fn last(&self) -> (u64, u64) {
-        self.entries.last().map_or((0, 0), |last| (last.index, last.term))
-    }
-}
 
 /// A log and what it must hold.
 struct Life {
     disk: SimDisk,
     log: Option<Log>,
-    acknowledged: Contents,
-    newest: Contents,
-    /// Submitted and not acknowledged: one record each, with its ticket.
-    submitted: Vec<(u64, Op)>,
-    ticket: u64,
+    model: Model,
 }
 
-fn run(input: &[u8]) {
-    let mut life = Life {
-        disk: SimDisk::new(input.len() as u64),
-        log: None,
-        acknowledged: Contents::default(),
-        newest: Contents::default(),
-        submitted: Vec::new(),
-        ticket: 0,
-    };
+/// Every sequence is one that may be.
+fn run(input: &[u8]) -> bool {
+    let disk = SimDisk::new(input.len() as u64);
+    let mut life = Life { disk, log: None, model: Model::new() };
     life.reopen();
     let mut bytes = input.iter().copied();
     for _ in 0..STEPS_MAX {
         let (Some(what), more) = (bytes.next(), bytes.next().unwrap_or(0)) else { break };
         life.step(what, more);
     }
-    life.disk.clear_faults();
     life.log = None;
     life.disk.crash();
     life.reopen();
+    true
 }
 
 impl Life {
@@ -96,11 +49,11 @@ impl Life {
         match what % 16 {
             0..=4 => self.append(more),
             5 => {
-                let last = self.newest.last().0;
+                let (last, _) = self.model.last();
                 self.submit(Op::TruncateAfter(last.saturating_sub(u64::from(more % 16))));
             }
             6 => {
-                let term = self.newest.hard_state.term + 1;
+                let term = self.model.last().1 + 1;
                 let vote = Vote { node: u64::from(more % 5), store: u128::from(more) };
                 let voted_for = (more & 1 == 1).then_some(vote);
                 self.submit(Op::HardState(HardState { term, voted_for }));
@@ -133,8 +86,7 @@ impl Life {
     }
 
     fn append(&mut self, more: u8) {
-        let (last, term) = self.newest.last();
-        let term = term.max(self.newest.hard_state.term);
+        let (last, term) = self.model.last();
         let len = [0, 1, 100, 400, 500, 1500, 4000, 8000][usize::from(more % 8)];
         let kind = if more & 64 == 0 { EntryKind::Command } else { EntryKind::Config };
         let fill = if more & 32 == 0 { 0 } else { more };
@@ -144,25 +96,9 @@ impl Life {
     }
 
     fn submit(&mut self, op: Op) {
-        let Some(log) = &mut self.log else { return };
-        self.ticket += 1;
-        match &op {
-            // Entries of one operation may be divided between batches, and so by a crash.
-            Op::Append(entries) => {
-                for (n, entry) in (1..).zip(entries) {
-                    let is_last = n == entries.len();
-                    let ticket = if is_last { self.ticket } else { self.ticket - 1 };
-                    self.submitted.push((ticket, Op::Append(vec![entry.clone()])));
-                }
-            }
-            Op::TruncateAfter(_)
-            | Op::HardState(_)
-            | Op::Bind { .. }
-            | Op::Repair(_)
-            | Op::Settle => self.submitted.push((self.ticket, op.clone())),
+        if let Some(log) = &mut self.log {
+            self.model.submit(log, op);
         }
-        self.newest.apply(&op);
-        log.stage(self.ticket, op);
     }
 
     /// A call that fails ends the process.
@@ -174,21 +110,16 @@ impl Life {
 
     fn sync(&mut self) {
         let Some(log) = &mut self.log else { return };
-        let Ok(ticket) = log.sync() else {
-            self.log = None;
-            return;
-        };
-        let count = self.submitted.iter().take_while(|(of, _)| *of <= ticket).count();
-        for (_, op) in self.submitted.drain(..count) {
-            self.acknowledged.apply(&op);
+        match log.sync() {
+            Ok(ticket) => self.model.acknowledge(ticket),
+            Err(_) => self.log = None,
         }
     }
 
     fn close(&mut self) {
         let Some(log) = self.log.take() else { return };
         if log.close().is_ok() {
-            self.acknowledged = self.newest.clone();
-            self.submitted.clear();
+            self.model.acknowledge_all();
         }
         self.disk.crash();
         self.reopen();
@@ -197,28 +128,9 @@ impl Life {
     /// The next process: what it finds is what may be there.
     fn reopen(&mut self) {
         self.disk.clear_faults();
-        let io = self.disk.io();
-        if !Log::exists(&io).expect("the disk is well") {
-            Log::create(&io, IDENTITY, &options()).expect("the disk is well");
-        }
-        let (log, recovery) = Log::open(io, options()).expect("a crash is no damage");
+        let (log, recovery) = open(&self.disk, &small()).expect("a crash is no damage");
         assert!(recovery.is_whole(), "{:?}", recovery.faulty);
-        let found = Contents {
-            entries: log.reader().read(1, u64::MAX, usize::MAX).expect("the disk is well"),
-            hard_state: recovery.hard_state,
-            bindings: recovery.bindings,
-        };
-        assert_eq!(found.last(), recovery.last);
-        let mut candidate = self.acknowledged.clone();
-        let mut submitted = self.submitted.iter();
-        while candidate != found {
-            let next = submitted.next();
-            candidate.apply(&next.unwrap_or_else(|| panic!("{found:?} was never to be")).1);
-        }
-        self.acknowledged.clone_from(&found);
-        self.newest = found;
-        self.submitted.clear();
-        self.ticket = 0;
+        self.model.recover(Contents::of(&log, &recovery));
         self.log = Some(log);
     }
 }
