@@ -44,7 +44,7 @@ pub(super) struct Planted {
 
 impl Copy {
     pub(super) fn of_the_tree() -> Result<Self, String> {
-        let tree = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no workspace")?;
+        let tree = tree()?;
         let target =
             std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| tree.join("target"), PathBuf::from);
         let root = target.join("wal-mutants");
@@ -59,24 +59,8 @@ impl Copy {
         Ok(Self { root, target })
     }
 
-    /// The file that a mutant changes, its text before and after.
-    pub(super) fn mutated(&self, mutant: &Mutant) -> Result<(PathBuf, String, String), String> {
-        let path = self.root.join(mutant.file);
-        let original = fs::read_to_string(&path).map_err(failed("read", &path))?;
-        let mut text = original.clone();
-        for (old, new) in mutant.changes {
-            let times = text.matches(old).count();
-            if times != 1 {
-                let (name, file) = (mutant.name, mutant.file);
-                return Err(format!("{name}: this is {times} times in {file}, not once:\n{old}"));
-            }
-            text = text.replacen(old, new, 1);
-        }
-        Ok((path, original, text))
-    }
-
     pub(super) fn plant(&self, mutant: &Mutant) -> Result<Planted, String> {
-        let (path, original, text) = self.mutated(mutant)?;
+        let (path, original, text) = mutated(&self.root, mutant)?;
         fs::write(&path, text).map_err(failed("write", &path))?;
         Ok(Planted { path, original })
     }
@@ -86,6 +70,26 @@ impl Planted {
     pub(super) fn remove(self) -> Result<(), String> {
         fs::write(&self.path, self.original).map_err(failed("write", &self.path))
     }
+}
+
+fn tree() -> Result<&'static Path, String> {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or_else(|| "no workspace".to_owned())
+}
+
+/// The file below `root` that a mutant changes, its text before and after.
+pub(super) fn mutated(root: &Path, mutant: &Mutant) -> Result<(PathBuf, String, String), String> {
+    let path = root.join(mutant.file);
+    let original = fs::read_to_string(&path).map_err(failed("read", &path))?;
+    let mut text = original.clone();
+    for (old, new) in mutant.changes {
+        let times = text.matches(old).count();
+        if times != 1 {
+            let (name, file) = (mutant.name, mutant.file);
+            return Err(format!("{name}: this is {times} times in {file}, not once:\n{old}"));
+        }
+        text = text.replacen(old, new, 1);
+    }
+    Ok((path, original, text))
 }
 
 /// A manifest without its `[[bin]]` tables.
@@ -139,4 +143,18 @@ fn names(folder: &Path) -> Result<Vec<String>, String> {
 
 fn failed(action: &str, path: &Path) -> impl Fn(std::io::Error) -> String {
     move |error| format!("cannot {action} {}: {error}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::list::MUTANTS, mutated, tree};
+
+    /// The list follows the code: whoever moves a safeguard is told at once.
+    #[test]
+    fn every_safeguard_is_where_the_list_says() {
+        for mutant in MUTANTS {
+            let (_, before, after) = mutated(tree().unwrap(), mutant).unwrap();
+            assert_ne!(before, after, "{}", mutant.name);
+        }
+    }
 }

@@ -230,7 +230,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "listing",
         gate: false,
         file: UPKEEP,
-        changes: &[("        self.manifest_file.store(&self.manifest)?;\n", "")],
+        changes: &[("        self.manifest_file.store(&*self.io, &self.manifest)?;\n", "")],
         removed: "the listing of a segment before its first batch",
         hunted_by: "wal_protocol",
     },

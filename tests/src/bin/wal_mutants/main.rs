@@ -66,7 +66,7 @@ fn run(chosen: &[&Mutant]) -> Result<usize, String> {
     let copy = Copy::of_the_tree()?;
     // Every text is looked for first: a list that has rotted is told in seconds.
     for mutant in chosen {
-        copy.mutated(mutant)?;
+        copy::mutated(&copy.root, mutant)?;
     }
     let start = Instant::now();
     let tests = Tests::build(&copy)?;
