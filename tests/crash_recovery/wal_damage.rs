@@ -76,7 +76,8 @@ fn a_lost_file_is_named() {
         assert!(Log::exists(&disk.io()).unwrap(), "{name}");
         match Log::open(disk.io(), small()) {
             Ok((_, recovery)) => {
-                let found = recovery.found.iter().any(|found| found.path.ends_with(&name));
+                let mut all = recovery.found.iter().chain(&recovery.rebuilt);
+                let found = all.any(|found| found.path.ends_with(&name));
                 assert!(found, "{name}: {recovery:?}");
                 disk.kill();
                 truth.judge(&disk, &name);

@@ -153,7 +153,7 @@ pub enum Damage {
     Entry,
     /// The checksums hold but the contents make no sense.
     Contents,
-    /// A listed file is not there.
+    /// A file of the log is not there.
     FileMissing,
     /// A file is shorter than its header says.
     FileShort,
@@ -171,6 +171,8 @@ pub enum Damage {
     LostBinding,
     /// More is faulty than can be listed.
     TooMuch,
+    /// The manifest, which would have listed what followed, was lost.
+    Unlisting,
     /// The log was opened more often than the manifest knows: its newest state is lost.
     Stale,
 }
@@ -189,7 +191,7 @@ impl fmt::Display for Damage {
             Self::LostTail => "the log ends before what is known to have been durable",
             Self::Entry => "an entry fails its checksum",
             Self::Contents => "the checksums hold but the contents make no sense",
-            Self::FileMissing => "the file is listed in the manifest and not there",
+            Self::FileMissing => "the file is not there",
             Self::FileShort => "the file is shorter than its header says",
             Self::BothSlots => "neither of its two slots can be read",
             Self::Footer => {
@@ -202,6 +204,10 @@ impl fmt::Display for Damage {
             }
             Self::LostBinding => "the record of which disk a node is was lost",
             Self::TooMuch => "more of the log is damaged than can be listed",
+            Self::Unlisting => {
+                "the log seems to end here, but the manifest is lost, and with it the list of the \
+                 segments that may have followed"
+            }
             Self::Stale => "its newest state is lost: the log was opened more often than it says",
         })
     }

@@ -122,7 +122,8 @@ fn look(io: &Arc<dyn Io>, depth: Depth) -> Result<Inspection, Error> {
             judged.compare(log);
         }
     }
-    let segments = segments::view_all(&*below, manifest.as_ref(), &judged)?;
+    let made = opened.as_ref().ok().map(|(log, _)| log.manifest());
+    let segments = segments::view_all(&*below, manifest.as_ref().or(made), &judged)?;
     Ok(Inspection {
         contents: opened.map(|opened| opened.1),
         identity: identity_of(manifest.as_ref(), vote.as_ref()),

@@ -23,12 +23,12 @@ use self::{
 };
 use crate::{
     Entry, Error, HardState, Identity, Io, Lock, Op, Options, Reader, Recovery, RepairError,
+    TailVerdict,
     batch::{BatchKind, Encoder, HEADER_BYTES, Place, Record, SECTOR_BYTES, batch_bytes},
     codec::{len_u64, to_usize},
     directory::{holds_log, list},
-    error::Damage,
     manifest::{Listed, MANIFEST, Manifest, ManifestFile, SEGMENTS_MAX},
-    recovery::{self, Footers, Recovered},
+    recovery::{self, Footers, Ledger, Recovered},
     seal::Gathered,
     segment::{self, DATA_OFFSET, START_BYTES_MAX, Segment},
     view::{Pending, Shared, View, ViewBounds},
@@ -114,14 +114,26 @@ impl Log {
                 io.remove(&name).map_err(Error::io("remove", &io.path(&name)))?;
             }
         }
-        let state =
-            VoteState { identity, hard_state: HardState::default(), durable_seq: 0, bindings: 0 };
+        let state = VoteState {
+            identity,
+            hard_state: HardState::default(),
+            durable_seq: 0,
+            bindings: 0,
+            epoch: 0,
+        };
         VoteFile::create(io, &state)?;
         let first = Listed { id: 1, capacity: options.small(), epoch: 0, first_seq: 0 };
         segment::make(io, &identity, &first, &AtomicBool::new(false))?;
         // The manifest comes last: what it lists is durable, and without it there is no log.
         let segments = vec![first];
-        let manifest = Manifest { identity, epoch: 0, durable_seq: 0, next_segment: 2, segments };
+        let manifest = Manifest {
+            identity,
+            epoch: 0,
+            is_rebuilt: false,
+            durable_seq: 0,
+            next_segment: 2,
+            segments,
+        };
         ManifestFile::create(io, &manifest)?;
         io.sync_dir().map_err(Error::io("sync", &io.path("")))
     }
@@ -153,14 +165,12 @@ impl Log {
         let lock = take_lock(&*io)?;
         // A process that died while making the log may not have synced the names (research F2, F3, F7).
         io.sync_dir().map_err(Error::io("sync", &io.path("")))?;
-        let (manifest_file, mut manifest) = ManifestFile::open(&*io)?;
-        let (vote_file, vote) = VoteFile::open(&*io)?;
-        if vote.identity != manifest.identity {
-            let path = io.path(VOTE.name);
-            return Err(Error::Damaged { path, offset: 0, damage: Damage::Misplaced });
-        }
-        let orphans = recovery::orphans(&*io, &manifest)?;
-        let recovered = recovery::recover(&*io, &manifest, &vote, footers)?;
+        let (manifest_file, vote_file, ledger) = Ledger::open(&*io)?;
+        let orphans = recovery::orphans(&*io, &ledger.manifest)?;
+        let recovered = recovery::recover(&*io, &ledger, footers)?;
+        let Ledger { mut manifest, vote, .. } = ledger;
+        // Until the log itself says that its end is in doubt.
+        manifest.is_rebuilt &= recovered.tail == TailVerdict::Unknown;
         manifest.epoch += 1;
         // What is known to be lost is known until the log itself says so.
         let ledger_seq = manifest.durable_seq.max(vote.durable_seq);
@@ -289,6 +299,10 @@ impl Log {
     /// Full segments whose footers are to be written, oldest first.
     pub(crate) fn unsealed(&self) -> impl Iterator<Item = &FooterJob> {
         self.unsealed.iter().map(|job| &**job)
+    }
+
+    pub(crate) const fn manifest(&self) -> &Manifest {
+        &self.manifest
     }
 
     pub(crate) const fn shared(&self) -> &Arc<Shared> {
@@ -503,6 +517,7 @@ fn report(recovered: &Recovered, manifest: &Manifest) -> Recovery {
         configs: replay.configs.clone(),
         faulty: replay.terms.faulty.list(),
         found: recovered.found.clone(),
+        rebuilt: recovered.rebuilt.clone(),
         tail: recovered.tail,
         epoch: manifest.epoch,
         scanned_bytes: recovered.scanned_bytes,

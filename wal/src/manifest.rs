@@ -17,7 +17,7 @@ use crate::{
 pub(crate) const MANIFEST: Kind =
     Kind { name: "MANIFEST", magic: *b"HFWALMAN", slot_bytes: 64 * 1024 };
 
-/// Identity 40, epoch 4, zero 4, durable sequence 8, next segment 8, count 4, zero 4.
+/// Identity 40, epoch 4, flags 4, durable sequence 8, next segment 8, count 4, zero 4.
 const FIXED_BYTES: usize = 72;
 const LISTED_BYTES: usize = 32;
 /// How many segments a log can have.
@@ -48,6 +48,9 @@ pub(crate) struct Manifest {
     pub(crate) identity: Identity,
     /// How often the log has been opened.
     pub(crate) epoch: u32,
+    /// It was made from the segments, which do not tell whether another one is lost, and the log does not
+    /// tell of that doubt yet.
+    pub(crate) is_rebuilt: bool,
     /// The newest batch known to be durable when this was written.
     pub(crate) durable_seq: u64,
     /// The number for the next segment.
@@ -66,16 +69,11 @@ impl ManifestFile {
         Slots::create(io, MANIFEST, &encode(manifest))
     }
 
-    pub(crate) fn open(io: &dyn Io) -> Result<(Self, Manifest), Error> {
+    /// With what it says, or what is wrong with it.
+    pub(crate) fn open(io: &dyn Io) -> Result<(Self, Result<Manifest, Damage>), Error> {
         let (slots, body) = Slots::open(io, MANIFEST)?;
-        let path = slots.path().clone();
-        let manifest = match body.map(|body| decode(&body)) {
-            Ok(Some(manifest)) => manifest,
-            Ok(None) => return Err(Error::Damaged { path, offset: 0, damage: Damage::Contents }),
-            Err(Damage::FileMissing) => return Err(Error::Missing { path }),
-            Err(damage) => return Err(Error::Damaged { path, offset: 0, damage }),
-        };
-        Ok((Self { slots }, manifest))
+        let said = body.and_then(|body| decode(&body).ok_or(Damage::Contents));
+        Ok((Self { slots }, said))
     }
 
     pub(crate) fn store(&mut self, io: &dyn Io, manifest: &Manifest) -> Result<(), Error> {
@@ -87,7 +85,7 @@ fn encode(manifest: &Manifest) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode_identity(&manifest.identity, &mut bytes);
     bytes.extend_from_slice(&manifest.epoch.to_le_bytes());
-    bytes.extend_from_slice(&[0; 4]);
+    bytes.extend_from_slice(&u32::from(manifest.is_rebuilt).to_le_bytes());
     bytes.extend_from_slice(&manifest.durable_seq.to_le_bytes());
     bytes.extend_from_slice(&manifest.next_segment.to_le_bytes());
     bytes.extend_from_slice(&len_u32(manifest.segments.len()).to_le_bytes());
@@ -106,7 +104,7 @@ pub(crate) fn decode(body: &[u8]) -> Option<Manifest> {
     let mut cursor = Cursor::new(body);
     let identity = decode_identity(&mut cursor)?;
     let epoch = cursor.u32()?;
-    cursor.u32()?;
+    let is_rebuilt = cursor.u32()? & 1 != 0;
     let durable_seq = cursor.u64()?;
     let next_segment = cursor.u64()?;
     let count = cursor.u32()?;
@@ -120,5 +118,5 @@ pub(crate) fn decode(body: &[u8]) -> Option<Manifest> {
         let first_seq = cursor.u64()?;
         segments.push(Listed { id, capacity, epoch, first_seq });
     }
-    Some(Manifest { identity, epoch, durable_seq, next_segment, segments })
+    Some(Manifest { identity, epoch, is_rebuilt, durable_seq, next_segment, segments })
 }

@@ -3,10 +3,12 @@
 //! What always holds: nothing is changed before everything was read and judged; what is cut was never
 //! acknowledged (research F16), and where anything is damaged nothing is cut; what is lost is faulty,
 //! and all around it reads; a loss without a bound stops with an error and leaves every byte as it is;
-//! a crash at any step leaves a log that opens to the same contents. It needs no free space (F20).
+//! a crash at any step leaves a log that opens to the same contents. It needs no free space (F20), unless
+//! a file of 8 or 128 KiB is gone. A vote is never made up (F17).
 //! How each place is judged: `verdict`.
 
 mod fast;
+mod ledger;
 mod look;
 mod scan;
 mod used;
@@ -17,6 +19,7 @@ use std::{
     sync::Arc,
 };
 
+pub(crate) use self::ledger::Ledger;
 use self::{
     look::{Chunks, visit_sectors},
     scan::{Cut, Scan},
@@ -28,11 +31,11 @@ use crate::{
     error::{Damage, Error},
     io::Io,
     log::upkeep::FooterJob,
-    manifest::Manifest,
+    manifest::{MANIFEST, Manifest},
     replay::Replay,
     segment::{self, DATA_OFFSET, Segment},
     view::may_follow,
-    vote::{VOTE, VoteState},
+    vote::VOTE,
 };
 
 /// What was found at the end of the log.
@@ -84,6 +87,9 @@ pub struct Recovery {
     pub faulty: Vec<FaultyRange>,
     /// Where the damage is, the first places of it; also such as took nothing away.
     pub found: Vec<Found>,
+    /// `MANIFEST` or `VOTE`, with what was wrong with it: it said nothing, and what it has to say was taken
+    /// from all the rest and written to it again.
+    pub rebuilt: Vec<Found>,
     /// What was found at the end.
     pub tail: TailVerdict,
     /// How often this log has been opened, this time included.
@@ -134,6 +140,7 @@ pub(crate) struct Recovered {
     /// First batch of each segment in use, by segment number.
     pub(crate) first_seqs: BTreeMap<u64, u64>,
     pub(crate) found: Vec<Found>,
+    pub(crate) rebuilt: Vec<Found>,
     /// The next batch goes to a fresh segment (research F20).
     pub(crate) must_rotate: bool,
     /// Unused segments that are not to be used, and not to be looked at once the doubt is listed.
@@ -150,20 +157,24 @@ pub(crate) enum Footers {
 }
 
 /// Read, judge, cut.
-pub(crate) fn recover(
-    io: &dyn Io,
-    manifest: &Manifest,
-    vote: &VoteState,
-    footers: Footers,
-) -> Result<Recovered, Error> {
+pub(crate) fn recover(io: &dyn Io, ledger: &Ledger, footers: Footers) -> Result<Recovered, Error> {
+    let Ledger { manifest, vote, .. } = ledger;
     let ledger_seq = vote.durable_seq.max(manifest.durable_seq);
-    let mut scan = Scan::open(io, manifest, ledger_seq, false)?;
+    let mut scan = Scan::open(io, manifest, ledger_seq)?;
     scan.walk(footers)?;
     let damaged = |damage| Err(Error::Damaged { path: io.path(VOTE.name), offset: 0, damage });
     if scan.replay.bindings_unsure || len_u64(scan.replay.bindings.len()) < vote.bindings {
         return damaged(Damage::LostBinding);
     }
     let may_lack_vote = scan.end_unknown || scan.replay.hard_state_unsure;
+    let is_stale = vote.epoch < scan.replay.epoch;
+    let vote_damage = ledger.vote_damage.or_else(|| is_stale.then_some(Damage::Stale));
+    if let Some(damage) = vote_damage
+        && (may_lack_vote || !scan.cuts.is_empty())
+    {
+        // The log alone knows the vote, and may have lost it (research F17).
+        return damaged(damage);
+    }
     if may_lack_vote && may_follow(scan.replay.hard_state, vote.hard_state) {
         scan.replay.hard_state = vote.hard_state;
     }
@@ -191,6 +202,11 @@ pub(crate) fn recover(
     let must_rotate =
         lists_more || (!scan.found.is_empty() && (is_cut || scan.is_active_damaged()));
     let used = scan.used_segments();
+    let rebuilt = [(MANIFEST, ledger.manifest_damage), (VOTE, vote_damage)].into_iter();
+    let rebuilt = rebuilt.filter_map(|(kind, damage)| {
+        Some(Found { path: io.path(kind.name), offset: 0, damage: damage? })
+    });
+    let rebuilt = rebuilt.collect();
     let Scan { replay, scanned_bytes, active, unsealed, first_seqs, found, .. } = scan;
     Ok(Recovered {
         replay,
@@ -202,6 +218,7 @@ pub(crate) fn recover(
         unsealed,
         first_seqs,
         found,
+        rebuilt,
         must_rotate,
         set_aside,
     })

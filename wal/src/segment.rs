@@ -133,6 +133,26 @@ pub(crate) fn open_unlisted(io: &dyn Io, id: u64) -> Result<Option<Segment>, Err
     Ok(Some(Segment::new(&identity, &listed, data_end, (file, path))))
 }
 
+/// Whose the segment of this number is, by its own header; none when that is no good one.
+pub(crate) fn told_by_header(io: &dyn Io, id: u64) -> Result<Option<(Identity, Listed)>, Error> {
+    let name = name_of(id);
+    let path = io.path(&name);
+    let file = io.open(&name).map_err(Error::io("open", &path))?;
+    if file.len().map_err(Error::io("read", &path))? < DATA_OFFSET {
+        return Ok(None);
+    }
+    let mut header = [0; HEADER_BYTES];
+    file.read_at(&mut header, 0).map_err(Error::io("read", &path))?;
+    let Some((identity, listed)) = peek_header(&header) else { return Ok(None) };
+    match check_header(&header, &identity, &listed) {
+        Ok(_) => Ok(Some((identity, listed))),
+        Err(HeaderFault::Damage(_)) => Ok(None),
+        Err(HeaderFault::Version(found)) => {
+            Err(Error::Version { path, found, supported: FORMAT_MAJOR })
+        }
+    }
+}
+
 /// Remove a segment that could not be made, so that it does not take up room. It was never listed: if
 /// this fails too, the next open does it.
 pub(crate) fn unmake(io: &dyn Io, id: u64) {

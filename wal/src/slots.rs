@@ -101,10 +101,6 @@ impl Slots {
         self.seq = seq;
         Ok(())
     }
-
-    pub(crate) const fn path(&self) -> &PathBuf {
-        &self.path
-    }
 }
 
 /// Make the file, with nothing in it.

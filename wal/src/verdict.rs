@@ -54,7 +54,8 @@ pub(crate) struct Evidence {
     pub(crate) beyond: Beyond,
     /// The manifest or the vote file knows this batch to be durable.
     pub(crate) ledger_knows: bool,
-    /// The batch before says that the run ended in order, and it is of the manifest's epoch.
+    /// The batch before says that the run ended in order, and it is of the newest epoch, as the manifest says,
+    /// or the vote file when the manifest is lost.
     pub(crate) stopped: bool,
     /// There is a batch of an epoch that the manifest does not know.
     pub(crate) epoch_above: bool,
@@ -104,7 +105,7 @@ pub(crate) fn judge(evidence: &Evidence) -> Verdict {
         return if is_bounded { Verdict::Corrupt } else { Verdict::EndUnknown };
     }
     // A mark that something follows is no mark.
-    if evidence.stopped && !evidence.rebuilt && !is_bounded {
+    if evidence.stopped && !is_bounded {
         return Verdict::Stopped;
     }
     let nothing_follows = beyond == Beyond::Zeros;

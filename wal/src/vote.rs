@@ -2,7 +2,8 @@
 //!
 //! What always holds: it is written after the log holds the same state durably and before anyone is
 //! told, so the log is never behind it; if it is, the log has lost its end. A vote cannot be repaired
-//! from peers (research F17), nor can a binding.
+//! from peers (research F17), nor can a binding. It also says how often the log was opened, before the
+//! first batch of that run: so it can stand in for the manifest when an end is to be believed.
 
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
@@ -25,6 +26,8 @@ pub(crate) struct VoteState {
     pub(crate) durable_seq: u64,
     /// How many nodes were bound in the log then.
     pub(crate) bindings: u64,
+    /// How often the log had been opened: never more than the manifest says, never less than a batch does.
+    pub(crate) epoch: u32,
 }
 
 /// The open file.
@@ -38,16 +41,11 @@ impl VoteFile {
         Slots::create(io, VOTE, &encode(state))
     }
 
-    pub(crate) fn open(io: &dyn Io) -> Result<(Self, VoteState), Error> {
+    /// With what it says, or what is wrong with it.
+    pub(crate) fn open(io: &dyn Io) -> Result<(Self, Result<VoteState, Damage>), Error> {
         let (slots, body) = Slots::open(io, VOTE)?;
-        let path = slots.path().clone();
-        let state = match body.map(|body| decode(&body)) {
-            Ok(Some(state)) => state,
-            Ok(None) => return Err(Error::Damaged { path, offset: 0, damage: Damage::Contents }),
-            Err(Damage::FileMissing) => return Err(Error::Missing { path }),
-            Err(damage) => return Err(Error::Damaged { path, offset: 0, damage }),
-        };
-        Ok((Self { slots }, state))
+        let said = body.and_then(|body| decode(&body).ok_or(Damage::Contents));
+        Ok((Self { slots }, said))
     }
 
     pub(crate) fn store(&mut self, io: &dyn Io, state: &VoteState) -> Result<(), Error> {
@@ -71,7 +69,7 @@ pub(crate) fn decode_identity(cursor: &mut Cursor<'_>) -> Option<Identity> {
 
 fn encode(state: &VoteState) -> Vec<u8> {
     let vote = state.hard_state.voted_for;
-    let mut bytes = Vec::with_capacity(96);
+    let mut bytes = Vec::with_capacity(104);
     encode_identity(&state.identity, &mut bytes);
     bytes.extend_from_slice(&state.hard_state.term.to_le_bytes());
     bytes.extend_from_slice(&u64::from(vote.is_some()).to_le_bytes());
@@ -79,6 +77,8 @@ fn encode(state: &VoteState) -> Vec<u8> {
     bytes.extend_from_slice(&vote.map_or(0, |vote| vote.store).to_le_bytes());
     bytes.extend_from_slice(&state.durable_seq.to_le_bytes());
     bytes.extend_from_slice(&state.bindings.to_le_bytes());
+    bytes.extend_from_slice(&state.epoch.to_le_bytes());
+    bytes.extend_from_slice(&[0; 4]);
     bytes
 }
 
@@ -89,6 +89,8 @@ pub(crate) fn decode(body: &[u8]) -> Option<VoteState> {
     let has_voted = cursor.u64()?;
     let (node, store) = cursor.u64().zip(cursor.u128())?;
     let (durable_seq, bindings) = cursor.u64().zip(cursor.u64())?;
+    let epoch = cursor.u32()?;
     let voted_for = (has_voted != 0).then_some(Vote { node, store });
-    Some(VoteState { identity, hard_state: HardState { term, voted_for }, durable_seq, bindings })
+    let hard_state = HardState { term, voted_for };
+    Some(VoteState { identity, hard_state, durable_seq, bindings, epoch })
 }

@@ -131,6 +131,11 @@ impl<'a> Explorer<'a> {
                     law.damage(&faults::strike(&damaged, draw));
                     self.state(&damaged, &law, &path.then(Step::Fault(draw)))?;
                 }
+                for draw in faults::LOSSES {
+                    let damaged = crashed.fork(draw);
+                    law.damage(&faults::strike(&damaged, draw));
+                    self.state(&damaged, &law, &path.then(Step::Fault(draw)))?;
+                }
             } else {
                 self.state(&crashed, &law, &path)?;
             }
@@ -254,9 +259,10 @@ impl<'a> Law<'a> {
         Self { model, kind, candidates, untold, is_double: false }
     }
 
-    /// What was synced is damaged. What was acknowledged last may be lost without a trace then.
+    /// What was synced is damaged. What was acknowledged last may be lost without a trace then, unless no
+    /// segment is damaged.
     fn damage(&mut self, struck: &Struck) {
-        self.untold = self.model.untold();
+        self.untold = if struck.places == 0 { Vec::new() } else { self.model.untold() };
         self.is_double = struck.places > 1;
     }
 
@@ -373,6 +379,8 @@ fn judge(
 fn find(history: &History, disk: &SimDisk) -> Found {
     let opened = open(disk, history.options()).and_then(|(log, recovery)| {
         // Bodies that a footer spoke for are checked when they are read.
+        let is_crash = history.kind() == Kind::Crash;
+        assert!(!is_crash || recovery.rebuilt.is_empty(), "lost by a crash: {recovery:?}");
         let remains = Remains::read(&log, &recovery)?;
         if !remains.is_whole() {
             return Ok(Found::Faulty(recovery.tail, remains));

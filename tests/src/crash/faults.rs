@@ -7,12 +7,20 @@ use crate::sim::disk::{SECTOR_BYTES, SimDisk};
 #[derive(Debug)]
 pub(super) struct Struck {
     pub(super) what: String,
-    /// How many sectors that held something are not what they were.
+    /// How many sectors that held something, and perhaps entries, are not what they were.
     pub(super) places: usize,
 }
 
+/// The draws that lose `MANIFEST` and `VOTE`.
+pub(super) const LOSSES: [u64; 2] = [0, 1];
+
 /// Damage something, drawn from this number.
 pub(super) fn strike(disk: &SimDisk, draw: u64) -> Struck {
+    if LOSSES.contains(&draw) {
+        let name = if draw == 0 { "MANIFEST" } else { "VOTE" };
+        disk.lose(name);
+        return Struck { what: format!("{name} lost"), places: 0 };
+    }
     let mut random = Random(draw);
     let mut sectors = Vec::new();
     for name in disk.names() {

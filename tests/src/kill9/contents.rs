@@ -110,7 +110,7 @@ pub fn find(dir: &Path, options: &Options, closes: bool) -> Result<Found, String
         return Ok(nothing());
     }
     let (log, recovery) = Log::open(io, options.clone()).map_err(text)?;
-    if !recovery.is_whole() || !recovery.found.is_empty() {
+    if !recovery.is_whole() || !recovery.found.is_empty() || !recovery.rebuilt.is_empty() {
         return Err(format!("damaged: {:?} {:?}", recovery.faulty, recovery.found));
     }
     let entries = log.reader().read(1, u64::MAX, usize::MAX).map_err(text)?;

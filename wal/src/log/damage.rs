@@ -23,6 +23,7 @@ impl Log {
             hard_state: self.written.hard_state,
             durable_seq: self.ledger_seq(),
             bindings: len_u64(self.written.bindings.len()),
+            epoch: self.manifest.epoch,
         };
         self.vote_file.store(&*self.io, &self.voted)
     }
@@ -43,6 +44,7 @@ impl Log {
             }
         }
         self.manifest.durable_seq = self.durable_seq;
+        self.manifest.is_rebuilt = false;
         self.manifest_file.store(&*self.io, &self.manifest)?;
         self.store_vote()
     }

@@ -34,6 +34,7 @@ use crate::{
     salvage::salvage,
     segment::{DATA_OFFSET, START_BYTES_MAX, Segment},
     verdict::{self, Beyond, Evidence, HeaderSeen, Verdict},
+    vote::VOTE,
 };
 
 /// How many damaged places are remembered for messages.
@@ -61,7 +62,6 @@ pub(super) struct Scan<'a> {
     manifest: &'a Manifest,
     /// The newest batch that manifest or vote file know to be durable.
     ledger_seq: u64,
-    rebuilt: bool,
     pub(super) replay: Replay,
     pub(super) scanned_bytes: u64,
     segments: Vec<(Arc<Segment>, Listed)>,
@@ -89,13 +89,11 @@ impl<'a> Scan<'a> {
         io: &'a dyn Io,
         manifest: &'a Manifest,
         ledger_seq: u64,
-        rebuilt: bool,
     ) -> Result<Self, Error> {
         let mut scan = Self {
             io,
             manifest,
             ledger_seq,
-            rebuilt,
             replay: Replay::default(),
             scanned_bytes: 0,
             segments: Vec::new(),
@@ -419,7 +417,8 @@ impl<'a> Scan<'a> {
     ) -> Result<Option<u64>, Error> {
         let evidence = Evidence { header, ..self.evidence(has_next) };
         // Not where something knows more than the end that the log names.
-        let is_silent = evidence.stopped && !self.rebuilt && !has_next && !evidence.ledger_knows;
+        let is_silent =
+            evidence.stopped && !self.manifest.is_rebuilt && !has_next && !evidence.ledger_knows;
         let is_gap = self.gap.is_some();
         let look = if is_silent || header == HeaderSeen::NoRoom {
             Look::NOTHING
@@ -483,7 +482,8 @@ impl<'a> Scan<'a> {
     /// The start of each unused segment is a place too; the rest of it is written only after that is
     /// durable.
     fn judge_unused(&mut self) -> Result<(), Error> {
-        if self.stopped {
+        let is_rebuilt = self.manifest.is_rebuilt;
+        if self.stopped && !is_rebuilt {
             return Ok(());
         }
         for (segment, _) in self.segments.clone() {
@@ -492,22 +492,31 @@ impl<'a> Scan<'a> {
             if is_cut || is_over || self.first_seqs.contains_key(&segment.id) {
                 continue;
             }
-            let mut chunks = Chunks::of_start(&segment);
-            let to = segment.data_end.min(DATA_OFFSET + len_u64(START_BYTES_MAX));
+            // One that was set aside may hold something anywhere, and nothing says any more that it was.
+            let (mut chunks, bytes) = match is_rebuilt {
+                true => (Chunks::new(&segment), segment.data_end),
+                false => (Chunks::of_start(&segment), len_u64(START_BYTES_MAX)),
+            };
+            let to = segment.data_end.min(DATA_OFFSET + bytes);
             let look = Look::at(&mut chunks, DATA_OFFSET, to, self.replay.seq + 1)?;
             let is_zero = is_zero(chunks.at(DATA_OFFSET, SECTOR_BYTES)?);
             self.scanned_bytes += chunks.read_bytes;
             let header = if is_zero { HeaderSeen::Zero } else { HeaderSeen::Bad };
             let evidence = Evidence { header, beyond: look.beyond, ..self.evidence(false) };
             match verdict::judge(&evidence) {
-                Verdict::CleanEnd | Verdict::Stopped => {}
+                Verdict::CleanEnd | Verdict::Stopped if !is_rebuilt || look.end.is_none() => {}
                 Verdict::Torn => self.cut(&segment, DATA_OFFSET, look.end),
                 // Of no use to anyone, but the doubt is about what lies in the segments in use.
                 Verdict::EndUnknown if is_zero && look.beyond == Beyond::Zeros => {}
                 Verdict::Refused(damage) => {
                     return Err(self.refused(&segment, DATA_OFFSET, damage));
                 }
-                Verdict::Whole | Verdict::Corrupt | Verdict::Suspect | Verdict::EndUnknown => {
+                Verdict::CleanEnd
+                | Verdict::Stopped
+                | Verdict::Whole
+                | Verdict::Corrupt
+                | Verdict::Suspect
+                | Verdict::EndUnknown => {
                     self.note_damage(&segment, DATA_OFFSET, FaultyKind::EndUnknown);
                     self.doubt_end();
                 }
@@ -528,13 +537,13 @@ impl<'a> Scan<'a> {
             ledger_knows: self.ledger_seq > self.replay.seq,
             stopped,
             epoch_above: self.is_above(self.replay.epoch),
-            rebuilt: self.rebuilt,
+            rebuilt: self.manifest.is_rebuilt,
             missing: self.lost.iter().any(|(listed, _)| listed.first_seq == 0),
         }
     }
 
     const fn is_above(&self, epoch: u32) -> bool {
-        !self.rebuilt && epoch > self.manifest.epoch
+        epoch > self.manifest.epoch
     }
 
     fn doubt_end(&mut self) {
@@ -548,6 +557,7 @@ impl<'a> Scan<'a> {
             FaultyKind::Corrupt => Damage::Acknowledged,
             FaultyKind::Suspect => Damage::Suspect,
             FaultyKind::EndUnknown if self.ledger_seq > self.replay.seq => Damage::LostTail,
+            FaultyKind::EndUnknown if self.manifest.is_rebuilt => Damage::Unlisting,
             FaultyKind::EndUnknown => Damage::Suspect,
         };
         self.damaged.insert(segment.id);
@@ -561,7 +571,9 @@ impl<'a> Scan<'a> {
 
     fn refused(&self, segment: &Segment, offset: u64, damage: Damage) -> Error {
         if damage == Damage::Stale {
-            return damaged(&self.io.path(MANIFEST.name), 0, damage);
+            // A manifest that was made anew knows of as many openings as the vote file.
+            let file = if self.manifest.is_rebuilt { VOTE } else { MANIFEST };
+            return damaged(&self.io.path(file.name), 0, damage);
         }
         segment.damaged(offset, damage)
     }

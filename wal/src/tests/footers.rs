@@ -8,9 +8,7 @@ use tempfile::{TempDir, tempdir};
 use super::{IDENTITY, entry, io, small};
 use crate::{
     Entry, EntryKind, HardState, Log, Op, Overlay, Recovery, TailVerdict, Vote,
-    manifest::ManifestFile,
-    recovery::{self, Footers, Recovered},
-    vote::VoteFile,
+    recovery::{self, Footers, Ledger, Recovered},
 };
 
 /// One step of a history. Numbers are taken modulo what makes sense.
@@ -128,9 +126,8 @@ fn contents(dir: &Path, footers: Footers) -> (Recovery, Vec<Entry>) {
 /// What the next batch rests on.
 fn state(dir: &Path, footers: Footers) -> String {
     let overlay = Overlay::over(io(dir)).unwrap();
-    let (_, manifest) = ManifestFile::open(&overlay).unwrap();
-    let (_, vote) = VoteFile::open(&overlay).unwrap();
-    let recovered = recovery::recover(&overlay, &manifest, &vote, footers).unwrap();
+    let (_, _, ledger) = Ledger::open(&overlay).unwrap();
+    let recovered = recovery::recover(&overlay, &ledger, footers).unwrap();
     let Recovered { replay, tail, active, first_seqs, .. } = recovered;
     let (seq, chain, epoch, counts) = (replay.seq, replay.chain, replay.epoch, replay.truncations);
     let end = active.map(|(segment, end)| (segment.id, end));

@@ -6,8 +6,8 @@ use tempfile::{TempDir, tempdir};
 
 use super::{IDENTITY, append, fresh, io, small};
 use crate::{
-    Damage, Error, FooterState, HardState, Inspection, Io, Log, OVERLAY_BYTES_MAX, Op, Overlay,
-    RealIo, Recovery, SegmentState, SegmentView, SlotState, TailVerdict, inspect, verify,
+    Damage, Error, FooterState, Found, HardState, Inspection, Io, Log, OVERLAY_BYTES_MAX, Op,
+    Overlay, RealIo, Recovery, SegmentState, SegmentView, SlotState, TailVerdict, inspect, verify,
 };
 
 /// Two sealed segments and more, one written last, and a spare; ended in order or not.
@@ -172,7 +172,12 @@ fn missing_unlisted_and_unreadable_files_are_told_apart() {
     flip(&dir.path().join("MANIFEST"), 70);
     fs::remove_file(dir.path().join("VOTE")).unwrap();
     let found = look(dir.path()).unwrap();
-    assert!(matches!(found.contents, Err(Error::Missing { .. })));
+    let contents = found.contents.unwrap();
+    assert!(!contents.is_whole());
+    let [Found { path, damage: Damage::FileMissing, .. }] = &contents.rebuilt[..] else {
+        panic!("{contents:?}");
+    };
+    assert!(path.ends_with("VOTE"));
     assert!(!found.vote.exists);
     assert_eq!(found.manifest.slots[0], SlotState::Unreadable);
     let state = |id: u64| {

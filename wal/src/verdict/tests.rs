@@ -30,8 +30,7 @@ Z      *    *    b      -      *       -     -       -        torn
 Z      *    *    b      -      *       -     +       *        suspect
 Z      *    *    b      -      *       -     -       +        suspect
 BN     *    *    b      -      *       -     *       *        suspect
-BZN    *    *    0r     -      +       -     -       *        stopped
-BZN    *    *    0r     -      +       -     +       *        end-unknown
+BZN    *    *    0r     -      +       -     *       *        stopped
 ZN     *    *    0      -      -       -     -       -        clean-end
 Z      *    *    r      -      -       -     -       -        torn
 N      *    *    r      -      -       -     -       -        end-unknown
@@ -168,7 +167,7 @@ fn the_end_is_never_where_something_lies_unexplained() {
     for evidence in all() {
         match judge(&evidence) {
             Verdict::CleanEnd => assert_eq!(evidence.beyond, Beyond::Zeros),
-            Verdict::Stopped => assert!(evidence.stopped && !evidence.rebuilt),
+            Verdict::Stopped => assert!(evidence.stopped),
             Verdict::Whole
             | Verdict::Torn
             | Verdict::Corrupt

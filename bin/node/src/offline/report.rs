@@ -144,7 +144,8 @@ impl Report {
     pub(super) fn of(dir: &Path, found: Inspection) -> Self {
         let (contents, faults) = match found.contents {
             Ok(recovery) => {
-                let faults = recovery.found.iter().map(Fault::at).collect();
+                let found = recovery.rebuilt.iter().chain(&recovery.found);
+                let faults = found.map(Fault::at).collect();
                 (Some(recovery), faults)
             }
             Err(error) => (None, vec![Fault::of(&error)]),

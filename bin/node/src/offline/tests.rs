@@ -312,6 +312,33 @@ fn a_bad_slot_is_told_and_mended() {
     }
 }
 
+/// F17, F23: a lost file of a log that was stopped in order is told, and repair makes it anew.
+#[test]
+fn a_lost_manifest_or_vote_file_is_told_and_made_anew() {
+    for name in ["MANIFEST", "VOTE"] {
+        let data = Data::used(true);
+        let whole = data.json("inspect").0;
+        fs::remove_file(data.file(name)).unwrap();
+        let (text, code) = data.ask("inspect");
+        assert_eq!(code, 4, "{text}");
+        for part in [
+            "DAMAGED where nothing that counts lies: the node starts",
+            &format!("\n  {name}, byte 0: the file is "),
+            "Nothing is lost, and the node starts.",
+        ] {
+            assert!(text.contains(part), "no {part:?} in\n{text}");
+        }
+        let found = data.json("inspect").0;
+        for key in ["identity", "contents", "segments"] {
+            assert_eq!(found[key], whole[key], "{key} without {name}");
+        }
+        let (text, code) = data.ask("repair");
+        assert!(text.contains(&format!("  {name}: was made anew\n")), "{text}");
+        assert_eq!(code, 0, "{text}");
+        assert_eq!(data.ask("inspect").1, 0);
+    }
+}
+
 #[test]
 fn what_may_have_been_acknowledged_is_left_as_it_is() {
     let data = Data::used(false);

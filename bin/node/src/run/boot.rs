@@ -80,6 +80,9 @@ pub(super) fn open(config: &Config, now: Now, metrics: &Disk) -> Result<Boot, No
     // Only now: it writes, and until here the directory may be another's.
     promise::check(data_dir);
     metrics.opened(took, recovery.scanned_bytes, log.reader());
+    for wal::Found { path, damage, .. } in &recovery.rebuilt {
+        tracing::warn!(path = %path.display(), %damage, "a file of the log was lost and made anew");
+    }
     let (last_index, last_term) = recovery.last;
     tracing::info!(
         last_index,

@@ -211,6 +211,25 @@ pub(super) const MUTANTS: &[Mutant] = &[
         hunted_by: "wal_protocol",
     },
     Mutant {
+        name: "doubt-without-manifest",
+        gate: false,
+        file: LOG,
+        changes: &[(
+            "manifest.is_rebuilt &= recovered.tail == TailVerdict::Unknown;",
+            "manifest.is_rebuilt = false;",
+        )],
+        removed: "the memory that the manifest was lost",
+        hunted_by: "wal_slots",
+    },
+    Mutant {
+        name: "doubt-without-vote-file",
+        gate: false,
+        file: RECOVERY,
+        changes: &[("        && (may_lack_vote || !scan.cuts.is_empty())\n", "        && false\n")],
+        removed: "the refusal to take a vote from a log with a doubtful end",
+        hunted_by: "wal_slots",
+    },
+    Mutant {
         name: "directory-fsync-at-open",
         gate: false,
         file: LOG,
