@@ -6,20 +6,19 @@
 //!
 //! What always holds: an entry handed out has passed its checksum and has the index asked for (research
 //! F19), so a walk that damage leads astray finds nothing wrong but at worst nothing; then it is looked
-//! for place by place.
+//! for place by place; what the disk cannot read is damage like another.
 
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use bytes::Bytes;
-
 use crate::{
     Entry,
-    batch::{self, FRAME_ALIGN, FRAME_HEADER_BYTES, Fault, Frame},
+    batch::{self, FRAME_ALIGN, FRAME_HEADER_BYTES, Fault, Frame, SECTOR_BYTES},
     codec::{len_u64, to_usize},
     error::{Damage, Error},
     positions::{Places, Run},
-    seal::Sparse,
     segment::Segment,
+    sparse::{Stride, Strides},
+    window::Window,
 };
 
 /// Entries of a segment that is still written to are read at least this far ahead, and at most so far.
@@ -32,17 +31,6 @@ pub(crate) struct Piece {
     run: Run,
     first: u64,
     last: u64,
-}
-
-/// A part of a segment in which an entry lies.
-#[derive(Clone, Copy, Debug)]
-struct Stride {
-    /// Its number in the sparse index.
-    number: usize,
-    from: u64,
-    to: u64,
-    /// The first entry that lies beyond.
-    next_index: u64,
 }
 
 impl Piece {
@@ -71,9 +59,10 @@ impl Piece {
     pub(crate) fn read(&self, budget: &mut usize, entries: &mut Vec<Entry>) -> Result<bool, Error> {
         let mut reading = Reading {
             segment: &self.run.segment,
-            window: Window::default(),
+            window: Window::of(&self.run.segment),
             read_ahead: READ_AHEAD_BYTES,
         };
+        let mut strides = Strides::of(&self.run.segment, &self.run.places)?;
         let mut stride: Option<Stride> = None;
         let mut next_offset = 0;
         for index in self.first..=self.last {
@@ -86,11 +75,12 @@ impl Piece {
                 reading.entry_at(index, offset)
             } else {
                 let (now, offset) = match stride {
-                    Some(stride) if index < stride.next_index => (stride, next_offset),
-                    Some(stride) => self.stride(stride.number.saturating_add(1))?,
-                    None => self.stride_of(index)?,
+                    Some(stride) if index < stride.next_index => (Some(stride), next_offset),
+                    Some(stride) => beginning(strides.after(stride)?),
+                    None => beginning(strides.find(index)?),
                 };
-                stride = Some(now);
+                stride = now;
+                let now = now.ok_or_else(|| self.run.segment.damaged(0, Damage::Entry))?;
                 reading.find(index, offset, now)
             };
             let (entry, end) = found?;
@@ -104,46 +94,11 @@ impl Piece {
         }
         Ok(true)
     }
+}
 
-    /// The stride in which an entry of this piece lies, and where it begins.
-    fn stride_of(&self, index: u64) -> Result<(Stride, u64), Error> {
-        let (mut low, mut high) = (0, self.sparse_count()?);
-        while low < high {
-            let middle = low.midpoint(high);
-            if self.sparse(middle)?.is_some_and(|sparse| sparse.index <= index) {
-                low = middle.saturating_add(1);
-            } else {
-                high = middle;
-            }
-        }
-        self.stride(low.saturating_sub(1))
-    }
-
-    fn stride(&self, number: usize) -> Result<(Stride, u64), Error> {
-        let here = self.sparse(number)?;
-        let Some(here) = here else { return Err(self.run.segment.damaged(0, Damage::Entry)) };
-        let next = self.sparse(number.saturating_add(1))?;
-        let from = u64::from(here.offset);
-        let to = next.map_or(self.run.segment.data_end, |next| u64::from(next.offset));
-        let next_index = next.map_or(u64::MAX, |next| next.index);
-        Ok((Stride { number, from, to, next_index }, from))
-    }
-
-    fn sparse_count(&self) -> Result<usize, Error> {
-        Ok(match &self.run.places {
-            Places::Dense(_) => 0,
-            Places::Sparse(sparse) => sparse.len(),
-            Places::Footer => self.run.segment.index()?.count(),
-        })
-    }
-
-    fn sparse(&self, number: usize) -> Result<Option<Sparse>, Error> {
-        Ok(match &self.run.places {
-            Places::Dense(_) => None,
-            Places::Sparse(sparse) => sparse.get(number).copied(),
-            Places::Footer => self.run.segment.index()?.get(number),
-        })
-    }
+/// A stride and where it begins.
+fn beginning(stride: Option<Stride>) -> (Option<Stride>, u64) {
+    (stride, stride.map_or(0, |stride| stride.from))
 }
 
 /// What an entry counts against a reader's budget.
@@ -154,7 +109,7 @@ pub(crate) const fn entry_bytes(entry: &Entry) -> usize {
 /// Where a read of one piece stands.
 struct Reading<'a> {
     segment: &'a Segment,
-    window: Window,
+    window: Window<'a>,
     read_ahead: usize,
 }
 
@@ -176,7 +131,7 @@ impl Reading<'_> {
                 return Err(segment.damaged(offset, Damage::Contents));
             }
         };
-        match frame.to_entry(&self.window.bytes) {
+        match frame.to_entry(self.window.bytes()) {
             Some(entry) if entry.index == index => {
                 Ok((entry, offset.saturating_add(len_u64(size))))
             }
@@ -187,9 +142,10 @@ impl Reading<'_> {
     /// Walk from `offset` to the entry, which lies in this stride. When the walk leads nowhere, a length on
     /// the way is damaged, or the entry is: it is looked for everywhere in the stride.
     fn find(&mut self, index: u64, offset: u64, stride: Stride) -> Result<(Entry, u64), Error> {
-        let found = match self.walk(index, offset, stride.to)? {
-            Some(at) => self.entry_at(index, at),
-            None => Err(self.segment.damaged(stride.from, Damage::Entry)),
+        let found = match self.walk(index, offset, stride.to) {
+            Ok(Some(at)) => self.entry_at(index, at),
+            Ok(None) => Err(self.segment.damaged(stride.from, Damage::Entry)),
+            Err(error) => Err(error),
         };
         match found {
             Err(error @ Error::Damaged { .. }) => self.search(index, stride)?.ok_or(error),
@@ -216,7 +172,13 @@ impl Reading<'_> {
     fn search(&mut self, index: u64, stride: Stride) -> Result<Option<(Entry, u64)>, Error> {
         let mut offset = stride.from;
         while offset < stride.to {
-            self.cover(offset, FRAME_HEADER_BYTES)?;
+            if let Err(error) = self.cover(offset, FRAME_HEADER_BYTES) {
+                if !matches!(error, Error::Damaged { .. }) {
+                    return Err(error);
+                }
+                offset = offset.saturating_add(1).next_multiple_of(len_u64(SECTOR_BYTES));
+                continue;
+            }
             let bytes = self.window.at(offset, FRAME_HEADER_BYTES).unwrap_or_default();
             if batch::peek(bytes, offset).is_some_and(|peeked| peeked.entry_index == Some(index)) {
                 match self.entry_at(index, offset) {
@@ -231,32 +193,6 @@ impl Reading<'_> {
 
     /// Have the window cover `len` bytes from `offset`, as far as the segment has them.
     fn cover(&mut self, offset: u64, len: usize) -> Result<(), Error> {
-        if self.window.at(offset, len).is_some() {
-            return Ok(());
-        }
-        let segment = self.segment;
-        self.window = match segment.map()? {
-            Some(map) => Window { start: 0, bytes: map },
-            None => {
-                let len = len_u64(len.max(self.read_ahead));
-                let len = len.min(segment.data_end.saturating_sub(offset));
-                Window { start: offset, bytes: segment.read(offset, to_usize(len))?.into() }
-            }
-        };
-        Ok(())
-    }
-}
-
-/// Bytes of a segment in memory.
-#[derive(Debug, Default)]
-struct Window {
-    start: u64,
-    bytes: Bytes,
-}
-
-impl Window {
-    fn at(&self, offset: u64, len: usize) -> Option<&[u8]> {
-        let from = to_usize(offset.checked_sub(self.start)?);
-        self.bytes.get(from..from.checked_add(len)?)
+        self.window.cover(offset, len, self.read_ahead)
     }
 }

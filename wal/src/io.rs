@@ -12,7 +12,10 @@ use std::{
     ops::Range,
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -27,6 +30,9 @@ use crate::{
 
 /// What is cached together and forgotten together is at most so large, and begins at a multiple of its size.
 pub(crate) const CACHED_BYTES: u64 = 2 * 1024 * 1024;
+
+/// Of a map so much is asked for at a time before it is touched.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// One directory.
 pub trait Io: fmt::Debug + Send + Sync {
@@ -84,8 +90,9 @@ pub trait File: fmt::Debug + Send + Sync {
     /// Forget what is cached of this range, and clean, so that the next read asks the disk (research F2).
     /// More than the range may be forgotten. A hint.
     fn drop_cache(&self, range: Range<u64>) -> io::Result<()>;
-    /// The whole file, read-only. Only for files that nobody will write to again.
-    fn map(&self) -> io::Result<Bytes>;
+    /// The bytes of this range, read-only and not copied where that can be. Only of files that nobody will
+    /// write to again. An error as [`File::read_at`] gives one, also where only a part cannot be read.
+    fn map(&self, range: Range<u64>) -> io::Result<Bytes>;
 }
 
 /// A held lock; dropping it lets go.
@@ -140,7 +147,7 @@ impl RealIo {
 
     fn real_file(&self, file: fs::File, name: &str) -> Box<dyn File> {
         let (path, buffered) = (self.path(name), self.buffered);
-        Box::new(RealFile { file, path, buffered, direct: Mutex::new(None) })
+        Box::new(RealFile { file, path, buffered, direct: Mutex::new(None), map: OnceLock::new() })
     }
 
     fn may_change(&self) -> io::Result<()> {
@@ -232,6 +239,25 @@ struct RealFile {
     /// It is written through the page cache only.
     buffered: bool,
     direct: Mutex<Option<Direct>>,
+    map: OnceLock<Mapped>,
+}
+
+/// A file in memory, whole.
+#[derive(Debug)]
+struct Mapped {
+    map: Arc<Mmap>,
+    bytes: Bytes,
+    /// The pieces of it that could be read once, a bit each.
+    readable: Box<[AtomicU64]>,
+}
+
+/// What keeps a map alive as long as anyone has bytes of it.
+struct Owner(Arc<Mmap>);
+
+impl AsRef<[u8]> for Owner {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// A file opened a second time, to get past the page cache. The kernel keeps the two in step.
@@ -303,12 +329,6 @@ fn alignment(file: &fs::File) -> Option<(usize, usize)> {
     (memory > 0 && sector > 0).then_some((memory, sector))
 }
 
-impl RealFile {
-    fn direct(&self) -> MutexGuard<'_, Option<Direct>> {
-        self.direct.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl File for RealFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.file.read_exact_at(buffer, offset)
@@ -368,15 +388,48 @@ impl File for RealFile {
         Ok(fadvise(&self.file, start, len, Advice::DontNeed)?)
     }
 
-    fn map(&self) -> io::Result<Bytes> {
+    fn map(&self, range: Range<u64>) -> io::Result<Bytes> {
+        let Mapped { map, bytes, readable } = self.mapped()?;
+        let range = to_usize(range.start)..to_usize(range.end);
+        if range.start > range.end || range.end > bytes.len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        for piece in range.start / PIECE_BYTES..range.end.div_ceil(PIECE_BYTES) {
+            let (word, bit) = (&readable[piece / 64], 1_u64 << (piece % 64));
+            if word.load(Ordering::Relaxed) & bit == 0 {
+                let start = piece * PIECE_BYTES;
+                let len = PIECE_BYTES.min(bytes.len() - start);
+                // What cannot be read is an error here, and would be SIGBUS later. Before Linux 5.14 it is
+                // refused, and nothing is read through a map.
+                map.advise_range(memmap2::Advice::PopulateRead, start, len)?;
+                word.fetch_or(bit, Ordering::Relaxed);
+            }
+        }
+        Ok(bytes.slice(range))
+    }
+}
+
+impl RealFile {
+    fn direct(&self) -> MutexGuard<'_, Option<Direct>> {
+        self.direct.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn mapped(&self) -> io::Result<&Mapped> {
+        if let Some(mapped) = self.map.get() {
+            return Ok(mapped);
+        }
         #[expect(unsafe_code, reason = "mapping a file is the one thing Rust cannot check")]
         // SAFETY: a map is undefined behaviour when the file changes under it. Only sealed segments are
         // mapped: their writer has moved on to another file for good, a sealed file is never written,
         // truncated or reused but only unlinked, which leaves the mapped pages as they are, and the LOCK
-        // file keeps every other process of ours away. A disk error under the map is SIGBUS, the end of
-        // the process, not wrong bytes; every read checks its CRC.
-        let map = unsafe { Mmap::map(&self.file)? };
-        Ok(Bytes::from_owner(map))
+        // file keeps every other process of ours away. Each piece is asked for before it
+        // is touched; a disk error when it has left the cache since is SIGBUS, the end of the process, and
+        // not wrong bytes.
+        let map = Arc::new(unsafe { Mmap::map(&self.file)? });
+        let bytes = Bytes::from_owner(Owner(Arc::clone(&map)));
+        let words = bytes.len().div_ceil(PIECE_BYTES).div_ceil(64);
+        let readable = (0..words).map(|_| AtomicU64::new(0)).collect();
+        Ok(self.map.get_or_init(|| Mapped { map, bytes, readable }))
     }
 }
 

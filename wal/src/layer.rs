@@ -103,8 +103,8 @@ pub trait FileLayer: fmt::Debug + Send + Sync {
         self.below().drop_cache(range)
     }
     /// As [`File::map`].
-    fn map(&self) -> io::Result<Bytes> {
-        self.below().map()
+    fn map(&self, range: Range<u64>) -> io::Result<Bytes> {
+        self.below().map(range)
     }
 }
 
@@ -145,7 +145,7 @@ impl<T: FileLayer> File for T {
         FileLayer::drop_cache(self, range)
     }
 
-    fn map(&self) -> io::Result<Bytes> {
-        FileLayer::map(self)
+    fn map(&self, range: Range<u64>) -> io::Result<Bytes> {
+        FileLayer::map(self, range)
     }
 }

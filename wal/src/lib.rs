@@ -43,6 +43,7 @@ mod segment;
 mod slots;
 mod sparse;
 mod vote;
+mod window;
 
 mod aligned;
 mod codec;

@@ -184,10 +184,9 @@ impl File for OverlayFile {
         lock(&self.sheet).base.as_ref().map_or(Ok(()), |file| file.drop_cache(range))
     }
 
-    fn map(&self) -> io::Result<Bytes> {
-        let sheet = lock(&self.sheet);
-        let mut bytes = vec![0; to_usize(sheet.len)];
-        sheet.read(&mut bytes, 0)?;
+    fn map(&self, range: Range<u64>) -> io::Result<Bytes> {
+        let mut bytes = vec![0; to_usize(range.end.saturating_sub(range.start))];
+        lock(&self.sheet).read(&mut bytes, range.start)?;
         Ok(bytes.into())
     }
 }

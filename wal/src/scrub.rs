@@ -114,6 +114,9 @@ impl Scrub {
         if self.told.len() >= FINDINGS_MAX || !self.told.insert((segment.id, offset)) {
             return None;
         }
+        if damage == Damage::Unreadable {
+            segment.distrust();
+        }
         let lose = |(first, last)| self.shared.lock().lose(&segment, first, last);
         Some(Finding {
             path: segment.path.clone(),

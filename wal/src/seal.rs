@@ -25,7 +25,8 @@ pub(crate) const STRIDE_BYTES: u32 = 4096;
 const MAGIC: [u8; 8] = *b"HFWALSEL";
 const MAJOR: u16 = 1;
 const MINOR: u16 = 0;
-const SPARSE_BYTES: usize = 24;
+/// Size of an entry of the sparse index.
+pub(crate) const SPARSE_BYTES: usize = 24;
 const RUN_BYTES: usize = 16;
 const NOTE_BYTES: usize = 4;
 

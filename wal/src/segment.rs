@@ -79,8 +79,8 @@ pub(crate) struct Segment {
     doubted: Mutex<BTreeSet<u64>>,
     /// Set when nobody writes to it any more; the trailer of its footer, if it has one.
     sealed: OnceLock<Option<Trailer>>,
-    map: OnceLock<Bytes>,
     index: OnceLock<SparseIndex>,
+    is_distrusted: AtomicBool,
 }
 
 /// The file name of a segment.
@@ -202,8 +202,8 @@ impl Segment {
             path,
             doubted: Mutex::default(),
             sealed: OnceLock::new(),
-            map: OnceLock::new(),
             index: OnceLock::new(),
+            is_distrusted: AtomicBool::new(false),
         }
     }
 
@@ -298,17 +298,23 @@ impl Segment {
         Ok(bytes)
     }
 
-    /// All of it, once nobody writes to it any more; none before.
-    pub(crate) fn map(&self) -> Result<Option<Bytes>, Error> {
-        if self.sealed.get().is_none() {
-            return Ok(None);
+    /// The same, through a map once nobody writes to it any more.
+    pub(crate) fn bytes(&self, offset: u64, len: usize) -> Result<Bytes, Error> {
+        let range = offset..offset.saturating_add(len_u64(len));
+        if self.sealed.get().is_some() && !self.is_distrusted.load(Ordering::Relaxed) {
+            self.ask_disk(range.clone())?;
+            match self.file.map(range) {
+                Ok(bytes) => return Ok(bytes),
+                Err(_) => self.distrust(),
+            }
         }
-        if let Some(map) = self.map.get() {
-            return Ok(Some(map.clone()));
-        }
-        self.ask_disk(0..self.capacity)?;
-        let map = self.file.map().map_err(Error::io("map", &self.path))?;
-        Ok(Some(self.map.get_or_init(|| map).clone()))
+        self.read(offset, len).map(Bytes::from)
+    }
+
+    /// Something in it could not be read. What could be until now may go next: from now on nothing of it is
+    /// read through a map, under which that would end the process.
+    pub(crate) fn distrust(&self) {
+        self.is_distrusted.store(true, Ordering::Relaxed);
     }
 
     /// The sparse index of its footer, checked when it is first asked for.
@@ -316,10 +322,9 @@ impl Segment {
         if let Some(index) = self.index.get() {
             return Ok(index);
         }
-        let trailer = self.sealed.get().copied().flatten();
-        let index = match (trailer, self.map()?) {
-            (Some(trailer), Some(map)) => SparseIndex::load(&trailer, &map, self),
-            (_, _) => SparseIndex::default(),
+        let index = match self.sealed.get() {
+            Some(Some(trailer)) => SparseIndex::load(trailer, self)?,
+            Some(None) | None => SparseIndex::default(),
         };
         Ok(self.index.get_or_init(|| index))
     }

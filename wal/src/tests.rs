@@ -9,6 +9,7 @@ mod group_commit;
 mod inspect;
 mod scrub;
 mod seal;
+mod unreadable;
 mod versions;
 mod waiting;
 mod watched;

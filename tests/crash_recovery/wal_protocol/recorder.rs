@@ -128,8 +128,8 @@ impl FileLayer for RecordedFile {
         Ok(())
     }
 
-    fn map(&self) -> io::Result<Bytes> {
-        self.recorder.protocol().map(&self.name);
-        self.inner.map()
+    fn map(&self, range: Range<u64>) -> io::Result<Bytes> {
+        self.recorder.protocol().map(&self.name, range.clone());
+        self.inner.map(range)
     }
 }

@@ -327,12 +327,12 @@ impl Protocol {
         known.dropped.extend(sectors(range, known.len));
     }
 
-    pub(super) fn map(&mut self, name: &str) {
+    pub(super) fn map(&mut self, name: &str, range: Range<u64>) {
         assert!(self.is_open, "F6: recovery maps {name}");
         assert_ne!(self.active.as_deref(), Some(name), "F4: {name} is mapped and still written");
         let known = self.known(name);
         assert!(!known.is_dirty, "F4: {name} is mapped and not synced");
-        assert!(!known.is_in_doubt(0..known.len), "F2: {name} is mapped as the cache shows it");
+        assert!(!known.is_in_doubt(range), "F2: {name} is mapped as the cache shows it");
         known.is_mapped = true;
         self.maps += 1;
     }

@@ -198,12 +198,11 @@ impl File for SimFile {
         Ok(())
     }
 
-    fn map(&self) -> io::Result<Bytes> {
+    fn map(&self, range: Range<u64>) -> io::Result<Bytes> {
         let (disk, fate) = self.io.enter(Call::Read)?;
         fate.outcome()?;
-        let file = disk.file(self.inode)?;
-        let mut bytes = vec![0; to_usize(file.len())];
-        file.read(&mut bytes, 0)?;
+        let mut bytes = vec![0; to_usize(range.end - range.start)];
+        disk.file(self.inode)?.read(&mut bytes, range.start)?;
         Ok(bytes.into())
     }
 }
