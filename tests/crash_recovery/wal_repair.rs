@@ -387,3 +387,78 @@ fn a_read_that_meets_damage_marks_it_for_repair() {
     assert!(recovery.is_whole(), "{recovery:?}");
     assert_eq!(log.reader().read(1, 30, usize::MAX).unwrap(), entries);
 }
+
+/// F16, F20: a log that is damaged, mended and written to, again and again, with all the damage of before
+/// still on the disk.
+#[test]
+fn damage_after_damage_is_said_and_mended() {
+    let (mut mended, mut refused) = (0, 0);
+    for seed in 0..100 {
+        let disk = SimDisk::new(seed);
+        let (mut model, mut random) = (Model::new(), Random(seed));
+        let mut truth = Truth { contents: Contents::default(), history: BTreeSet::new() };
+        for life in 0..8 {
+            let (mut log, recovery) = open(&disk, &small()).unwrap();
+            model.recover(Contents::of(&log, &recovery));
+            // Of what the last sync wrote a lost sector cannot be told from a torn write.
+            let mut old = Vec::new();
+            for round in 0..4 {
+                if round == 3 {
+                    old = segment_sectors(&disk);
+                }
+                for _ in 0..=random.below(3) {
+                    model.stage(&mut log, &mut random);
+                }
+                // Something that is written, whatever was drawn.
+                let (last, term) = model.last();
+                let payload = vec![1; 100 + random.place(2000)].into();
+                let entry = Entry::new(last + 1, term, EntryKind::Command, payload);
+                model.submit(&mut log, Op::Append(vec![entry]));
+                log.write().unwrap();
+                model.acknowledge(log.sync().unwrap());
+                if random.below(3) == 0 {
+                    log.upkeep().unwrap();
+                }
+                let entries = log.reader().read(1, u64::MAX, usize::MAX).unwrap();
+                let entries = entries.iter().map(|e| (e.index, e.term, e.checksum));
+                truth.history.extend(entries);
+            }
+            if random.below(3) == 0 {
+                log.close().unwrap();
+            } else {
+                drop(log);
+            }
+            disk.crash();
+            let fork = disk.fork(life);
+            let (log, recovery) = open(&fork, &small()).unwrap();
+            truth.contents = Contents::of(&log, &recovery);
+            drop(log);
+            let (name, sector) = &old[random.place(old.len())];
+            let at = sector * 512 + random.below(512);
+            if random.below(4) == 0 {
+                disk.zero_sector(name, *sector);
+            } else {
+                disk.corrupt(name, at, 1 << random.below(8));
+            }
+            let what = format!("seed {seed}, life {life}: byte {at} of {name}");
+            match truth.judge(&disk, &what) {
+                Outcome::Harmless => {}
+                Outcome::Mended => mended += 1,
+                Outcome::Refused => {
+                    refused += 1;
+                    break;
+                }
+            }
+        }
+    }
+    assert!(mended > 10 * refused && mended > 300, "{mended} mended, {refused} refused");
+}
+
+/// Every sector of a segment that holds something.
+fn segment_sectors(disk: &SimDisk) -> Vec<(String, u64)> {
+    let segments = disk.names().into_iter().filter(|name| name.starts_with("seg-"));
+    let sectors = |name: String| {
+        disk.used_sectors(&name).into_iter().map(move |sector| (name.clone(), sector))
+    };
+    segments.flat_map(sectors).collect()
+}

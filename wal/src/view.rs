@@ -129,13 +129,11 @@ impl Terms {
         }
         // Up to the next entry that is known, every term was taken for that before it.
         let at = self.runs.partition_point(|run| run.0 <= index);
-        if self.runs.get(at).is_some_and(|run| run.0 == lost_up_to + 1 && run.1 == term) {
-            self.runs.remove(at);
-        }
         match at.checked_sub(1).and_then(|before| self.runs.get_mut(before)) {
             Some(run) if run.0 == index => run.1 = term,
             Some(_) | None => self.runs.insert(at, (index, term)),
         }
+        self.runs.dedup_by_key(|run| run.1);
         if self.last.0 <= lost_up_to {
             self.last.1 = term;
         }

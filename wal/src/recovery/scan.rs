@@ -255,7 +255,8 @@ impl<'a> Scan<'a> {
     /// Put a segment's footer in the place of its batches, if it can be believed. Returns where they end.
     fn by_footer(&mut self, this: &Used, next: Option<Next>) -> Option<u64> {
         let (segment, start) = this.segment.as_ref().zip(this.start.as_ref())?;
-        if !this.is_start_whole || self.gap.is_some() {
+        // Bindings that were lost are repeated by its start, and not in the footer.
+        if !this.is_start_whole || self.gap.is_some() || self.replay.bindings_unsure {
             return None;
         }
         let proof = match &next {
