@@ -14,9 +14,11 @@
 use bytes::Bytes;
 
 use crate::{
-    Entry, EntryKind, FaultyKind, FaultyRange, HardState, Vote,
+    Entry, EntryKind, FaultyRange, HardState, Vote,
     aligned::Aligned,
-    codec::{Cursor, len_u32, len_u64},
+    codec::{Cursor, len_u32, len_u64, put},
+    entry::{checksum_of, content_checksum},
+    payload::{FAULTY_BYTES, VOTE_BYTES, decode_faulty, decode_vote, encode_faulty, encode_vote},
 };
 
 /// The unit that a disk writes whole or not at all (research F12).
@@ -25,6 +27,8 @@ pub(crate) const SECTOR_BYTES: usize = 512;
 pub(crate) const HEADER_BYTES: usize = 80;
 /// Size of a frame without its payload.
 pub(crate) const FRAME_HEADER_BYTES: usize = 32;
+/// From here on its own checksum covers a frame: index, term, payload.
+const CONTENT_AT: usize = 16;
 
 const MAGIC: [u8; 4] = *b"WBAT";
 const HEADER_WORDS: u8 = 10;
@@ -173,12 +177,29 @@ pub(crate) struct Seed(pub(crate) u32);
 
 impl Seed {
     pub(crate) fn crc(self, offset: u64, parts: &[&[u8]]) -> u32 {
-        let mut hasher = crc32fast::Hasher::new_with_initial(self.0);
+        let mut hasher = self.hasher();
         hasher.update(&offset.to_le_bytes());
         for part in parts {
             hasher.update(part);
         }
         hasher.finalize()
+    }
+
+    /// The checksum of a frame: over its position, its length, its type and the checksum of what is in it.
+    fn frame_crc(self, offset: u64, head: &[u8; CONTENT_AT]) -> u32 {
+        // In one piece: a checksum over few bytes costs by the call.
+        let [l0, l1, l2, l3, _, _, _, _, rest @ ..] = head;
+        let mut covered = [0; 20];
+        put(&mut covered, 0, &offset.to_le_bytes());
+        put(&mut covered, 8, &[*l0, *l1, *l2, *l3]);
+        put(&mut covered, 12, rest);
+        let mut hasher = self.hasher();
+        hasher.update(&covered);
+        hasher.finalize()
+    }
+
+    fn hasher(self) -> crc32fast::Hasher {
+        crc32fast::Hasher::new_with_initial(self.0)
     }
 }
 
@@ -195,11 +216,6 @@ impl Record {
         frame_bytes(payload)
     }
 }
-
-/// A node number and a store.
-pub(crate) const VOTE_BYTES: usize = 24;
-/// Last index, highest term, kind.
-pub(crate) const FAULTY_BYTES: usize = 24;
 
 /// Size of a frame with this payload.
 #[expect(clippy::arithmetic_side_effects, reason = "a slice is at most isize::MAX bytes long")]
@@ -318,18 +334,19 @@ impl Encoder {
     pub(crate) fn push(&mut self, record: &Record, seed: Seed, batch_offset: u64) -> u64 {
         let start = self.buffer.len();
         let offset = batch_offset + len_u64(start);
+        // An entry has brought its checksum: who makes it or takes it in has gone through its bytes.
         let (kind, subkind, checksum, index, term) = match record {
             Record::Entry(entry) => {
-                (TYPE_ENTRY, entry.kind as u8, entry.checksum, entry.index, entry.term)
+                (TYPE_ENTRY, entry.kind as u8, Some(entry.checksum), entry.index, entry.term)
             }
-            Record::HardState(state) => (TYPE_HARD_STATE, 0, 0, 0, state.term),
-            Record::TruncateAfter(index) => (TYPE_TRUNCATE_AFTER, 0, 0, *index, 0),
-            Record::Bind { .. } => (TYPE_BIND, 0, 0, 0, 0),
+            Record::HardState(state) => (TYPE_HARD_STATE, 0, None, 0, state.term),
+            Record::TruncateAfter(index) => (TYPE_TRUNCATE_AFTER, 0, None, *index, 0),
+            Record::Bind { .. } => (TYPE_BIND, 0, None, 0, 0),
             Record::Repaired(entry) => {
-                (TYPE_REPAIRED, entry.kind as u8, entry.checksum, entry.index, entry.term)
+                (TYPE_REPAIRED, entry.kind as u8, Some(entry.checksum), entry.index, entry.term)
             }
-            Record::Faulty(range) => (TYPE_FAULTY, 0, 0, range.first, range.term_min),
-            Record::Settled => (TYPE_SETTLED, 0, 0, 0, 0),
+            Record::Faulty(range) => (TYPE_FAULTY, 0, None, range.first, range.term_min),
+            Record::Settled => (TYPE_SETTLED, 0, None, 0, 0),
         };
         let fixed = match record {
             Record::HardState(HardState { voted_for: Some(voted), .. }) => {
@@ -348,17 +365,17 @@ impl Encoder {
             (_, Some(fixed)) => fixed,
             (_, None) => &[],
         };
+        let checksum = checksum.unwrap_or_else(|| content_checksum(subkind, index, term, payload));
         let mut head = [0; FRAME_HEADER_BYTES];
         put(&mut head, 0, &len_u32(payload.len()).to_le_bytes());
         put(&mut head, 8, &[kind, subkind, 0, 0]);
         put(&mut head, 12, &checksum.to_le_bytes());
         put(&mut head, 16, &index.to_le_bytes());
         put(&mut head, 24, &term.to_le_bytes());
+        let crc = head.first_chunk().map_or(0, |head| seed.frame_crc(offset, head));
+        put(&mut head, 4, &crc.to_le_bytes());
         self.buffer.extend(&head);
         self.buffer.extend(payload);
-        let covered = self.buffer.as_slice().get(start + 8..).unwrap_or_default();
-        let crc = seed.crc(offset, &[covered]);
-        put(self.buffer.as_mut_slice(), start + 4, &crc.to_le_bytes());
         self.buffer.resize(start + frame_bytes(payload.len()), 0);
         self.frame_count += 1;
         offset
@@ -394,16 +411,6 @@ impl Encoder {
         put(head, 76, &header_crc.to_le_bytes());
         (self.buffer.as_slice(), header_crc)
     }
-}
-
-/// Copy `bytes` to `at`, which lies inside.
-#[expect(
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "offsets are constants"
-)]
-fn put(target: &mut [u8], at: usize, bytes: &[u8]) {
-    target[at..at + bytes.len()].copy_from_slice(bytes);
 }
 
 /// How many sectors after a batch's first are all zero. `body` begins right after the header.
@@ -493,28 +500,35 @@ impl<'a> Frame<'a> {
 
     /// Decode the frame at the start of `bytes`, which lies at `offset` of its segment; returns it and its
     /// size.
+    #[inline]
     pub(crate) fn decode(bytes: &'a [u8], seed: Seed, offset: u64) -> Result<(Self, usize), Fault> {
-        let mut cursor = Cursor::new(bytes);
-        let len = cursor.u32().and_then(|len| usize::try_from(len).ok()).ok_or(Fault::Checksum)?;
-        let crc = cursor.u32().ok_or(Fault::Checksum)?;
-        // In one piece, which is faster.
-        let covered = len.checked_add(FRAME_HEADER_BYTES - 8).and_then(|len| cursor.bytes(len));
-        let covered = covered.ok_or(Fault::Checksum)?;
-        if crc != seed.crc(offset, &[covered]) {
+        let (head, content) = bytes.split_first_chunk().ok_or(Fault::Checksum)?;
+        let mut cursor = Cursor::new(head);
+        let (len, crc) = cursor.u32().zip(cursor.u32()).ok_or(Fault::Checksum)?;
+        if crc != seed.frame_crc(offset, head) {
             return Err(Fault::Checksum);
         }
-        let (head, payload) =
-            covered.split_at_checked(FRAME_HEADER_BYTES - 8).ok_or(Fault::Checksum)?;
-        let frame = Self::decode_covered(head, payload)?;
+        let len = usize::try_from(len).map_err(|_large| Fault::Checksum)?;
+        let (kind, subkind) = cursor.u8().zip(cursor.u8()).ok_or(Fault::Checksum)?;
+        cursor.u16().ok_or(Fault::Checksum)?;
+        let checksum = cursor.u32().ok_or(Fault::Checksum)?;
+        let content_len = len.checked_add(FRAME_HEADER_BYTES - CONTENT_AT);
+        let content = content_len.and_then(|len| content.get(..len)).ok_or(Fault::Checksum)?;
+        if checksum != checksum_of(subkind, &[content]) {
+            return Err(Fault::Checksum);
+        }
+        let frame = Self::decode_content((kind, subkind, checksum), content)?;
         Ok((frame, frame_bytes(len)))
     }
 
-    fn decode_covered(covered: &[u8], payload: &'a [u8]) -> Result<Self, Fault> {
-        let mut cursor = Cursor::new(covered);
-        let (kind, subkind) = (cursor.u8().zip(cursor.u8())).ok_or(Fault::Contents)?;
-        cursor.u16().ok_or(Fault::Contents)?;
-        let checksum = cursor.u32().ok_or(Fault::Contents)?;
-        let (index, term) = (cursor.u64().zip(cursor.u64())).ok_or(Fault::Contents)?;
+    #[inline]
+    fn decode_content(
+        (kind, subkind, checksum): (u8, u8, u32),
+        content: &'a [u8],
+    ) -> Result<Self, Fault> {
+        let mut cursor = Cursor::new(content);
+        let (index, term) = cursor.u64().zip(cursor.u64()).ok_or(Fault::Contents)?;
+        let payload = cursor.rest();
         match kind {
             TYPE_ENTRY => {
                 let kind = EntryKind::from_u8(subkind).ok_or(Fault::Version)?;
@@ -548,6 +562,7 @@ impl<'a> Frame<'a> {
     }
 
     /// The entry in this frame, if it holds one; its payload shares `window`, of which the frame is a part.
+    #[inline]
     pub(crate) fn to_entry(self, window: &Bytes) -> Option<Entry> {
         match self {
             Self::Entry { index, term, kind, checksum, payload }
@@ -562,35 +577,4 @@ impl<'a> Frame<'a> {
             | Self::Skipped => None,
         }
     }
-}
-
-fn encode_vote(node: u64, store: u128) -> [u8; VOTE_BYTES] {
-    let mut bytes = [0; VOTE_BYTES];
-    put(&mut bytes, 0, &node.to_le_bytes());
-    put(&mut bytes, 8, &store.to_le_bytes());
-    bytes
-}
-
-fn encode_faulty(range: &FaultyRange) -> [u8; FAULTY_BYTES] {
-    let mut bytes = [0; FAULTY_BYTES];
-    put(&mut bytes, 0, &range.last.to_le_bytes());
-    put(&mut bytes, 8, &range.term_max.to_le_bytes());
-    put(&mut bytes, 16, &[range.kind as u8]);
-    bytes
-}
-
-/// None when it is no range.
-fn decode_faulty(first: u64, term_min: u64, payload: &[u8]) -> Option<FaultyRange> {
-    let mut cursor = Cursor::new(payload);
-    let (last, term_max) = cursor.u64().zip(cursor.u64())?;
-    let kind = FaultyKind::from_u8(cursor.u8()?)?;
-    cursor.bytes(7)?;
-    let is_range = cursor.is_empty() && first > 0 && first <= last && term_min <= term_max;
-    is_range.then_some(FaultyRange { first, last, term_min, term_max, kind })
-}
-
-fn decode_vote(payload: &[u8]) -> Option<(u64, u128)> {
-    let mut cursor = Cursor::new(payload);
-    let pair = cursor.u64().zip(cursor.u128())?;
-    cursor.is_empty().then_some(pair)
 }

@@ -47,9 +47,23 @@ impl<'a> Cursor<'a> {
         self.array().map(u128::from_le_bytes)
     }
 
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
+}
+
+/// Copy `bytes` to `at`, which lies inside.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "offsets are constants"
+)]
+pub(crate) fn put(target: &mut [u8], at: usize, bytes: &[u8]) {
+    target[at..at + bytes.len()].copy_from_slice(bytes);
 }
 
 /// A length that came out of memory, as a number on disk.

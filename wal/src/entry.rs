@@ -25,7 +25,7 @@ pub struct Entry {
     /// What the payload is.
     pub kind: EntryKind,
     /// The entry checksum: over kind, index, term and payload, and no position, so that it holds on
-    /// disk, on the wire and in transfer.
+    /// disk, on the wire and in transfer. On disk it is what the payload is checked by.
     pub checksum: u32,
     /// The bytes.
     pub payload: Bytes,
@@ -48,27 +48,33 @@ impl Entry {
     /// Make an entry and its checksum.
     #[must_use]
     pub fn new(index: u64, term: u64, kind: EntryKind, payload: Bytes) -> Self {
-        let checksum = checksum(index, term, kind, &payload);
+        let checksum = content_checksum(kind as u8, index, term, &payload);
         Self { index, term, kind, checksum, payload }
     }
 
     /// Does the checksum hold?
     #[must_use]
     pub fn is_intact(&self) -> bool {
-        self.checksum == checksum(self.index, self.term, self.kind, &self.payload)
+        let Self { index, term, kind, ref payload, .. } = *self;
+        self.checksum == content_checksum(kind as u8, index, term, payload)
     }
 }
 
-fn checksum(index: u64, term: u64, kind: EntryKind, payload: &[u8]) -> u32 {
-    // In one piece: a checksum over few bytes costs by the call.
-    let mut head = [0; 17];
-    let (first, rest) = head.split_at_mut(1);
-    let (second, third) = rest.split_at_mut(8);
-    first.copy_from_slice(&[kind as u8]);
-    second.copy_from_slice(&index.to_le_bytes());
-    third.copy_from_slice(&term.to_le_bytes());
+/// Of an entry, or with 0 as its kind of what a frame of another type holds.
+pub(crate) fn content_checksum(kind: u8, index: u64, term: u64, payload: &[u8]) -> u32 {
+    let mut head = [0; 16];
+    let (first, second) = head.split_at_mut(8);
+    first.copy_from_slice(&index.to_le_bytes());
+    second.copy_from_slice(&term.to_le_bytes());
+    checksum_of(kind, &[&head, payload])
+}
+
+/// The same of bytes in which index, term and payload follow each other, as they do in a frame.
+pub(crate) fn checksum_of(kind: u8, parts: &[&[u8]]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&head);
-    hasher.update(payload);
+    hasher.update(&[kind]);
+    for part in parts {
+        hasher.update(part);
+    }
     hasher.finalize()
 }

@@ -72,7 +72,10 @@ impl Piece {
                 let at = to_usize(index.saturating_sub(self.run.first));
                 let offset = offsets.get(at).copied().map(u64::from);
                 let offset = offset.ok_or_else(|| self.run.segment.damaged(0, Damage::Entry))?;
-                reading.entry_at(index, offset)
+                match reading.next(index, offset) {
+                    Some(found) => Ok(found),
+                    None => reading.entry_at(index, offset),
+                }
             } else {
                 let (now, offset) = match stride {
                     Some(stride) if index < stride.next_index => (Some(stride), next_offset),
@@ -81,7 +84,10 @@ impl Piece {
                 };
                 stride = now;
                 let now = now.ok_or_else(|| self.run.segment.damaged(0, Damage::Entry))?;
-                reading.find(index, offset, now)
+                match reading.next(index, offset).filter(|_| offset < now.to) {
+                    Some(found) => Ok(found),
+                    None => reading.find(index, offset, now),
+                }
             };
             let (entry, end) = found?;
             next_offset = end;
@@ -114,6 +120,16 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
+    /// The entry and where its frame ends, if a good frame of it begins here in what is in memory: the
+    /// short way, which most entries go.
+    fn next(&self, index: u64, offset: u64) -> Option<(Entry, u64)> {
+        let bytes = self.window.from(offset)?;
+        let (frame, size) = Frame::decode(bytes, self.segment.seed, offset).ok()?;
+        let is_it = matches!(frame, Frame::Entry { index: found, .. } if found == index);
+        let entry = if is_it { frame.to_entry(self.window.bytes()) } else { None };
+        Some((entry?, offset.saturating_add(len_u64(size))))
+    }
+
     /// The entry whose frame is at `offset`, and where the frame ends.
     fn entry_at(&mut self, index: u64, offset: u64) -> Result<(Entry, u64), Error> {
         let (segment, left) = (self.segment, self.segment.data_end.saturating_sub(offset));

@@ -33,6 +33,7 @@ mod view;
 mod footer;
 mod inspect;
 mod overlay;
+mod payload;
 mod scrub;
 
 mod batch;

@@ -39,6 +39,11 @@ impl<'a> Window<'a> {
         &self.bytes
     }
 
+    /// All from `offset` on, if it covers anything there.
+    pub(crate) fn from(&self, offset: u64) -> Option<&[u8]> {
+        self.bytes.get(to_usize(offset.checked_sub(self.start)?)..)
+    }
+
     /// `len` bytes at `offset`, if it covers them.
     pub(crate) fn at(&self, offset: u64, len: usize) -> Option<&[u8]> {
         let from = to_usize(offset.checked_sub(self.start)?);

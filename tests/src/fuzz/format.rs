@@ -60,8 +60,13 @@ fn batch(bytes: &mut [u8], seed: u32, offset: u64) {
     while at < end.min(bytes.len()) {
         let Some(len) = number_at(bytes, at) else { break };
         let Some(payload_end) = len.checked_add(at + FRAME_HEADER) else { break };
-        let Some(covered) = bytes.get(at + 8..payload_end) else { break };
-        let crc = crc(seed, offset + at as u64, covered);
+        let Some(content) = bytes.get(at + 16..payload_end) else { break };
+        let mut checksum = Hasher::new();
+        checksum.update(&bytes[at + 9..at + 10]);
+        checksum.update(content);
+        put(bytes, at + 12, checksum.finalize());
+        let covered = [&bytes[at..at + 4], &bytes[at + 8..at + 16]].concat();
+        let crc = crc(seed, offset + at as u64, &covered);
         put(bytes, at + 4, crc);
         at = payload_end.next_multiple_of(8);
     }

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use super::BINDINGS_MAX;
 use crate::{
     EntryKind, FAULTY_RANGES_MAX, HardState,
-    batch::{Counts, FAULTY_BYTES, Record, VOTE_BYTES, batch_bytes, frame_bytes},
+    batch::{Counts, Record, batch_bytes, frame_bytes},
+    payload::{FAULTY_BYTES, VOTE_BYTES},
     replay::Replay,
     seal::Gathered,
     segment::START_BYTES_MAX,

@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 use tempfile::{TempDir, tempdir};
 
 use super::{IDENTITY, fresh, io, small};
-use crate::{Error, Log, Op, Recovery, batch::Seed};
+use crate::{Error, Log, Op, Recovery, batch::Seed, entry::checksum_of};
 
 /// Where the batch of interest begins: after the header and the segment start.
 const BATCH_AT: usize = 4096 + 512;
@@ -84,7 +84,9 @@ fn edit_batch(dir: &Path, change: impl FnOnce(&mut [u8])) {
         let batch = &mut bytes[BATCH_AT..BATCH_AT + 512];
         assert!(batch.starts_with(b"WBAT"));
         change(batch);
-        let frame = seed.crc(BATCH_AT as u64 + 80, &[&batch[88..80 + 32 + 24]]);
+        let content = checksum_of(batch[89], &[&batch[96..80 + 32 + 24]]);
+        put_crc(batch, 92, content);
+        let frame = seed.crc(BATCH_AT as u64 + 80, &[&batch[80..84], &batch[88..96]]);
         put_crc(batch, 84, frame);
         let body = seed.crc(BATCH_AT as u64 + 80, &[&batch[80..]]);
         put_crc(batch, 56, body);
