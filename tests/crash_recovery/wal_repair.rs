@@ -388,8 +388,8 @@ fn a_read_that_meets_damage_marks_it_for_repair() {
     assert_eq!(log.reader().read(1, 30, usize::MAX).unwrap(), entries);
 }
 
-/// F16, F20: a log that is damaged, mended and written to, again and again, with all the damage of before
-/// still on the disk.
+/// F16, F20: a log that is damaged, mended - the power may go meanwhile - and written to, again and again,
+/// with all the damage of before still on the disk.
 #[test]
 fn damage_after_damage_is_said_and_mended() {
     let (mut mended, mut refused) = (0, 0);
@@ -404,7 +404,7 @@ fn damage_after_damage_is_said_and_mended() {
             let mut old = Vec::new();
             for round in 0..4 {
                 if round == 3 {
-                    old = segment_sectors(&disk);
+                    old = all_sectors(&disk);
                 }
                 for _ in 0..=random.below(3) {
                     model.stage(&mut log, &mut random);
@@ -441,6 +441,17 @@ fn damage_after_damage_is_said_and_mended() {
                 disk.corrupt(name, at, 1 << random.below(8));
             }
             let what = format!("seed {seed}, life {life}: byte {at} of {name}");
+            if random.below(2) == 0 {
+                // The power goes while it is mended.
+                disk.cut_power_after(random.below(40));
+                if let Ok((mut log, _)) = open(&disk, &small()) {
+                    for (ticket, op) in (1..).zip(truth.ops_to_mend(&log, &what)) {
+                        log.stage(ticket, op);
+                    }
+                    drop(log.write().and_then(|()| log.sync()));
+                }
+                disk.crash();
+            }
             match truth.judge(&disk, &what) {
                 Outcome::Harmless => {}
                 Outcome::Mended => mended += 1,
@@ -454,11 +465,10 @@ fn damage_after_damage_is_said_and_mended() {
     assert!(mended > 10 * refused && mended > 300, "{mended} mended, {refused} refused");
 }
 
-/// Every sector of a segment that holds something.
-fn segment_sectors(disk: &SimDisk) -> Vec<(String, u64)> {
-    let segments = disk.names().into_iter().filter(|name| name.starts_with("seg-"));
+/// Every sector that holds something.
+fn all_sectors(disk: &SimDisk) -> Vec<(String, u64)> {
     let sectors = |name: String| {
         disk.used_sectors(&name).into_iter().map(move |sector| (name.clone(), sector))
     };
-    segments.flat_map(sectors).collect()
+    disk.names().into_iter().flat_map(sectors).collect()
 }
