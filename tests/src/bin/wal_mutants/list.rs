@@ -295,7 +295,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "map-of-active",
         gate: false,
         file: SEGMENT,
-        changes: &[("if self.sealed.get().is_none() {", "if false {")],
+        changes: &[(
+            "if self.sealed.get().is_some() && !self.is_distrusted",
+            "if !self.is_distrusted",
+        )],
         removed: "the seal that a segment has before it is mapped",
         hunted_by: "wal_protocol",
     },
