@@ -74,7 +74,8 @@ struct Law<'a> {
     candidates: Vec<Contents>,
     /// What it may hold beside when the disk damages what was synced.
     untold: Vec<Contents>,
-    /// Two places are damaged: all that is held is that nothing is made up.
+    /// Two places are damaged: of the entries all that is held is that none is made up. Term, vote and
+    /// bindings lie in more places than that.
     is_double: bool,
 }
 
@@ -318,7 +319,7 @@ impl<'a> Law<'a> {
             hard_state,
             bindings: bindings.clone(),
         };
-        self.is_real(&held.entries) || (is_known && all().any(|may| is_it(&whole(may))))
+        is_known && (self.is_real(&held.entries) || all().any(|may| is_it(&whole(may))))
     }
 
     /// The same when the end is in doubt: what is lost there may have replaced what is left.
@@ -327,7 +328,7 @@ impl<'a> Law<'a> {
         let mut all = all.map(|may| Contents { entries: may.entries.clone(), ..held.clone() });
         let is_known = self.candidates.iter().any(|may| may.bindings == held.bindings)
             && self.candidates.iter().any(|may| may.hard_state == held.hard_state);
-        self.is_real(&held.entries) || (is_known && all.any(|may| remains.are_of(&may)))
+        is_known && (self.is_real(&held.entries) || all.any(|may| remains.are_of(&may)))
     }
 }
 
