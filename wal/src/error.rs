@@ -134,6 +134,24 @@ fn advice(source: &io::Error) -> &'static str {
     }
 }
 
+/// Does it say that the disk does not give back what it holds, or that the file has been cut short?
+pub(crate) fn is_of_disk(error: &io::Error) -> bool {
+    match Errno::from_io_error(error) {
+        // Linux has a number for most ways in which a medium or what leads to it can fail.
+        Some(
+            Errno::IO
+            | Errno::NODATA
+            | Errno::ILSEQ
+            | Errno::BADMSG
+            | Errno::UCLEAN
+            | Errno::REMOTEIO
+            | Errno::TIMEDOUT,
+        ) => true,
+        Some(_) => false,
+        None => error.kind() == io::ErrorKind::UnexpectedEof,
+    }
+}
+
 /// What is wrong with the bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Damage {

@@ -9,10 +9,11 @@ mod segments;
 
 use std::sync::Arc;
 
-use self::segments::Judged;
+use self::segments::{Judged, Views};
 pub use self::segments::{SegmentState, SegmentView};
 use crate::{
-    Error, HardState, Identity, Io, Log, Options, Overlay, Recovery,
+    Error, Found, HardState, Identity, Io, Log, Options, Overlay, Recovery,
+    error::is_of_disk,
     manifest::{self, MANIFEST, Manifest},
     recovery::Footers,
     segment,
@@ -35,6 +36,9 @@ pub struct Inspection {
     pub vote: SlotFile,
     /// Term and vote as `VOTE` says.
     pub voted: Option<HardState>,
+    /// Where else segments are damaged, the first places of it, when the log cannot be opened because the
+    /// disk cannot read it.
+    pub places: Vec<Found>,
     /// Every segment that is listed or there: those in use in the order of their batches, then the
     /// others by number.
     pub segments: Vec<SegmentView>,
@@ -123,7 +127,11 @@ fn look(io: &Arc<dyn Io>, depth: Depth) -> Result<Inspection, Error> {
         }
     }
     let made = opened.as_ref().ok().map(|(log, _)| log.manifest());
-    let segments = segments::view_all(&*below, manifest.as_ref().or(made), &judged)?;
+    let is_unreadable =
+        |error: &Error| matches!(error, Error::Io { source, .. } if is_of_disk(source));
+    let looks_on = opened.as_ref().is_err_and(is_unreadable);
+    let Views { views: segments, places } =
+        segments::view_all(&*below, manifest.as_ref().or(made), &judged, looks_on)?;
     Ok(Inspection {
         contents: opened.map(|opened| opened.1),
         identity: identity_of(manifest.as_ref(), vote.as_ref()),
@@ -131,6 +139,7 @@ fn look(io: &Arc<dyn Io>, depth: Depth) -> Result<Inspection, Error> {
         manifest: slot_file(manifest_slots.as_ref()),
         vote: slot_file(vote_slots.as_ref()),
         voted: vote.map(|vote| vote.hard_state),
+        places,
         segments,
     })
 }

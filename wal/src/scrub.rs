@@ -135,15 +135,20 @@ impl Scrub {
         };
         let start = next.read(DATA_OFFSET, SECTOR_BYTES).ok();
         let start = start.and_then(|bytes| Header::decode(&bytes, next.seed, DATA_OFFSET).ok());
-        Some(Place {
-            segment,
-            next_seq: start.map(|header| header.seq),
-            offset: DATA_OFFSET,
-            before: None,
-            gap: None,
-            window: Window::default(),
-        })
+        Some(Place::first_of(segment, start.map(|header| header.seq)))
     }
+}
+
+/// Everything that is wrong with a segment in use, and where; `next_seq` is the first batch of the next one.
+/// Of the last, which tells nobody where it ends, only what the disk cannot read.
+pub(crate) fn walk(segment: &Arc<Segment>, next_seq: Option<u64>) -> Vec<(u64, Damage)> {
+    let mut seen = Seen::default();
+    let mut place = Some(Place::first_of(Arc::clone(segment), next_seq));
+    while let Some(now) = place {
+        place = now.advance(&mut seen);
+    }
+    let found = seen.found.into_iter().map(|found| (found.offset, found.damage));
+    found.filter(|(_, damage)| next_seq.is_some() || *damage == Damage::Unreadable).collect()
 }
 
 /// What one step saw.
@@ -194,6 +199,11 @@ struct Before {
 }
 
 impl Place {
+    fn first_of(segment: Arc<Segment>, next_seq: Option<u64>) -> Self {
+        let (offset, window) = (DATA_OFFSET, Window::default());
+        Self { segment, next_seq, offset, before: None, gap: None, window }
+    }
+
     /// One batch further, or one sector where there is none; nothing is left at the segment's end.
     fn advance(mut self, seen: &mut Seen) -> Option<Self> {
         if self.is_over() {
@@ -233,7 +243,10 @@ impl Place {
 
     /// No batch begins here.
     fn skip(&mut self, damage: Damage) {
-        self.gap.get_or_insert((self.offset, damage));
+        let is_first = |gap: (u64, Damage)| damage == Damage::Unreadable && gap.1 != damage;
+        if self.gap.is_none_or(is_first) {
+            self.gap = Some((self.offset, damage));
+        }
         self.offset = self.offset.saturating_add(SECTOR);
     }
 
@@ -281,7 +294,7 @@ impl Place {
             (Some(next), Some(last)) => last.saturating_add(1) == next,
             (Some(_), None) => false,
             // What should be here nobody knows; that the next segment cannot say is found there.
-            (None, _) => true,
+            (None, _) => self.gap.is_none_or(|gap| gap.1 != Damage::Unreadable),
         };
         if let Some((offset, damage)) = self.gap.take().filter(|_| !is_all) {
             self.report(offset, damage, u64::MAX, seen);

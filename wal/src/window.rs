@@ -7,15 +7,12 @@
 
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use std::io;
-
 use bytes::Bytes;
-use rustix::io::Errno;
 
 use crate::{
     batch::SECTOR_BYTES,
     codec::{len_u64, to_usize},
-    error::{Damage, Error},
+    error::{self, Damage, Error},
     segment::Segment,
 };
 
@@ -75,29 +72,11 @@ impl<'a> Window<'a> {
                 (self.start, self.bytes) = (start, bytes.into());
                 Ok(())
             }
-            Err(error) if is_of_disk(&error) => {
+            Err(error) if error::is_of_disk(&error) => {
                 self.segment.distrust();
                 Err(self.segment.damaged(offset, Damage::Unreadable))
             }
             Err(error) => Err(Error::io("read", &self.segment.path)(error)),
         }
-    }
-}
-
-/// Does it say that the disk does not give back what it holds, or that the file has been cut short?
-fn is_of_disk(error: &io::Error) -> bool {
-    match Errno::from_io_error(error) {
-        // Linux has a number for most ways in which a medium or what leads to it can fail.
-        Some(
-            Errno::IO
-            | Errno::NODATA
-            | Errno::ILSEQ
-            | Errno::BADMSG
-            | Errno::UCLEAN
-            | Errno::REMOTEIO
-            | Errno::TIMEDOUT,
-        ) => true,
-        Some(_) => false,
-        None => error.kind() == io::ErrorKind::UnexpectedEof,
     }
 }

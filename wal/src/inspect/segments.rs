@@ -2,14 +2,19 @@
 
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
-    Error, FooterState, Io, Log,
+    Damage, Error, FooterState, Found, Io, Log,
     batch::{BatchKind, Header, SECTOR_BYTES},
     codec::{len_u64, to_usize},
+    error::is_of_disk,
     footer,
     manifest::{Listed, Manifest},
+    scrub,
     seal::Summary,
     segment::{self, DATA_OFFSET, Segment},
 };
@@ -91,17 +96,30 @@ impl Judged {
     }
 }
 
+/// So many places are told.
+const PLACES_MAX: usize = 64;
+
+/// Every segment, and what was found beside.
+#[derive(Debug, Default)]
+pub(super) struct Views {
+    pub(super) views: Vec<SegmentView>,
+    pub(super) places: Vec<Found>,
+}
+
 /// Every segment that is listed or there: those in use in the order of their batches, then the others.
+/// If it `looks_on`, it reads all of those in use to tell where they are damaged.
 pub(super) fn view_all(
     io: &dyn Io,
     manifest: Option<&Manifest>,
     judged: &Judged,
-) -> Result<Vec<SegmentView>, Error> {
+    looks_on: bool,
+) -> Result<Views, Error> {
     let names = io.list().map_err(Error::io("list", &io.path("")))?;
     let there: BTreeSet<u64> = names.iter().filter_map(|name| segment::id_of(name)).collect();
     let listed = manifest.map_or(&[][..], |manifest| manifest.segments.as_slice());
     let listed: BTreeMap<u64, Listed> = listed.iter().map(|one| (one.id, *one)).collect();
     let ids: BTreeSet<u64> = there.iter().chain(listed.keys()).copied().collect();
+    let mut all = Views::default();
     let (mut used, mut others) = (BTreeMap::new(), Vec::new());
     for id in ids {
         let listed = listed.get(&id);
@@ -109,7 +127,14 @@ pub(super) fn view_all(
             others.push(blank(id, listed, SegmentState::Missing));
             continue;
         }
-        let Some(segment) = segment::open_unlisted(io, id)? else {
+        let opened = match segment::open_unlisted(io, id) {
+            Err(Error::Io { path, source, .. }) if is_of_disk(&source) => {
+                all.places.push(Found { path, offset: 0, damage: Damage::Unreadable });
+                None
+            }
+            opened => opened?,
+        };
+        let Some(segment) = opened else {
             others.push(blank(id, listed, SegmentState::Unreadable));
             continue;
         };
@@ -117,21 +142,33 @@ pub(super) fn view_all(
         let (data_end, used_bytes) = (segment.data_end, DATA_OFFSET);
         let view = blank(id, listed, SegmentState::Spare);
         let view = SegmentView { capacity, data_end, used_bytes, ..view };
-        match Headers::of(&segment).at(DATA_OFFSET)? {
+        match Headers::of(&segment).at(DATA_OFFSET) {
             Some(start) if start.kind == BatchKind::SegmentStart => {
-                used.insert((start.seq, id), (view, segment));
+                used.insert((start.seq, id), (view, Arc::new(segment)));
             }
             Some(_) | None => others.push(view),
         }
     }
-    let mut views = Vec::new();
-    let count = used.len();
-    for (number, (view, segment)) in (1..).zip(used.into_values()) {
-        let is_last = number == count;
-        views.push(if is_last { active(view, &segment)? } else { sealed(view, &segment, judged)? });
+    let mut nexts: Vec<Option<u64>> = used.keys().skip(1).map(|(seq, _)| Some(*seq)).collect();
+    nexts.push(None);
+    for (next, (view, segment)) in nexts.into_iter().zip(used.into_values()) {
+        if looks_on {
+            let found = scrub::walk(&segment, next).into_iter();
+            let path = &segment.path;
+            all.places.extend(found.map(|(offset, damage)| Found {
+                path: path.clone(),
+                offset,
+                damage,
+            }));
+        }
+        all.views.push(match next {
+            Some(_) => sealed(view, &segment, judged),
+            None => walk(SegmentView { state: SegmentState::Active, ..view }, &segment),
+        });
     }
-    views.extend(others);
-    Ok(views)
+    all.views.extend(others);
+    all.places.truncate(PLACES_MAX);
+    Ok(all)
 }
 
 fn blank(id: u64, listed: Option<&Listed>, state: SegmentState) -> SegmentView {
@@ -151,11 +188,7 @@ fn blank(id: u64, listed: Option<&Listed>, state: SegmentState) -> SegmentView {
     }
 }
 
-fn active(view: SegmentView, segment: &Segment) -> Result<SegmentView, Error> {
-    walk(SegmentView { state: SegmentState::Active, ..view }, segment)
-}
-
-fn sealed(view: SegmentView, segment: &Segment, judged: &Judged) -> Result<SegmentView, Error> {
+fn sealed(view: SegmentView, segment: &Segment, judged: &Judged) -> SegmentView {
     let (mut footer, summary) = footer::look(segment, |at, len| segment.read(at, len).ok());
     if footer == FooterState::Good && judged.contradicts(view.id, summary.as_ref()) {
         footer = FooterState::Bad;
@@ -163,7 +196,7 @@ fn sealed(view: SegmentView, segment: &Segment, judged: &Judged) -> Result<Segme
     let view = SegmentView { state: SegmentState::Sealed, footer: Some(footer), ..view };
     match summary {
         Some(summary) if footer == FooterState::Good && judged.refused.is_some() => {
-            Ok(summed_up(view, &summary))
+            summed_up(view, &summary)
         }
         Some(_) | None => walk(view, segment),
     }
@@ -182,11 +215,11 @@ fn summed_up(view: SegmentView, summary: &Summary) -> SegmentView {
 }
 
 /// A segment as its headers tell it, up to the first that is none.
-fn walk(mut view: SegmentView, segment: &Segment) -> Result<SegmentView, Error> {
+fn walk(mut view: SegmentView, segment: &Segment) -> SegmentView {
     let mut headers = Headers::of(segment);
     let mut offset = DATA_OFFSET;
     let (mut first_index, mut last) = (u64::MAX, (0, 0));
-    while let Some(header) = headers.at(offset)? {
+    while let Some(header) = headers.at(offset) {
         let size = header.batch_bytes();
         let follows = view.batches.is_none_or(|batches| header.seq > batches.1);
         if !follows || size > segment.data_end.saturating_sub(offset) {
@@ -200,7 +233,7 @@ fn walk(mut view: SegmentView, segment: &Segment) -> Result<SegmentView, Error> 
         view.used_bytes = offset;
     }
     view.entries = (first_index <= last.0).then_some((first_index, last.0, last.1));
-    Ok(view)
+    view
 }
 
 /// Reads a segment's batch headers from front to back.
@@ -216,18 +249,19 @@ impl<'a> Headers<'a> {
         Self { segment, start: 0, bytes: Vec::new() }
     }
 
-    /// The header at `offset`, if a good one is there.
-    fn at(&mut self, offset: u64) -> Result<Option<Header>, Error> {
+    /// The header at `offset`, if a good one is there and can be read.
+    fn at(&mut self, offset: u64) -> Option<Header> {
         let sector = len_u64(SECTOR_BYTES);
-        let left = self.segment.data_end.checked_sub(offset).filter(|left| *left >= sector);
-        let Some(left) = left else { return Ok(None) };
+        let left = self.segment.data_end.checked_sub(offset).filter(|left| *left >= sector)?;
         let end = self.start.saturating_add(len_u64(self.bytes.len()));
         if offset < self.start || offset.saturating_add(sector) > end {
-            self.bytes = self.segment.read(offset, to_usize(left.min(WINDOW_BYTES)))?;
+            // One bad sector must not hide its neighbours.
+            let read = self.segment.read(offset, to_usize(left.min(WINDOW_BYTES)));
+            self.bytes = read.or_else(|_error| self.segment.read(offset, SECTOR_BYTES)).ok()?;
             self.start = offset;
         }
         let from = to_usize(offset.saturating_sub(self.start));
         let bytes = self.bytes.get(from..).unwrap_or_default();
-        Ok(Header::decode(bytes, self.segment.seed, offset).ok())
+        Header::decode(bytes, self.segment.seed, offset).ok()
     }
 }

@@ -14,8 +14,8 @@ use tempfile::tempdir;
 
 use super::{IDENTITY, append, entries, entry, fresh, small};
 use crate::{
-    Error, FaultyKind, File, FileLayer, Io, IoLayer, Log, Op, Options, RealIo, SegmentState,
-    SegmentView, inspect, segment::DATA_OFFSET,
+    Damage, Error, FaultyKind, File, FileLayer, Io, IoLayer, Log, Op, Options, RealIo,
+    SegmentState, SegmentView, inspect, segment::DATA_OFFSET, verify,
 };
 
 /// Bytes of one file that cannot be read.
@@ -154,6 +154,42 @@ fn a_sector_that_cannot_be_read_costs_what_lies_in_it() {
         *spoiled.lock().unwrap() = None;
         // The repairs were not synced, and need not be there.
     }
+}
+
+/// F6: the tools tell where the disk cannot read, also when the log does not open for it, and look at the rest.
+#[test]
+fn a_log_that_cannot_be_read_is_told_place_by_place() {
+    let dir = tempdir().unwrap();
+    let (mut log, _) = fresh(dir.path(), &options());
+    filled(&mut log);
+    drop(log);
+    let spoiled = Spoiled::default();
+    let disk = RealIo::read_only(dir.path()).unwrap();
+    let io: Arc<dyn Io> = Arc::new(BadDisk { disk, spoiled: Arc::clone(&spoiled) });
+    let whole = verify(&io).unwrap();
+    assert!(whole.contents.is_ok() && whole.places.is_empty());
+    let used = |state| whole.segments.iter().rfind(move |one| one.state == state).unwrap();
+    let (full, active) = (used(SegmentState::Sealed), used(SegmentState::Active));
+    for (segment, at) in [
+        (full, DATA_OFFSET + 512),
+        (full, full.used_bytes - 512),
+        (active, DATA_OFFSET + 512),
+        (active, active.used_bytes + 512 * 9),
+    ] {
+        *spoiled.lock().unwrap() = Some((segment.name.clone(), at..at + 512));
+        let found = verify(&io).unwrap();
+        let Err(Error::Io { path, .. }) = &found.contents else { panic!("{:?}", found.contents) };
+        assert!(path.ends_with(&segment.name));
+        let [place] = &found.places[..] else { panic!("{:?} at {at}", found.places) };
+        assert_eq!((&place.path, place.damage), (path, Damage::Unreadable));
+        assert!(place.offset <= at && at - place.offset < 16 * 1024, "{place:?} at {at}");
+        assert_eq!(found.segments.len(), whole.segments.len());
+        assert!(inspect(&io).is_ok());
+    }
+    *spoiled.lock().unwrap() = Some((full.name.clone(), 0..4096));
+    let found = inspect(&io).unwrap();
+    assert!(found.contents.is_err());
+    assert_eq!(found.places[0].offset, 0);
 }
 
 /// F5, F6: somebody cuts a full segment short under a running process: no signal, but entries that are lost.

@@ -3,7 +3,7 @@
 //! What always holds: it is tried first on an overlay, so nothing is written where nothing can be mended;
 //! bytes that may have been acknowledged are never touched, because opening never touches them.
 
-use std::{fmt::Write as _, path::Path, sync::Arc};
+use std::{fmt::Write as _, io::ErrorKind, path::Path, sync::Arc};
 
 use serde::Serialize;
 use wal::{Io, Log, Options, Overlay, RealIo};
@@ -31,7 +31,7 @@ pub(super) fn repair(args: &WalRepairArgs) -> Result<Answer, NodeError> {
     let before = Report::of(dir, look(dir)?);
     let disk = RealIo::read_only(dir).map_err(|error| unfit(dir, error))?;
     let overlay = Overlay::over(Arc::new(disk)).map_err(|error| refused(dir, error))?;
-    let (overlay, planned) = mend(dir, Arc::new(overlay))?;
+    let (overlay, planned) = mend(dir, Arc::new(overlay), true)?;
     let planned = worth_it(planned, &before);
     let done = if args.dry_run || planned.is_empty() {
         let found = wal::inspect(&overlay).map_err(|error| refused(dir, error))?;
@@ -39,7 +39,7 @@ pub(super) fn repair(args: &WalRepairArgs) -> Result<Answer, NodeError> {
     } else {
         drop(overlay);
         let disk = RealIo::new(dir).map_err(|error| unfit(dir, error))?;
-        let (_, changes) = mend(dir, Arc::new(disk))?;
+        let (_, changes) = mend(dir, Arc::new(disk), false)?;
         let changes = worth_it(changes, &before);
         Repair { dry_run: false, changes, log: Report::of(dir, look(dir)?) }
     };
@@ -49,13 +49,23 @@ pub(super) fn repair(args: &WalRepairArgs) -> Result<Answer, NodeError> {
 }
 
 /// Have the log in `io` mend itself. A log that does not open stays as it is.
-fn mend(dir: &Path, io: Arc<dyn Io>) -> Result<(Arc<dyn Io>, Vec<Change>), NodeError> {
+fn mend(
+    dir: &Path,
+    io: Arc<dyn Io>,
+    is_planned: bool,
+) -> Result<(Arc<dyn Io>, Vec<Change>), NodeError> {
     let recorder = Arc::new(Recorder::over(Arc::clone(&io)));
     let options = Options { spare_segments: 0, ..Options::default() };
     let opened = Log::open(Arc::clone(&recorder) as Arc<dyn Io>, options);
     let mended = opened.and_then(|(mut log, _)| log.upkeep());
     match mended {
         Ok(()) | Err(wal::Error::Damaged { .. }) => Ok((io, recorder.changes())),
+        // The report says so. What was only tried is forgotten.
+        Err(wal::Error::Io { source, .. })
+            if is_planned && source.kind() != ErrorKind::StorageFull =>
+        {
+            Ok((io, Vec::new()))
+        }
         Err(error) => Err(refused(dir, error)),
     }
 }

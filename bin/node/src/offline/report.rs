@@ -150,6 +150,7 @@ impl Report {
             }
             Err(error) => (None, vec![Fault::of(&error)]),
         };
+        let faults: Vec<_> = faults.into_iter().chain(found.places.iter().map(Fault::at)).collect();
         let lost = contents.as_ref().map_or(&[][..], |recovery| recovery.faulty.as_slice());
         let lost: Vec<_> = lost.iter().map(Lost::of).collect();
         let is_whole = faults.is_empty() && lost.is_empty();
