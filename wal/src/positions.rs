@@ -168,6 +168,36 @@ impl Positions {
         pieces
     }
 
+    /// What of `first..=last` lies in this segment, each part dense, ascending.
+    pub(crate) fn in_segment(
+        &self,
+        segment: &Arc<Segment>,
+        first: u64,
+        last: u64,
+    ) -> Vec<(u64, u64)> {
+        let mut parts = Vec::new();
+        let start = self.runs.partition_point(|run| run.last < first);
+        for run in self.runs.iter().skip(start).take_while(|run| run.first <= last) {
+            let (mut next, last) = (first.max(run.first), last.min(run.last));
+            if !Arc::ptr_eq(&run.segment, segment) || next > last {
+                continue;
+            }
+            for (&index, _) in self.repaired.range(next..=last) {
+                parts.push((next, index - 1));
+                next = index + 1;
+            }
+            parts.push((next, last));
+        }
+        if first <= last {
+            let repaired = self.repaired.range(first..=last);
+            let here = repaired.filter(|(_, run)| Arc::ptr_eq(&run.segment, segment));
+            parts.extend(here.map(|(&index, _)| (index, index)));
+        }
+        parts.retain(|(first, last)| first <= last);
+        parts.sort_unstable();
+        parts
+    }
+
     fn pieces_of_runs(&self, first: u64, last: u64) -> impl Iterator<Item = Piece> {
         let start = self.runs.partition_point(|run| run.last < first);
         let runs = self.runs.iter().skip(start);

@@ -154,6 +154,12 @@ impl Terms {
         }
     }
 
+    /// The term of an entry, faulty or not, and the last entry up to which none is of a later one.
+    fn run_of(&self, index: u64) -> (u64, u64) {
+        let next = self.runs.get(self.runs.partition_point(|run| run.0 <= index));
+        (self.term_of_any(index), next.map_or(self.last.0, |next| next.0 - 1))
+    }
+
     fn term_of_any(&self, index: u64) -> u64 {
         let runs_up_to = self.runs.partition_point(|run| run.0 <= index);
         runs_up_to.checked_sub(1).and_then(|run| self.runs.get(run)).map_or(0, |run| run.1)
@@ -361,25 +367,53 @@ impl View {
     }
 
     /// Damage in `segment` took what it holds of `first..=last`. Returns the first and last entry lost, if
-    /// any was in force.
+    /// any was in force. However many they are, the lock is held for a few steps for each run of one term.
     pub(crate) fn lose(
         &mut self,
         segment: &Arc<Segment>,
         first: u64,
         last: u64,
     ) -> Option<(u64, u64)> {
+        // What is still in memory is not lost.
+        let on_disk = self.tail.front().map_or(u64::MAX, |cached| cached.entry.index - 1);
+        let last = last.min(self.terms.last.0).min(on_disk);
         let mut lost: Option<(u64, u64)> = None;
-        for piece in self.positions.pieces(first, last.min(self.terms.last.0)) {
-            if !Arc::ptr_eq(&piece.run().segment, segment) {
-                continue;
-            }
-            for index in piece.first()..piece.first() + piece.count() {
-                if self.found_faulty(index, &piece).is_some() {
-                    lost = Some((lost.map_or(index, |lost| lost.0), index));
+        for (first, last) in self.positions.in_segment(segment, first, last) {
+            let mut next = first;
+            while next <= last {
+                let Some(end) = self.lose_from(next, last) else { return lost };
+                if !self.repairs.contains_key(&next) {
+                    lost = Some((lost.map_or(next, |lost| lost.0), end));
                 }
+                next = end + 1;
             }
         }
         lost
+    }
+
+    /// Entries from `first` on up to the one that comes back, `last` at most, are lost or not, all alike. None
+    /// when no more ranges can be listed.
+    fn lose_from(&mut self, first: u64, last: u64) -> Option<u64> {
+        let (term, run_last) = self.terms.run_of(first);
+        let mut last = last.min(run_last);
+        match self.repairs.range(first..=last).next() {
+            Some((&index, _)) if index == first => return Some(first),
+            Some((&index, _)) => last = index - 1,
+            None => {}
+        }
+        match self.terms.faulty.next_from(first) {
+            Some(range) if range.contains(first) => return Some(last.min(range.last)),
+            Some(range) => last = last.min(range.first - 1),
+            None => {}
+        }
+        if self.terms.faulty.list().len() >= FAULTY_RANGES_MAX {
+            return None;
+        }
+        let kind = FaultyKind::Corrupt;
+        let range = FaultyRange { first, last, term_min: term, term_max: term, kind };
+        self.terms.faulty.mark(range);
+        self.found.mark(range);
+        Some(last)
     }
 
     /// What was found faulty since the last call, if it can be listed beside `listed` ranges, each of which

@@ -5,14 +5,15 @@ use std::{
     io::{self, ErrorKind},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 use tempfile::{TempDir, tempdir};
 
 use super::{IDENTITY, append, small};
 use crate::{
-    Damage, Error, File, FileLayer, Finding, Io, IoLayer, Log, RealIo, Scrub, ScrubStep,
-    SegmentState, SegmentView, inspect,
+    Damage, Error, File, FileLayer, Finding, Io, IoLayer, Log, Op, Options, RealIo, Scrub,
+    ScrubStep, SegmentState, SegmentView, inspect,
 };
 
 /// A disk of which some bytes cannot be read.
@@ -288,4 +289,59 @@ fn a_footer_that_cannot_be_believed_is_found_once_and_loses_nothing() {
         assert_eq!((found.damage, found.entries), (Damage::Footer, None));
         assert_eq!((found.path.clone(), found.offset), (case.path(0), segment.data_end));
     }
+}
+
+/// However many entries a loss takes, they are marked by terms and not one by one, under the lock.
+#[test]
+fn a_large_loss_is_marked_as_a_few_ranges() {
+    let dir = tempdir().unwrap();
+    let options = Options {
+        segment_bytes: 4 << 20,
+        small_segment_bytes: 4 << 20,
+        batch_bytes_max: 1 << 20,
+        queue_bytes_max: 2 << 20,
+        ..small()
+    };
+    let (mut log, _) = super::fresh(dir.path(), &options);
+    for (ticket, first) in (1..).zip((1..=80_000).step_by(8_000)) {
+        let term = 1 + first / 30_000;
+        log.stage(ticket, append(first..=first + 7_999, term, 1));
+        log.write().unwrap();
+        log.sync().unwrap();
+        log.upkeep().unwrap();
+    }
+    let reader = log.reader();
+    let mut view = log.shared().lock();
+    let first = Arc::clone(&view.used[0]);
+    let begun = Instant::now();
+    for _ in 0..100 {
+        assert_eq!(view.lose(&first, 1, u64::MAX), view.lose(&first, 1, u64::MAX));
+    }
+    let took = begun.elapsed();
+    let (_, last) = view.lose(&first, 1, u64::MAX).unwrap();
+    drop(view);
+    assert!(last > 40_000, "{last} entries in a segment");
+    let faulty: Vec<_> = reader.faulty().iter().map(|range| (range.first, range.last)).collect();
+    assert_eq!(faulty, [(1, 32_000), (32_001, 64_000), (64_001, last)]);
+    assert_eq!(reader.stats().faulty_entries, last);
+    assert_eq!(reader.entry(last + 1).unwrap().unwrap().index, last + 1);
+    assert!(took < Duration::from_secs(1), "200 losses of {last} entries took {took:?}");
+}
+
+/// What was replaced, or was lost before, is not lost again.
+#[test]
+fn damage_of_what_is_not_in_force_takes_nothing() {
+    let mut case = Case::new();
+    let last = case.log.reader().bounds().1;
+    case.tickets += 1;
+    case.log.stage(case.tickets, Op::TruncateAfter(5));
+    case.log.write().unwrap();
+    case.log.sync().unwrap();
+    case.flip(1, 4096 + 512 + 300);
+    let found = findings(&pass(&mut case.scrub(), 1 << 20));
+    let [found] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((found.damage, found.entries), (Damage::Acknowledged, None), "of {last} entries");
+    assert_eq!(case.log.reader().faulty(), []);
+    case.append(1);
+    assert_eq!(case.log.reader().read(1, u64::MAX, usize::MAX).unwrap().len(), 15);
 }
