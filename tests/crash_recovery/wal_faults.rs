@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use tests::sim::disk::SimDisk;
 use wal::{Entry, EntryKind, Error, Log, Op};
 
-use crate::wal_model::{Contents, Model, Random, open, small};
+use crate::{
+    wal_model::{Contents, Model, Random, open, small},
+    wal_repair::damageable,
+};
 
 fn entry(index: u64, len: usize) -> Op {
     let payload = vec![index.to_le_bytes()[0] | 1; len];
@@ -97,6 +100,36 @@ fn a_log_whose_making_was_killed_survives_a_crash() {
             let (_log, recovery) = open(&disk, &small()).unwrap();
             assert_eq!(recovery.last, (1, 1), "killed at call {n}, seed {seed}");
         }
+    }
+}
+
+/// F7: files that were copied there, from a backup, and whose names nobody synced.
+#[test]
+fn a_log_that_was_copied_survives_a_crash() {
+    let (original, _) = damageable(true);
+    let copied = SimDisk::new(1);
+    let (from, to) = (original.io(), copied.io());
+    for name in original.names() {
+        let (file, copy) = (from.open(&name).unwrap(), to.create(&name).unwrap());
+        let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
+        file.read_at(&mut bytes, 0).unwrap();
+        copy.write_at(&bytes, 0).unwrap();
+        copy.sync_all().unwrap();
+    }
+    copied.kill();
+    let (mut log, found) = open(&copied, &small()).unwrap();
+    let next = found.last.0 + 1;
+    let added = Entry::new(next, found.last.1, EntryKind::Command, vec![1; 100].into());
+    log.stage(1, Op::Append(vec![added]));
+    log.write().unwrap();
+    assert_eq!(log.sync().unwrap(), 1);
+    drop(log);
+    for seed in 0..16 {
+        let disk = copied.fork(seed);
+        disk.crash();
+        let (_log, recovery) = open(&disk, &small()).unwrap();
+        assert!(recovery.is_whole() && recovery.rebuilt.is_empty(), "{recovery:?}");
+        assert_eq!(recovery.last.0, next);
     }
 }
 

@@ -93,6 +93,34 @@ fn a_crash_while_both_slots_are_written_leaves_one_that_is_good() {
     }
 }
 
+/// F12, F17: a slot is bad, and the power goes while it is written anew, which leaves garbage. The good one is
+/// written only after that.
+#[test]
+fn a_crash_while_a_bad_slot_is_mended_leaves_the_good_one() {
+    let (disk, truth) = damageable(true);
+    let whole = disk.fork(1);
+    drop(open(&whole, &small()).unwrap());
+    let calls = whole.calls() - disk.calls();
+    for (name, size) in FILES {
+        for slot in 0..2 {
+            let bad = disk.fork(1);
+            bad.corrupt(name, slot * size * 512 + 40, 1);
+            for call in 0..calls {
+                let disk = bad.fork(call);
+                disk.set_garbage(true);
+                disk.cut_power_after(call);
+                drop(open(&disk, &small()));
+                disk.crash();
+                let what = format!("slot {slot} of {name}, a crash at {call}");
+                let (log, recovery) = open(&disk, &small()).unwrap();
+                assert_eq!(recovery.rebuilt, [], "{what}");
+                assert!(recovery.is_whole(), "{what}: {recovery:?}");
+                truth.expect_around(&log, &recovery, &what);
+            }
+        }
+    }
+}
+
 /// A file is gone, or nothing in it can be read.
 type Loss = (&'static str, fn(&SimDisk, &str));
 const LOSSES: [Loss; 3] = [

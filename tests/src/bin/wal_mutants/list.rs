@@ -203,7 +203,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: SLOTS,
         changes: &[("for slot in [*newest ^ 1, *newest]", "for slot in [*newest, *newest ^ 1]")],
         removed: "the order of the slots: the newest state is overwritten first",
-        hunted_by: "wal_bounds",
+        hunted_by: "wal_slots",
     },
     Mutant {
         name: "slot-double",
