@@ -7,7 +7,10 @@ use tests::sim::disk::SimDisk;
 use wal::{Entry, EntryKind, Error, HardState, Log, Op, Options, Vote};
 
 use self::{recorder::Recorder, rules::Protocol};
-use crate::wal_model::{Contents, IDENTITY, Model, Random, small};
+use crate::{
+    wal_model::{Contents, IDENTITY, Model, Random, small},
+    wal_repair::damageable,
+};
 
 /// Make the log, if need be, and open it, with every call judged.
 fn open(recorder: &Recorder, options: &Options) -> Result<(Log, Contents), Error> {
@@ -92,6 +95,29 @@ fn live(
         recorder.protocol().acknowledged();
     }
     Ok(())
+}
+
+/// F7, F17: a process dies while it makes a lost file anew. The next one finds the file, and syncs its name
+/// before anything rests on it.
+#[test]
+fn a_file_that_a_dead_process_made_anew_keeps_its_name() {
+    let (disk, _) = damageable(true);
+    for name in ["MANIFEST", "VOTE"] {
+        let lost = disk.fork(1);
+        lost.lose(name);
+        let whole = lost.fork(1);
+        drop(open(&Recorder::new(whole.io(), Protocol::default()), &small()).unwrap());
+        for call in 0..whole.calls() - lost.calls() {
+            let disk = lost.fork(call);
+            let recorder = Recorder::new(disk.io(), Protocol::default());
+            disk.cut_power_after(call);
+            drop(Log::open(recorder.io(), small()));
+            disk.kill();
+            let next = Recorder::new(disk.io(), Protocol::after(&recorder.protocol()));
+            drop(Log::open(next.io(), small()).unwrap());
+            next.protocol().opened();
+        }
+    }
 }
 
 /// F11: one `pwrite` and one `fdatasync`, and never `fsync`, for a batch that needs no new segment.

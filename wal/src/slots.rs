@@ -76,7 +76,8 @@ impl Slots {
                 }
             }
         }
-        slots.file = Some(file);
+        // One without a state is made anew: a process that died may have left it too short.
+        slots.file = body.is_ok().then_some(file);
         Ok((slots, body))
     }
 
@@ -103,8 +104,12 @@ impl Slots {
     }
 }
 
-/// Make the file, with nothing in it.
+/// Make the file, with nothing in it, in place of one without a state.
 fn make(io: &dyn Io, kind: Kind, path: &Path) -> Result<Box<dyn File>, Error> {
+    match io.remove(kind.name) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        removed => removed.map_err(Error::io("remove", path))?,
+    }
     let file = io.create(kind.name).map_err(Error::io("create", path))?;
     // Real zeros, so that no later write has to allocate (research F10).
     file.write_at(&vec![0; kind.slot_bytes.saturating_mul(2)], 0)
