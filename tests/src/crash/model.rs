@@ -273,7 +273,8 @@ impl Model {
     /// When it is not.
     pub fn recover(&mut self, found: Contents) {
         let mut way = self.candidates();
-        let end = way.iter().position(|candidate| *candidate == found).unwrap_or_else(|| {
+        // The last one: what was truncated again on the way to it was in the log too.
+        let end = way.iter().rposition(|candidate| *candidate == found).unwrap_or_else(|| {
             panic!("{found}\nis not {}\nand a part of {:?}", self.acknowledged, self.submitted)
         });
         way.truncate(end + 1);
