@@ -33,6 +33,8 @@ pub(crate) const CACHED_BYTES: u64 = 2 * 1024 * 1024;
 
 /// Of a map so much is asked for at a time before it is touched.
 const PIECE_BYTES: usize = 64 * 1024;
+/// Whoever reads on from piece to piece has the disk read ahead, so much at a time.
+const AHEAD_BYTES: usize = 1024 * 1024;
 
 /// One directory.
 pub trait Io: fmt::Debug + Send + Sync {
@@ -394,15 +396,22 @@ impl File for RealFile {
         if range.start > range.end || range.end > bytes.len() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        let bit = |piece: usize| 1_u64 << (piece % 64);
+        let is_readable =
+            |piece: usize| readable[piece / 64].load(Ordering::Relaxed) & bit(piece) != 0;
         for piece in range.start / PIECE_BYTES..range.end.div_ceil(PIECE_BYTES) {
-            let (word, bit) = (&readable[piece / 64], 1_u64 << (piece % 64));
-            if word.load(Ordering::Relaxed) & bit == 0 {
+            if !is_readable(piece) {
                 let start = piece * PIECE_BYTES;
                 let len = PIECE_BYTES.min(bytes.len() - start);
+                let is_read_on = piece > 0 && is_readable(piece - 1);
+                if is_read_on && start.is_multiple_of(AHEAD_BYTES) {
+                    let ahead = (2 * AHEAD_BYTES).min(bytes.len() - start);
+                    map.advise_range(memmap2::Advice::WillNeed, start, ahead)?;
+                }
                 // What cannot be read is an error here, and would be SIGBUS later. Before Linux 5.14 it is
                 // refused, and nothing is read through a map.
                 map.advise_range(memmap2::Advice::PopulateRead, start, len)?;
-                word.fetch_or(bit, Ordering::Relaxed);
+                readable[piece / 64].fetch_or(bit(piece), Ordering::Relaxed);
             }
         }
         Ok(bytes.slice(range))
