@@ -90,7 +90,7 @@ pub(crate) struct Header {
     /// How many sectors after the first are all zero: one more on disk and a write was lost.
     pub(crate) zero_sectors: u32,
     pub(crate) counts: Counts,
-    /// After this batch the end is in doubt: see [`FaultyKind::EndUnknown`].
+    /// After this batch the end is in doubt: see [`FaultyKind`](crate::FaultyKind).
     pub(crate) end_in_doubt: bool,
 }
 
