@@ -32,6 +32,8 @@ const CONTENT_AT: usize = 16;
 
 const MAGIC: [u8; 4] = *b"WBAT";
 const HEADER_WORDS: u8 = 10;
+/// No batch has this number or a higher one, so that counting on never overflows.
+pub(crate) const SEQ_END: u64 = 1 << 63;
 /// The one flag of a batch.
 const END_IN_DOUBT: u16 = 1;
 /// Fills the last sector. Not zero, so that a lost sector shows.
@@ -249,7 +251,8 @@ impl Header {
         if !header.starts_with(&MAGIC) || u32::from_le_bytes(*crc) != seed.crc(offset, &[covered]) {
             return Err(Fault::Checksum);
         }
-        decode_fields(covered).ok_or(Fault::Version)
+        let header = decode_fields(covered).ok_or(Fault::Version)?;
+        if header.seq < SEQ_END { Ok(header) } else { Err(Fault::Contents) }
     }
 
     /// The checksum of the encoded header, to which the next batch is chained.

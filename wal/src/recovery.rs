@@ -26,7 +26,7 @@ use self::{
 };
 use crate::{
     Entry, FaultyRange, HardState, Identity,
-    batch::Header,
+    batch::{Header, SEQ_END},
     codec::{len_u64, to_usize},
     error::{Damage, Error},
     io::Io,
@@ -162,6 +162,11 @@ pub(crate) fn recover(io: &dyn Io, ledger: &Ledger, footers: Footers) -> Result<
     let ledger_seq = vote.durable_seq.max(manifest.durable_seq);
     let mut scan = Scan::open(io, manifest, ledger_seq)?;
     scan.walk(footers)?;
+    if scan.replay.seq >= SEQ_END / 2 || manifest.epoch == u32::MAX {
+        // No log lives so long, and there must be room to go on.
+        let (path, damage) = (io.path(MANIFEST.name), Damage::OutOfSequence);
+        return Err(Error::Damaged { path, offset: 0, damage });
+    }
     let damaged = |damage| Err(Error::Damaged { path: io.path(VOTE.name), offset: 0, damage });
     if scan.replay.bindings_unsure || len_u64(scan.replay.bindings.len()) < vote.bindings {
         return damaged(Damage::LostBinding);

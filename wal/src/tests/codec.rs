@@ -53,7 +53,7 @@ fn place() -> impl Strategy<Value = Place> {
     (any::<[u64; 5]>(), any::<[u32; 2]>(), any::<[u16; 2]>()).prop_map(|(long, short, counts)| {
         Place {
             kind: BatchKind::Data,
-            seq: long[0],
+            seq: long[0] / 2,
             durable_seq: long[1],
             first_index: long[2],
             last_index: long[3],
