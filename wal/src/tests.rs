@@ -1,6 +1,7 @@
 //! Tests of the whole engine on a real directory; what needs a disk that crashes is in the `tests`
 //! package.
 
+mod bad_disk;
 mod codec;
 mod direct;
 mod engine;

@@ -2,77 +2,27 @@
 
 use std::{
     fs,
-    io::{self, ErrorKind},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use tempfile::{TempDir, tempdir};
 
-use super::{IDENTITY, append, small};
-use crate::{
-    Damage, Error, File, FileLayer, Finding, Io, IoLayer, Log, Op, Options, RealIo, Scrub,
-    ScrubStep, SegmentState, SegmentView, inspect,
+use super::{
+    IDENTITY, append,
+    bad_disk::{BadDisk, Spoiled},
+    small,
 };
-
-/// A disk of which some bytes cannot be read.
-#[derive(Debug)]
-struct BadDisk {
-    disk: RealIo,
-    bad: Arc<Mutex<Option<(String, u64)>>>,
-}
-
-#[derive(Debug)]
-struct BadFile {
-    file: Box<dyn File>,
-    name: String,
-    bad: Arc<Mutex<Option<(String, u64)>>>,
-}
-
-impl IoLayer for BadDisk {
-    fn below(&self) -> &dyn Io {
-        &self.disk
-    }
-
-    fn file(&self, name: &str, below: Box<dyn File>) -> Box<dyn File> {
-        Box::new(BadFile { file: below, name: name.to_owned(), bad: Arc::clone(&self.bad) })
-    }
-}
-
-impl BadFile {
-    fn check(&self, buffer: &[u8], offset: u64) -> io::Result<()> {
-        let bad = self.bad.lock().unwrap().clone();
-        let range = offset..offset + buffer.len() as u64;
-        match bad {
-            Some((name, byte)) if name == self.name && range.contains(&byte) => {
-                Err(ErrorKind::Other.into())
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-}
-
-impl FileLayer for BadFile {
-    fn below(&self) -> &dyn File {
-        &*self.file
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.check(buffer, offset)?;
-        self.file.read_at(buffer, offset)
-    }
-
-    fn read_from_disk(&self, buffer: &mut [u8], offset: u64) -> io::Result<bool> {
-        self.check(buffer, offset)?;
-        self.file.read_from_disk(buffer, offset)
-    }
-}
+use crate::{
+    Damage, Error, Finding, Io, Log, Op, Options, RealIo, Scrub, ScrubStep, SegmentState,
+    SegmentView, inspect,
+};
 
 /// An open log of several sealed segments.
 struct Case {
     dir: TempDir,
-    bad: Arc<Mutex<Option<(String, u64)>>>,
+    spoiled: Spoiled,
     log: Log,
     tickets: u64,
     sealed: Vec<SegmentView>,
@@ -81,20 +31,20 @@ struct Case {
 impl Case {
     fn new() -> Self {
         let dir = tempdir().unwrap();
-        let bad = Arc::default();
-        let disk = BadDisk { disk: RealIo::new(dir.path()).unwrap(), bad: Arc::clone(&bad) };
+        let spoiled = Spoiled::default();
+        let disk = BadDisk::new(RealIo::new(dir.path()).unwrap(), &spoiled);
         let io: Arc<dyn Io> = Arc::new(disk);
         Log::create(&io, IDENTITY, &small()).unwrap();
         let (log, _) = Log::open(Arc::clone(&io), small()).unwrap();
-        let mut case = Self { dir, bad, log, tickets: 0, sealed: Vec::new() };
+        let mut case = Self { dir, spoiled, log, tickets: 0, sealed: Vec::new() };
         case.append(15);
-        let Self { dir, bad, log, tickets, .. } = case;
+        let Self { dir, spoiled, log, tickets, .. } = case;
         drop(log);
         let mut sealed = inspect(&io).unwrap().segments;
         sealed.retain(|segment| segment.state == SegmentState::Sealed);
         assert!(sealed.len() >= 2);
         let (log, _) = Log::open(io, small()).unwrap();
-        Self { dir, bad, log, tickets, sealed }
+        Self { dir, spoiled, log, tickets, sealed }
     }
 
     fn append(&mut self, batches: u64) {
@@ -255,7 +205,7 @@ fn a_sector_that_the_disk_cannot_read_is_a_finding_and_not_the_end() {
     let case = Case::new();
     let name = case.sealed[0].name.clone();
     for (byte, is_header) in [(4096 + 512 + 10, true), (4096 + 512 + 1000, false)] {
-        *case.bad.lock().unwrap() = Some((name.clone(), byte));
+        *case.spoiled.lock().unwrap() = Some((name.clone(), byte..byte + 1));
         let found = findings(&pass(&mut case.scrub(), 4096));
         let [found] = &found[..] else { panic!("{found:?}") };
         assert_eq!((found.offset, found.damage), (4608, Damage::Unreadable), "{is_header}");

@@ -1,82 +1,19 @@
 //! A disk that cannot read some of what it holds, and files that somebody cut short: what lies there is
 //! lost, and nothing else.
 
-use std::{
-    fs,
-    io::{self, ErrorKind},
-    ops::Range,
-    path::Path,
-    sync::{Arc, Mutex},
-};
+use std::{fs, io::ErrorKind, path::Path, sync::Arc};
 
-use bytes::Bytes;
 use tempfile::tempdir;
 
-use super::{IDENTITY, append, entries, entry, fresh, small};
-use crate::{
-    Damage, Error, FaultyKind, File, FileLayer, Io, IoLayer, Log, Op, Options, RealIo,
-    SegmentState, SegmentView, inspect, segment::DATA_OFFSET, verify,
+use super::{
+    IDENTITY, append,
+    bad_disk::{BadDisk, Spoiled},
+    entries, entry, fresh, small,
 };
-
-/// Bytes of one file that cannot be read.
-type Spoiled = Arc<Mutex<Option<(String, Range<u64>)>>>;
-
-#[derive(Debug)]
-struct BadDisk {
-    disk: RealIo,
-    spoiled: Spoiled,
-}
-
-#[derive(Debug)]
-struct BadFile {
-    file: Box<dyn File>,
-    name: String,
-    spoiled: Spoiled,
-}
-
-impl IoLayer for BadDisk {
-    fn below(&self) -> &dyn Io {
-        &self.disk
-    }
-
-    fn file(&self, name: &str, below: Box<dyn File>) -> Box<dyn File> {
-        Box::new(BadFile { file: below, name: name.to_owned(), spoiled: Arc::clone(&self.spoiled) })
-    }
-}
-
-impl BadFile {
-    fn check(&self, range: &Range<u64>) -> io::Result<()> {
-        match &*self.spoiled.lock().unwrap() {
-            Some((name, spoiled))
-                if *name == self.name && range.start < spoiled.end && spoiled.start < range.end =>
-            {
-                Err(io::Error::from_raw_os_error(5))
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-}
-
-impl FileLayer for BadFile {
-    fn below(&self) -> &dyn File {
-        &*self.file
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.check(&(offset..offset + buffer.len() as u64))?;
-        self.file.read_at(buffer, offset)
-    }
-
-    fn read_from_disk(&self, buffer: &mut [u8], offset: u64) -> io::Result<bool> {
-        self.check(&(offset..offset + buffer.len() as u64))?;
-        self.file.read_from_disk(buffer, offset)
-    }
-
-    fn map(&self, range: Range<u64>) -> io::Result<Bytes> {
-        self.check(&range)?;
-        self.file.map(range)
-    }
-}
+use crate::{
+    Damage, Error, FaultyKind, Io, Log, Op, Options, RealIo, SegmentState, SegmentView, inspect,
+    segment::DATA_OFFSET, verify,
+};
 
 fn options() -> Options {
     Options { tail_cache_bytes: 0, ..small() }
@@ -123,7 +60,7 @@ fn readable(log: &Log) -> Vec<u64> {
 fn a_sector_that_cannot_be_read_costs_what_lies_in_it() {
     let dir = tempdir().unwrap();
     let spoiled = Spoiled::default();
-    let disk = BadDisk { disk: RealIo::new(dir.path()).unwrap(), spoiled: Arc::clone(&spoiled) };
+    let disk = BadDisk::new(RealIo::new(dir.path()).unwrap(), &spoiled);
     let io: Arc<dyn Io> = Arc::new(disk);
     Log::create(&io, IDENTITY, &options()).unwrap();
     let (mut log, _) = Log::open(Arc::clone(&io), options()).unwrap();
@@ -165,7 +102,7 @@ fn a_log_that_cannot_be_read_is_told_place_by_place() {
     drop(log);
     let spoiled = Spoiled::default();
     let disk = RealIo::read_only(dir.path()).unwrap();
-    let io: Arc<dyn Io> = Arc::new(BadDisk { disk, spoiled: Arc::clone(&spoiled) });
+    let io: Arc<dyn Io> = Arc::new(BadDisk::new(disk, &spoiled));
     let whole = verify(&io).unwrap();
     assert!(whole.contents.is_ok() && whole.places.is_empty());
     let used = |state| whole.segments.iter().rfind(move |one| one.state == state).unwrap();
