@@ -66,7 +66,10 @@ pub(crate) struct Core {
     names: u64,
     fetches: u64,
     pub(crate) has_space: bool,
+    /// The process is to stop.
     pub(crate) leaving: bool,
+    /// This node is to lead no more before it is started again.
+    pub(crate) draining: bool,
     pub(crate) halted: bool,
     #[cfg(feature = "mutants")]
     pub(crate) mutant: Option<crate::Mutant>,
@@ -112,6 +115,7 @@ impl Core {
             fetches: 0,
             has_space: true,
             leaving: false,
+            draining: false,
             halted: false,
             #[cfg(feature = "mutants")]
             mutant: None,
@@ -284,7 +288,7 @@ impl Core {
             config: config.clone(),
             config_index: self.log.config_index(),
             bound: self.binding.is_bound(),
-            draining: self.leaving,
+            draining: self.leaving || self.draining,
             peers: others.map(peer).collect(),
         }
     }

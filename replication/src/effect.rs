@@ -60,6 +60,9 @@ pub enum Refusal {
     Draining,
     /// Larger than an entry may be.
     TooLarge,
+    /// Nobody may lead in this leader's place now: the node asked for, or every other voter, is out
+    /// of reach, stalled, draining, or has no room.
+    NoSuccessor,
 }
 
 /// Why a node must stop for good.

@@ -86,4 +86,17 @@ pub enum Input {
     Space(bool),
     /// The process is asked to stop: hand leadership over and take no more proposals.
     Leave,
+    /// An operator asks that this node leads no more: itself hands leadership over, and neither stands
+    /// for election nor takes a hand-over before it is started again; another one is asked to.
+    Drain {
+        /// Who.
+        node: NodeId,
+    },
+    /// How quick the world is, as the driver measured it; election timeouts follow.
+    Pace {
+        /// The 99th percentile of the round-trip time to the other voters.
+        rtt: Micros,
+        /// The 99th percentile of the time that one fsync of the log takes.
+        fsync: Micros,
+    },
 }

@@ -44,7 +44,7 @@ pub use config::{ADDRESS_BYTES_MAX, CONFIG_BYTES_MAX, ClusterConfig, MEMBERS_MAX
 pub use effect::{Effect, Effects, Halt, Lane, Outcome, Refusal, Role, STAMP_BYTES, split_stamp};
 pub use error::DecodeError;
 pub use input::{FetchId, Input, LinkEvent, Now, ProposalId, ReadId};
-pub use message::Message;
+pub use message::{Fitness, Message};
 #[cfg(feature = "mutants")]
 pub use replica::Mutant;
 pub use replica::{Boot, Limits, PeerStatus, Replica, Status, Timing};

@@ -59,6 +59,8 @@ pub enum Message {
         round: u64,
         /// The answerer's wall clock, microseconds since 1970.
         wall: Micros,
+        /// How fit the answerer is to lead.
+        fitness: Fitness,
     },
     /// Append `entries` after `previous` (Raft §5.3).
     Append {
@@ -118,6 +120,9 @@ pub enum Message {
         /// The term of the leader that hands over.
         term: Term,
     },
+    /// Hand leadership over, and neither stand for election nor take a hand-over before you are
+    /// started again.
+    Drain,
     /// Remember durably that I am this disk (first start; see the crate's documentation on genesis).
     Bind,
     /// What is bound to the asker's node number here, durably.
@@ -127,6 +132,24 @@ pub enum Message {
         /// The disk bound to it.
         store: StoreId,
     },
+}
+
+/// How fit a node is to lead, as it says itself with every answer to a heartbeat.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Fitness {
+    /// Its log has room for more entries.
+    pub has_space: bool,
+    /// Its disk has made nothing durable for too long.
+    pub stalled: bool,
+    /// It was asked to lead no more.
+    pub draining: bool,
+}
+
+impl Default for Fitness {
+    /// Nothing speaks against it.
+    fn default() -> Self {
+        Self { has_space: true, stalled: false, draining: false }
+    }
 }
 
 impl Message {
@@ -143,6 +166,7 @@ impl Message {
             | Self::Read { .. }
             | Self::ReadAnswer { .. }
             | Self::TimeoutNow { .. }
+            | Self::Drain
             | Self::Bind
             | Self::Bound { .. } => Lane::Control,
             Self::Append { .. }
@@ -171,6 +195,7 @@ impl Message {
             | Self::Forwarded { .. }
             | Self::Read { .. }
             | Self::ReadAnswer { .. }
+            | Self::Drain
             | Self::Bind
             | Self::Bound { .. } => Term(0),
         };

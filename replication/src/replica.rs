@@ -304,6 +304,8 @@ impl Replica {
             }
             Input::Space(has_space) => self.core.has_space = has_space,
             Input::Leave => self.core.leave(now),
+            Input::Drain { node } => self.core.drain(now, node, effects),
+            Input::Pace { .. } => {}
         }
     }
 
@@ -344,9 +346,9 @@ impl Replica {
                     self.core.refuse_append(from, previous, EntryId::default(), effects);
                 }
             }
-            Message::HeartbeatAnswer { term, round, wall } => {
+            Message::HeartbeatAnswer { term, round, wall, fitness } => {
                 if self.answers_me(now, from, term, effects) {
-                    self.core.on_heartbeat_answer(now, from, (round, wall), effects);
+                    self.core.on_heartbeat_answer(now, from, (round, wall, fitness), effects);
                 }
             }
             Message::Appended { term, matched } => {
@@ -370,6 +372,7 @@ impl Replica {
                     self.elect(now, election::Input::HandedOver, effects);
                 }
             }
+            Message::Drain => self.core.drain(now, self.core.me.node, effects),
             Message::Bind => self.core.on_bind(now, from, effects),
             Message::Bound { node, store } => {
                 self.core.on_bound(now, from, (node, store), effects);

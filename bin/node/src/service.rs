@@ -364,7 +364,7 @@ fn on_refusal(refusal: Refusal) -> Attempt {
         Refusal::TooLarge => return Attempt::Final(SubmitError::TooLarge),
         // It will not be freed while a client waits.
         Refusal::NoSpace => return Attempt::Final(SubmitError::NoSpace),
-        Refusal::NoLeader | Refusal::Draining => SubmitError::Unavailable,
+        Refusal::NoLeader | Refusal::Draining | Refusal::NoSuccessor => SubmitError::Unavailable,
         Refusal::Busy => SubmitError::Busy,
     };
     Attempt::Retry { unknown: false, error }

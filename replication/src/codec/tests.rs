@@ -15,7 +15,7 @@ use super::{
     FRAME_BYTES_MAX, Hello, MAGIC, PAYLOAD_BYTES_MAX, Packet, REPORT_BYTES_MAX, TooLarge, decode,
     encode, split,
 };
-use crate::{DecodeError, Message, Refusal};
+use crate::{DecodeError, Fitness, Message, Refusal};
 
 const TERM: Term = Term(300);
 const ID: EntryId = EntryId { term: Term(3), index: Index(128) };
@@ -39,8 +39,13 @@ fn golden() -> Vec<(Packet, &'static str)> {
         (Message::VoteAnswer { term: TERM, granted: false }, "0103ac0200"),
         (Message::Heartbeat { term: TERM, commit: Index(5), round: 9 }, "0104ac020509"),
         (
-            Message::HeartbeatAnswer { term: TERM, round: 9, wall: Micros(u64::MAX) },
-            "0105ac0209ffffffffffffffffff01",
+            Message::HeartbeatAnswer {
+                term: TERM,
+                round: 9,
+                wall: Micros(u64::MAX),
+                fitness: Fitness::default(),
+            },
+            "0105ac0209ffffffffffffffffff01010000",
         ),
         (Message::Appended { term: TERM, matched: Index(7) }, "0107ac0207"),
         (
@@ -54,6 +59,7 @@ fn golden() -> Vec<(Packet, &'static str)> {
         (Message::Forwarded { id: 8, outcome: Err(Refusal::NoSpace) }, "010a080102"),
         (Message::Forwarded { id: 8, outcome: Err(Refusal::Draining) }, "010a080103"),
         (Message::Forwarded { id: 8, outcome: Err(Refusal::TooLarge) }, "010a080104"),
+        (Message::Forwarded { id: 8, outcome: Err(Refusal::NoSuccessor) }, "010a080105"),
         (Message::Read { id: 1 }, "010b01"),
         (Message::ReadAnswer { id: 1, index: Some(Index(2)) }, "010c010102"),
         (Message::ReadAnswer { id: 1, index: None }, "010c0100"),
@@ -63,6 +69,7 @@ fn golden() -> Vec<(Packet, &'static str)> {
             Message::Bound { node: NodeId(4), store: STORE },
             "010f040102030405060708090a0b0c0d0e0f10",
         ),
+        (Message::Drain, "0110"),
     ];
     let hello = Hello {
         version_min: 1,
@@ -207,7 +214,7 @@ fn what_is_no_frame_is_refused() {
     assert!(matches!(changed(5, 0), Err(DecodeError::Invalid { .. })), "no such format");
     assert!(matches!(changed(5, 2), Err(DecodeError::Newer { found: 2, known: 1, .. })));
     assert!(matches!(changed(6, 3), Err(DecodeError::Malformed { .. })), "unknown packet");
-    assert!(matches!(changed(7, 16), Err(DecodeError::Malformed { .. })), "unknown message");
+    assert!(matches!(changed(7, 100), Err(DecodeError::Malformed { .. })), "unknown message");
     let last = good.len() - 1;
     assert_eq!(changed(last, b'!'), Err(DecodeError::Damaged { index: 129 }));
     let refused = decode(frame(&[1, 6, 1, 0, 0, 0, 1, 1, 1, 9, 0, 0, 0, 0, 0]));

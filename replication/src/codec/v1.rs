@@ -13,7 +13,7 @@ use super::{
     blob::{Blob, List},
     check_bounds,
 };
-use crate::{DecodeError, Message, Refusal};
+use crate::{DecodeError, Fitness, Message, Refusal};
 
 /// Read the packet that fills `body` exactly.
 pub(super) fn decode(body: &Bytes) -> Result<super::Packet, DecodeError> {
@@ -73,6 +73,7 @@ pub(super) enum RefusalV1 {
     NoSpace,
     Draining,
     TooLarge,
+    NoSuccessor,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -109,6 +110,7 @@ pub(super) enum MessageV1<'a> {
         term: u64,
         round: u64,
         wall: u64,
+        fitness: FitnessV1,
     },
     Append {
         term: u64,
@@ -149,6 +151,14 @@ pub(super) enum MessageV1<'a> {
         node: u64,
         store: [u8; 16],
     },
+    Drain,
+}
+
+#[derive(Deserialize, Serialize)]
+pub(super) struct FitnessV1 {
+    has_space: bool,
+    stalled: bool,
+    draining: bool,
 }
 
 impl<'a> From<&'a super::Packet> for Packet<'a> {
@@ -212,8 +222,9 @@ impl<'a> From<&'a Message> for MessageV1<'a> {
             Message::Heartbeat { term, commit, round } => {
                 Self::Heartbeat { term: term.0, commit: commit.0, round }
             }
-            Message::HeartbeatAnswer { term, round, wall } => {
-                Self::HeartbeatAnswer { term: term.0, round, wall: wall.0 }
+            Message::HeartbeatAnswer { term, round, wall, fitness } => {
+                let fitness = fitness.into();
+                Self::HeartbeatAnswer { term: term.0, round, wall: wall.0, fitness }
             }
             Message::Append { term, previous, commit, ref entries } => {
                 let entries = List(entries.iter().map(EntryV1::from).collect());
@@ -233,6 +244,7 @@ impl<'a> From<&'a Message> for MessageV1<'a> {
                 Self::ReadAnswer { id, index: index.map(|index| index.0) }
             }
             Message::TimeoutNow { term } => Self::TimeoutNow { term: term.0 },
+            Message::Drain => Self::Drain,
             Message::Bind => Self::Bind,
             Message::Bound { node, store } => {
                 Self::Bound { node: node.0, store: store.0.to_be_bytes() }
@@ -257,8 +269,9 @@ impl MessageV1<'_> {
             Self::Heartbeat { term, commit, round } => {
                 Message::Heartbeat { term: Term(term), commit: Index(commit), round }
             }
-            Self::HeartbeatAnswer { term, round, wall } => {
-                Message::HeartbeatAnswer { term: Term(term), round, wall: Micros(wall) }
+            Self::HeartbeatAnswer { term, round, wall, fitness } => {
+                let (wall, fitness) = (Micros(wall), fitness.into());
+                Message::HeartbeatAnswer { term: Term(term), round, wall, fitness }
             }
             Self::Append { term, previous, commit, entries } => {
                 let (previous, commit) = (EntryId::from(previous), Index(commit));
@@ -278,6 +291,7 @@ impl MessageV1<'_> {
             Self::Read { id } => Message::Read { id },
             Self::ReadAnswer { id, index } => Message::ReadAnswer { id, index: index.map(Index) },
             Self::TimeoutNow { term } => Message::TimeoutNow { term: Term(term) },
+            Self::Drain => Message::Drain,
             Self::Bind => Message::Bind,
             Self::Bound { node, store } => {
                 let store = StoreId(u128::from_be_bytes(store));
@@ -323,6 +337,18 @@ impl<'a> From<&'a wal::Entry> for EntryV1<'a> {
     }
 }
 
+impl From<Fitness> for FitnessV1 {
+    fn from(Fitness { has_space, stalled, draining }: Fitness) -> Self {
+        Self { has_space, stalled, draining }
+    }
+}
+
+impl From<FitnessV1> for Fitness {
+    fn from(FitnessV1 { has_space, stalled, draining }: FitnessV1) -> Self {
+        Self { has_space, stalled, draining }
+    }
+}
+
 impl From<EntryId> for IdV1 {
     fn from(id: EntryId) -> Self {
         Self { term: id.term.0, index: id.index.0 }
@@ -344,6 +370,7 @@ impl From<Result<EntryId, Refusal>> for ForwardedV1 {
             Err(Refusal::NoSpace) => Self::Refused(RefusalV1::NoSpace),
             Err(Refusal::Draining) => Self::Refused(RefusalV1::Draining),
             Err(Refusal::TooLarge) => Self::Refused(RefusalV1::TooLarge),
+            Err(Refusal::NoSuccessor) => Self::Refused(RefusalV1::NoSuccessor),
         }
     }
 }
@@ -357,6 +384,7 @@ impl From<ForwardedV1> for Result<EntryId, Refusal> {
             ForwardedV1::Refused(RefusalV1::NoSpace) => Err(Refusal::NoSpace),
             ForwardedV1::Refused(RefusalV1::Draining) => Err(Refusal::Draining),
             ForwardedV1::Refused(RefusalV1::TooLarge) => Err(Refusal::TooLarge),
+            ForwardedV1::Refused(RefusalV1::NoSuccessor) => Err(Refusal::NoSuccessor),
         }
     }
 }

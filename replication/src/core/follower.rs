@@ -33,7 +33,8 @@ impl Core {
         round: u64,
         effects: &mut Effects,
     ) {
-        let message = Message::HeartbeatAnswer { term: self.term, round, wall: now.wall };
+        let fitness = self.fitness(now);
+        let message = Message::HeartbeatAnswer { term: self.term, round, wall: now.wall, fitness };
         self.send(to.node, message, self.tickets.hard_state, effects);
     }
 

@@ -4,10 +4,12 @@
 //! tells that one to stand at once, and leads on until it hears of the new term. After an election
 //! timeout it steps down in any case.
 
-use election::{Index, Micros, NodeId};
+use bytes::Bytes;
+use election::{EntryId, Index, Micros, NodeId};
+use wal::EntryKind;
 
 use super::{Core, leader::Leader};
-use crate::{Effects, Message, Now};
+use crate::{Effects, Fitness, Message, Now, Refusal};
 
 #[derive(Debug)]
 pub(crate) struct Handover {
@@ -22,6 +24,39 @@ impl Core {
         let until = now.monotonic.plus(self.timing.election_timeout);
         if let Some(lead) = &mut self.lead {
             lead.handover.get_or_insert(Handover { until, told: false });
+        }
+    }
+
+    /// An operator asks for another leader: for `to`, or for the best there is. Gives the empty entry
+    /// that stands for the request: when that is committed, the hand-over is under way.
+    pub(crate) fn transfer(
+        &mut self,
+        now: Now,
+        _to: Option<NodeId>,
+        effects: &mut Effects,
+    ) -> Result<EntryId, Refusal> {
+        let until = now.monotonic.plus(self.timing.election_timeout);
+        let Some(lead) = &mut self.lead else { return Err(Refusal::NoLeader) };
+        lead.handover.get_or_insert(Handover { until, told: false });
+        Ok(self.append_own(now, EntryKind::NoOp, Bytes::new(), effects))
+    }
+
+    /// An operator asks that `node` leads no more.
+    pub(crate) fn drain(&mut self, now: Now, node: NodeId, effects: &mut Effects) {
+        if node != self.me.node {
+            return self.send(node, Message::Drain, self.tickets.hard_state, effects);
+        }
+        self.draining = true;
+        // Who leads nothing has nothing to hand over.
+        self.transfer(now, None, effects).ok();
+    }
+
+    /// What a leader is told with every answer to a heartbeat.
+    pub(crate) fn fitness(&self, now: Now) -> Fitness {
+        Fitness {
+            has_space: self.has_space,
+            stalled: self.tickets.is_stalled(now.monotonic, self.timing.disk_stall),
+            draining: self.leaving || self.draining,
         }
     }
 

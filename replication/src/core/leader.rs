@@ -16,7 +16,7 @@ use super::{
     progress::{Pace, Progress},
     read::Rounds,
 };
-use crate::{ClusterConfig, Effect, Effects, FetchId, Limits, Message, Now};
+use crate::{ClusterConfig, Effect, Effects, FetchId, Fitness, Limits, Message, Now};
 
 #[derive(Debug)]
 pub(crate) struct Leader {
@@ -163,7 +163,7 @@ impl Core {
         &mut self,
         now: Now,
         from: VoterId,
-        (round, wall): (u64, Micros),
+        (round, wall, fitness): (u64, Micros, Fitness),
         effects: &mut Effects,
     ) {
         let Some(lead) = &mut self.lead else { return };
@@ -174,6 +174,7 @@ impl Core {
         progress.answered_round = progress.answered_round.max(round);
         progress.heard = Some(now.monotonic);
         progress.wall_offset = Some(super::stamp::offset(wall, now.wall));
+        progress.fitness = Some(fitness);
         self.confirm_reads(effects);
     }
 

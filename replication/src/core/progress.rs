@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 
 use election::{Index, Micros, StoreId};
 
-use crate::{FetchId, Limits};
+use crate::{FetchId, Fitness, Limits};
 
 #[derive(Debug)]
 pub(crate) struct Progress {
@@ -35,6 +35,8 @@ pub(crate) struct Progress {
     pub(crate) heard: Option<Micros>,
     /// Its wall clock less this node's, microseconds.
     pub(crate) wall_offset: Option<i64>,
+    /// How fit it is to lead, as it said last.
+    pub(crate) fitness: Option<Fitness>,
     /// The disk that acknowledged an append in this term: so it is the one bound to that number.
     pub(crate) acted: Option<StoreId>,
 }
@@ -71,6 +73,7 @@ impl Progress {
             answered_round: 0,
             heard: None,
             wall_offset: None,
+            fitness: None,
             acted: None,
         }
     }

@@ -10,7 +10,7 @@ use super::{
     cluster::EPOCH,
     disk::{Disk, boot, genesis, voter},
 };
-use crate::{Boot, Effect, Effects, Input, Message, Now, ProposalId, Replica, Role};
+use crate::{Boot, Effect, Effects, Fitness, Input, Message, Now, ProposalId, Replica, Role};
 
 pub(super) struct One {
     pub(super) replica: Replica,
@@ -56,7 +56,8 @@ pub(super) fn heartbeat(term: u64, commit: u64, round: u64) -> Message {
 }
 
 pub(super) fn heartbeat_answer(term: u64, round: u64, wall: Micros) -> Message {
-    Message::HeartbeatAnswer { term: Term(term), round, wall }
+    let fitness = Fitness::default();
+    Message::HeartbeatAnswer { term: Term(term), round, wall, fitness }
 }
 
 pub(super) fn appended(term: u64, matched: u64) -> Message {

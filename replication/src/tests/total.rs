@@ -9,7 +9,8 @@ use super::{
     one::{One, at, bound_boot, entry},
 };
 use crate::{
-    Boot, Effect, FetchId, Input, Limits, LinkEvent, Message, ProposalId, ReadId, Refusal, Role,
+    Boot, Effect, FetchId, Fitness, Input, Limits, LinkEvent, Message, ProposalId, ReadId, Refusal,
+    Role,
 };
 
 /// Draws what a confused or hostile peer might say: numbers near the true ones, rarely far ones.
@@ -72,7 +73,12 @@ impl Liar {
             2 => Message::Vote { term: asked, last: self.id(), transfer: self.flag() },
             3 => Message::VoteAnswer { term, granted: self.flag() },
             4 => Message::Heartbeat { term, commit: index, round: id },
-            5 => Message::HeartbeatAnswer { term, round: id, wall: Micros(self.random.next()) },
+            5 => {
+                let wall = Micros(self.random.next());
+                let (has_space, stalled, draining) = (self.flag(), self.flag(), self.flag());
+                let fitness = Fitness { has_space, stalled, draining };
+                Message::HeartbeatAnswer { term, round: id, wall, fitness }
+            }
             6 => Message::Appended { term, matched: index },
             7 => Message::Conflict { term, refused: self.id(), hint: self.id() },
             8 => Message::Forward { id, body: Bytes::from_static(b"body") },
@@ -82,6 +88,7 @@ impl Liar {
             },
             10 => Message::Read { id },
             11 => Message::ReadAnswer { id, index: self.flag().then_some(index) },
+            12 if self.random.up_to(19) == 0 => Message::Drain,
             12 => Message::TimeoutNow { term },
             13 if self.flag() => Message::Bind,
             _ => {
@@ -119,6 +126,11 @@ impl Liar {
             }
             5 if self.random.up_to(9) == 0 => Input::Space(self.flag()),
             5 if self.random.up_to(19) == 0 => Input::Leave,
+            5 if self.random.up_to(19) == 0 => Input::Drain { node: peer },
+            5 if self.random.up_to(9) == 0 => {
+                let (rtt, fsync) = (self.near(500), self.near(2_000));
+                Input::Pace { rtt: Micros(rtt), fsync: Micros(fsync) }
+            }
             _ => Input::Message { from, message: self.message() },
         }
     }

@@ -330,6 +330,7 @@ impl World {
             | Message::Read { .. }
             | Message::ReadAnswer { .. }
             | Message::TimeoutNow { .. }
+            | Message::Drain
             | Message::Bind
             | Message::Bound { .. } => {}
         }
@@ -417,6 +418,7 @@ fn promised_term(message: &Message) -> Option<u64> {
         | Message::Read { .. }
         | Message::ReadAnswer { .. }
         | Message::TimeoutNow { .. }
+        | Message::Drain
         | Message::Bind
         | Message::Bound { .. } => None,
     }

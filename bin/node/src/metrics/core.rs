@@ -72,8 +72,16 @@ struct PeerLabel {
 }
 
 /// What may become of a proposal.
-const OUTCOMES: [&str; 7] =
-    ["committed", "no_leader", "busy", "disk_full", "draining", "too_large", "unknown"];
+const OUTCOMES: [&str; 8] = [
+    "committed",
+    "no_leader",
+    "busy",
+    "disk_full",
+    "draining",
+    "too_large",
+    "no_successor",
+    "unknown",
+];
 
 impl Core {
     pub(super) fn register(registry: &mut Registry) -> Self {
@@ -140,6 +148,7 @@ impl Core {
             Outcome::NotAccepted(Refusal::NoSpace) => "disk_full",
             Outcome::NotAccepted(Refusal::Draining) => "draining",
             Outcome::NotAccepted(Refusal::TooLarge) => "too_large",
+            Outcome::NotAccepted(Refusal::NoSuccessor) => "no_successor",
             Outcome::Unknown => "unknown",
         };
         self.proposals.get_or_create(&OutcomeLabel { outcome }).inc();
