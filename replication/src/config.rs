@@ -54,6 +54,9 @@ pub struct ClusterConfig {
     pub target_size: u8,
     /// The index of the configuration that this one follows (compare-and-set; research trap 24).
     pub predecessor: Index,
+    /// The feature level: no entry stands behind this one that a node of this level does not
+    /// understand. Never falls along the log.
+    pub level: u16,
 }
 
 impl ClusterConfig {

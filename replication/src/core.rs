@@ -27,6 +27,7 @@ mod follower;
 mod forward;
 mod handover;
 mod leader;
+mod level;
 mod log;
 mod progress;
 mod proposal;
@@ -38,6 +39,8 @@ mod ticket;
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) me: VoterId,
+    /// The newest feature level that this build understands.
+    understands: u16,
     pub(crate) timing: Timing,
     limits: Limits,
     pub(crate) log: Log,
@@ -93,6 +96,7 @@ impl Core {
         let commit = Index(first.0 - 1);
         Self {
             me,
+            understands: boot.level,
             timing: boot.timing,
             limits: boot.limits,
             tickets: Tickets::new(boot.ticket),
@@ -148,6 +152,7 @@ impl Core {
     pub(crate) fn flush(&mut self, now: Now, effects: &mut Effects) {
         if self.lead.is_some() {
             self.fill_stores(now, effects);
+            self.raise_level(now, effects);
             self.start_round_if_wanted(now, effects);
             self.send_appends(now, effects);
             self.hand_over_if_ready(effects);
@@ -287,6 +292,7 @@ impl Core {
             durable: self.log.durable(),
             config: config.clone(),
             config_index: self.log.config_index(),
+            level: self.level(),
             bound: self.binding.is_bound(),
             draining: self.leaving || self.draining,
             peers: others.map(peer).collect(),

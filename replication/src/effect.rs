@@ -78,6 +78,12 @@ pub enum Halt {
     },
     /// The cluster removed this identity.
     Removed,
+    /// The cluster went on to a feature level that this build does not understand. Nothing of it was
+    /// taken: a newer build goes on from here.
+    TooOld {
+        /// The level of the cluster.
+        level: u16,
+    },
     /// A leader's log contradicts an entry that is committed here: two histories, which must never
     /// be. Nothing more may be written; keep the data directory for inspection.
     Diverged {

@@ -61,6 +61,8 @@ pub enum Message {
         wall: Micros,
         /// How fit the answerer is to lead.
         fitness: Fitness,
+        /// The newest feature level that the answerer's build understands.
+        level: u16,
     },
     /// Append `entries` after `previous` (Raft §5.3).
     Append {

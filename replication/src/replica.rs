@@ -41,6 +41,8 @@ pub struct Boot {
     pub ticket: Ticket,
     /// Everything that the replica draws follows from it; another one at each start.
     pub seed: u64,
+    /// The newest feature level that this build understands.
+    pub level: u16,
     /// How long things take.
     pub timing: Timing,
     /// How much there may be of them.
@@ -155,6 +157,8 @@ pub struct Status {
     pub config: ClusterConfig,
     /// Where that stands in the log; 0 is the genesis.
     pub config_index: Index,
+    /// The feature level of the newest committed configuration.
+    pub level: u16,
     /// Whether the cluster knows this disk, so that it may vote.
     pub bound: bool,
     /// Whether it hands over or has handed over and takes no more proposals.
@@ -264,6 +268,13 @@ impl Replica {
         self.core.status()
     }
 
+    /// The feature level that every leader from now on knows of: what needs a higher one must not be
+    /// proposed, to this node or any other.
+    #[must_use]
+    pub fn level(&self) -> u16 {
+        self.core.level()
+    }
+
     /// Plant a bug.
     #[cfg(feature = "mutants")]
     pub fn plant(&mut self, mutant: Mutant) {
@@ -272,6 +283,9 @@ impl Replica {
 
     fn start(&mut self, now: Now, effects: &mut Effects) {
         self.started = true;
+        if self.core.halt_if_too_old(effects) {
+            return;
+        }
         effects.push(Effect::Config(self.core.log.config().clone()));
         self.core.start_binding(now, effects);
     }
@@ -346,9 +360,10 @@ impl Replica {
                     self.core.refuse_append(from, previous, EntryId::default(), effects);
                 }
             }
-            Message::HeartbeatAnswer { term, round, wall, fitness } => {
+            Message::HeartbeatAnswer { term, round, wall, fitness, level } => {
                 if self.answers_me(now, from, term, effects) {
-                    self.core.on_heartbeat_answer(now, from, (round, wall, fitness), effects);
+                    let said = (round, wall, fitness, level);
+                    self.core.on_heartbeat_answer(now, from, said, effects);
                 }
             }
             Message::Appended { term, matched } => {

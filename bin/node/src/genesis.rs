@@ -134,6 +134,8 @@ impl Genesis {
             known: Vec::new(),
             target_size: u8::try_from(self.nodes.len()).unwrap_or(u8::MAX),
             predecessor: Index(0),
+            // Whatever build reads it: the first leader raises it.
+            level: 1,
         }
     }
 

@@ -15,6 +15,7 @@ mod offline;
 
 pub mod driver;
 pub mod http;
+mod level;
 mod metrics;
 pub mod run;
 pub mod service;

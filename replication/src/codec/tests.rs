@@ -44,8 +44,9 @@ fn golden() -> Vec<(Packet, &'static str)> {
                 round: 9,
                 wall: Micros(u64::MAX),
                 fitness: Fitness::default(),
+                level: 300,
             },
-            "0105ac0209ffffffffffffffffff01010000",
+            "0105ac0209ffffffffffffffffff01010000ac02",
         ),
         (Message::Appended { term: TERM, matched: Index(7) }, "0107ac0207"),
         (

@@ -111,6 +111,7 @@ pub(super) enum MessageV1<'a> {
         round: u64,
         wall: u64,
         fitness: FitnessV1,
+        level: u16,
     },
     Append {
         term: u64,
@@ -222,9 +223,9 @@ impl<'a> From<&'a Message> for MessageV1<'a> {
             Message::Heartbeat { term, commit, round } => {
                 Self::Heartbeat { term: term.0, commit: commit.0, round }
             }
-            Message::HeartbeatAnswer { term, round, wall, fitness } => {
-                let fitness = fitness.into();
-                Self::HeartbeatAnswer { term: term.0, round, wall: wall.0, fitness }
+            Message::HeartbeatAnswer { term, round, wall, fitness, level } => {
+                let (wall, fitness) = (wall.0, fitness.into());
+                Self::HeartbeatAnswer { term: term.0, round, wall, fitness, level }
             }
             Message::Append { term, previous, commit, ref entries } => {
                 let entries = List(entries.iter().map(EntryV1::from).collect());
@@ -269,9 +270,9 @@ impl MessageV1<'_> {
             Self::Heartbeat { term, commit, round } => {
                 Message::Heartbeat { term: Term(term), commit: Index(commit), round }
             }
-            Self::HeartbeatAnswer { term, round, wall, fitness } => {
+            Self::HeartbeatAnswer { term, round, wall, fitness, level } => {
                 let (wall, fitness) = (Micros(wall), fitness.into());
-                Message::HeartbeatAnswer { term: Term(term), round, wall, fitness }
+                Message::HeartbeatAnswer { term: Term(term), round, wall, fitness, level }
             }
             Self::Append { term, previous, commit, entries } => {
                 let (previous, commit) = (EntryId::from(previous), Index(commit));

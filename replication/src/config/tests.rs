@@ -23,6 +23,7 @@ fn sample() -> ClusterConfig {
         known: vec![member(300)],
         target_size: 3,
         predecessor: Index(300),
+        level: 1,
     }
 }
 
@@ -34,7 +35,7 @@ fn golden_v1() {
     golden.extend_from_slice(b"\x07h2:7410\x0fhttps://h2:7411");
     golden.extend_from_slice(&[0, 1, 0xac, 2, 1, 0, 0, 0, 0, 0, 0, 1, 0x2c, 0, 0, 0, 0, 0, 0]);
     golden.extend_from_slice(b"\x00\x07\x09h300:7410\x11https://h300:7411");
-    golden.extend_from_slice(&[3, 0xac, 2]);
+    golden.extend_from_slice(&[3, 0xac, 2, 1]);
     assert_eq!(sample().encode(), golden);
     assert_eq!(ClusterConfig::decode(&golden), Ok(sample()));
 }

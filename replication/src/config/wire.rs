@@ -35,6 +35,7 @@ struct ConfigV1 {
     known: Vec<MemberV1>,
     target_size: u8,
     predecessor: u64,
+    level: u16,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -69,6 +70,7 @@ impl From<&ClusterConfig> for ConfigV1 {
             known: members(&config.known),
             target_size: config.target_size,
             predecessor: config.predecessor.0,
+            level: config.level,
         }
     }
 }
@@ -88,6 +90,7 @@ impl From<ConfigV1> for ClusterConfig {
             known: members(config.known),
             target_size: config.target_size,
             predecessor: Index(config.predecessor),
+            level: config.level,
         }
     }
 }

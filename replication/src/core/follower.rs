@@ -34,7 +34,8 @@ impl Core {
         effects: &mut Effects,
     ) {
         let fitness = self.fitness(now);
-        let message = Message::HeartbeatAnswer { term: self.term, round, wall: now.wall, fitness };
+        let (term, wall, level) = (self.term, now.wall, self.understands);
+        let message = Message::HeartbeatAnswer { term, round, wall, fitness, level };
         self.send(to.node, message, self.tickets.hard_state, effects);
     }
 
@@ -58,6 +59,9 @@ impl Core {
         effects: &mut Effects,
     ) {
         let Some(configs) = self.check(previous, &entries) else { return };
+        if let Some(level) = self.beyond_me(configs.iter().map(|(_, config)| config)) {
+            return self.halt(Halt::TooOld { level }, effects);
+        }
         let mut told = std::iter::once(previous).chain(entries.iter().map(id));
         if let Some(conflict) = told.find(|told| self.contradicts_commit(*told)) {
             return self.halt(Halt::Diverged { at: conflict.index }, effects);

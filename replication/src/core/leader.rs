@@ -163,7 +163,7 @@ impl Core {
         &mut self,
         now: Now,
         from: VoterId,
-        (round, wall, fitness): (u64, Micros, Fitness),
+        (round, wall, fitness, level): (u64, Micros, Fitness, u16),
         effects: &mut Effects,
     ) {
         let Some(lead) = &mut self.lead else { return };
@@ -175,6 +175,7 @@ impl Core {
         progress.heard = Some(now.monotonic);
         progress.wall_offset = Some(super::stamp::offset(wall, now.wall));
         progress.fitness = Some(fitness);
+        progress.level = level;
         self.confirm_reads(effects);
     }
 

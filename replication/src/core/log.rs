@@ -82,6 +82,11 @@ impl Log {
         &self.configs[self.configs.len() - 1].1
     }
 
+    /// Every configuration in the log, the genesis first.
+    pub(crate) fn configs(&self) -> impl DoubleEndedIterator<Item = &(Index, ClusterConfig)> {
+        self.configs.iter()
+    }
+
     pub(crate) fn config_index(&self) -> Index {
         self.configs[self.configs.len() - 1].0
     }

@@ -37,6 +37,8 @@ pub(crate) struct Progress {
     pub(crate) wall_offset: Option<i64>,
     /// How fit it is to lead, as it said last.
     pub(crate) fitness: Option<Fitness>,
+    /// The newest feature level that it understands, as it said last in this term; 0 before that.
+    pub(crate) level: u16,
     /// The disk that acknowledged an append in this term: so it is the one bound to that number.
     pub(crate) acted: Option<StoreId>,
 }
@@ -74,6 +76,7 @@ impl Progress {
             heard: None,
             wall_offset: None,
             fitness: None,
+            level: 0,
             acted: None,
         }
     }

@@ -73,6 +73,7 @@ pub(super) fn genesis(nodes: u64) -> ClusterConfig {
         known: Vec::new(),
         target_size: nodes as u8,
         predecessor: Index(0),
+        level: 1,
     }
 }
 
@@ -107,6 +108,7 @@ pub(super) fn boot(me: VoterId, genesis: &ClusterConfig, disk: &Disk, seed: u64)
         configs,
         ticket: Ticket(0),
         seed,
+        level: 1,
         timing: Timing::default(),
         limits: Limits::default(),
     }

@@ -57,7 +57,7 @@ pub(super) fn heartbeat(term: u64, commit: u64, round: u64) -> Message {
 
 pub(super) fn heartbeat_answer(term: u64, round: u64, wall: Micros) -> Message {
     let fitness = Fitness::default();
-    Message::HeartbeatAnswer { term: Term(term), round, wall, fitness }
+    Message::HeartbeatAnswer { term: Term(term), round, wall, fitness, level: 1 }
 }
 
 pub(super) fn appended(term: u64, matched: u64) -> Message {

@@ -77,7 +77,8 @@ impl Liar {
                 let wall = Micros(self.random.next());
                 let (has_space, stalled, draining) = (self.flag(), self.flag(), self.flag());
                 let fitness = Fitness { has_space, stalled, draining };
-                Message::HeartbeatAnswer { term, round: id, wall, fitness }
+                let level = self.random.up_to(3) as u16;
+                Message::HeartbeatAnswer { term, round: id, wall, fitness, level }
             }
             6 => Message::Appended { term, matched: index },
             7 => Message::Conflict { term, refused: self.id(), hint: self.id() },

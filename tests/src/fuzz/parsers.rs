@@ -146,6 +146,7 @@ fn config(voters: u64) -> ClusterConfig {
         learners: vec![member(voters + 1)],
         known: Vec::new(),
         target_size: u8::try_from(voters).unwrap_or(u8::MAX),
+        level: 1,
         predecessor: Index(9),
     }
 }

@@ -325,6 +325,7 @@ impl Node {
             configs: configs.collect::<Result<_, Violation>>()?,
             ticket: Ticket(0),
             seed: rng.next_u64(),
+            level: 1,
             timing: self.setup.timing,
             limits: self.setup.limits,
         })
@@ -369,6 +370,7 @@ fn genesis(ids: &[NodeId]) -> ClusterConfig {
         known: Vec::new(),
         target_size: u8::try_from(ids.len()).expect("a handful"),
         predecessor: Index(0),
+        level: 1,
     }
 }
 

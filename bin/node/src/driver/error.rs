@@ -2,6 +2,8 @@
 
 use replication::Halt;
 
+use crate::level::FEATURE_LEVEL;
+
 /// Why the core of the node cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum CoreError {
@@ -40,6 +42,10 @@ fn describe(halt: &Halt) -> String {
              `chatctl cluster replace N`"
         ),
         Halt::Removed => "this node was removed from the cluster".to_owned(),
+        Halt::TooOld { level } => format!(
+            "the cluster went on to feature level {level}, and this version understands only \
+             {FEATURE_LEVEL}: nothing was changed; run the version that the other nodes run"
+        ),
         Halt::Diverged { at } => format!(
             "a leader's log contradicts the entry committed at {at}: keep the data directory for \
              inspection and do not start this node again"

@@ -173,6 +173,7 @@ fn status() -> Status {
         learners: Vec::new(),
         known: Vec::new(),
         target_size: 2,
+        level: 1,
         predecessor: Index(0),
     };
     let node = NodeId(2);
@@ -188,6 +189,7 @@ fn status() -> Status {
         durable: Index(2),
         config,
         config_index: Index(0),
+        level: 1,
         bound: true,
         draining: false,
         peers: vec![peer],

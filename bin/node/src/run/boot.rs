@@ -18,6 +18,7 @@ use crate::{
     config::Config,
     error::NodeError,
     genesis::Genesis,
+    level::FEATURE_LEVEL,
     metrics::{Disk, TimedIo},
     run::promise,
 };
@@ -186,6 +187,7 @@ fn replica_boot(
         configs,
         ticket: Ticket(0),
         seed: random_u64()?,
+        level: FEATURE_LEVEL,
         timing: timing(config.timing.heartbeat_ms, config.timing.election_ms),
         limits: Limits::default(),
     })

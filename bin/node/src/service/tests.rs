@@ -28,6 +28,7 @@ fn service() -> (Service, mpsc::Receiver<Request>, TempDir) {
         learners: Vec::new(),
         known: Vec::new(),
         target_size: 3,
+        level: 1,
         predecessor: Index(0),
     };
     let (commit, term, config) = (Index(0), Term(1), Arc::new(config));

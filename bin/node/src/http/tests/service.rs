@@ -138,6 +138,7 @@ fn leading() -> View {
         learners: Vec::new(),
         known: Vec::new(),
         target_size: 1,
+        level: 1,
         predecessor: Index(0),
     };
     View {
