@@ -13,7 +13,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use election::VoterId;
 
-use crate::{DecodeError, Message, STAMP_BYTES};
+use crate::{ADDRESS_BYTES_MAX, Change, DecodeError, Message, STAMP_BYTES};
 
 mod blob;
 mod v1;
@@ -174,6 +174,11 @@ fn check_bounds(packet: &Packet) -> Result<usize, TooLarge> {
         Packet::Report(bytes) => within("report bytes", bytes.len(), REPORT_BYTES_MAX),
         Packet::Core(Message::Forward { body, .. }) => {
             within("body bytes", body.len(), BODY_BYTES_MAX)
+        }
+        Packet::Core(Message::Reconfigure { change: Change::Add(member), .. }) => {
+            let peer = within("address bytes", member.peer.len(), ADDRESS_BYTES_MAX)?;
+            let client = within("address bytes", member.client.len(), ADDRESS_BYTES_MAX)?;
+            Ok(peer.saturating_add(client))
         }
         Packet::Core(Message::Append { entries, .. }) => {
             within("entries", entries.len(), APPEND_ENTRIES_MAX)?;

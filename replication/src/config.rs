@@ -15,6 +15,8 @@ use crate::DecodeError;
 
 mod wire;
 
+pub(crate) use wire::MemberV1;
+
 /// How many nodes a configuration may name: voters, learners and known together.
 pub const MEMBERS_MAX: usize = 16;
 

@@ -29,6 +29,7 @@ mod handover;
 mod leader;
 mod level;
 mod log;
+mod members;
 mod progress;
 mod proposal;
 mod read;

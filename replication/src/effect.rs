@@ -63,6 +63,21 @@ pub enum Refusal {
     /// Nobody may lead in this leader's place now: the node asked for, or every other voter, is out
     /// of reach, stalled, draining, or has no room.
     NoSuccessor,
+    /// A change of the configuration waits for the one before it, or for the leader to be sure of the
+    /// one in force. Try again.
+    ConfigPending,
+    /// A node with this number is in the configuration already.
+    AlreadyMember,
+    /// No node with this number is in the configuration.
+    NotMember,
+    /// The only voter can be neither removed nor replaced.
+    LastVoter,
+    /// As many voters or members as there may be are in the configuration.
+    Full,
+    /// Quorums before and after the change would not all meet.
+    WouldSplit,
+    /// Too few of the voters that remain have answered lately: nothing would be committed any more.
+    NoQuorum,
 }
 
 /// Why a node must stop for good.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use election::{Micros, NodeId, Ticket, VoterId};
 use wal::Entry;
 
-use crate::Message;
+use crate::{Member, Message};
 
 /// The two clocks at the moment of an input, read by the driver.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -27,6 +27,20 @@ pub struct ReadId(pub u64);
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct FetchId(pub u64);
 
+/// A change of who is in the cluster, or of who leads it. Each is one step.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Change {
+    /// A new node: a learner, whose disk becomes known when it asks, and a voter once it has caught
+    /// up. The cluster wants one voter more. A disk that is given with it is ignored.
+    Add(Member),
+    /// The node leaves for good. The cluster wants one voter less.
+    Remove(NodeId),
+    /// The node's disk is lost: it is struck out, and the number is a learner's with another disk.
+    Replace(NodeId),
+    /// Leadership goes to this voter, or to whichever is best; nobody joins or leaves.
+    Transfer(Option<NodeId>),
+}
+
 /// What happened to the link to a peer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum LinkEvent {
@@ -45,7 +59,8 @@ pub enum LinkEvent {
 pub enum Input {
     /// The deadline has passed (or not: an early wake does nothing).
     Wake,
-    /// A message came in from a peer whose identity the transport has verified.
+    /// A message came in from a peer whose identity the transport has verified. Also from one that
+    /// is in no configuration known here: it may be in one that this node has yet to learn of.
     Message {
         /// Who sent it.
         from: VoterId,
@@ -58,6 +73,14 @@ pub enum Input {
         id: ProposalId,
         /// The command's bytes; the leader puts its time stamp in front.
         body: Bytes,
+    },
+    /// The operator of this node wants the cluster changed. Answered by one
+    /// [`Effect::Reply`](crate::Effect::Reply), with the index of the configuration entry.
+    Reconfigure {
+        /// The driver's name for it.
+        id: ProposalId,
+        /// What is to change.
+        change: Change,
     },
     /// A client of this node wants to read what is committed by now. Answered by one
     /// [`Effect::ReadReady`](crate::Effect::ReadReady) or [`Effect::ReadFailed`](crate::Effect::ReadFailed).

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use election::{EntryId, Index, Micros, NodeId, StoreId, Term};
 use wal::Entry;
 
-use crate::{Lane, Refusal};
+use crate::{Change, Lane, Refusal};
 
 /// The newest term that is believed: at a thousand elections a second, for a hundred million years.
 const TERM_MAX: Term = Term(1 << 62);
@@ -98,6 +98,13 @@ pub enum Message {
         /// The command.
         body: Bytes,
     },
+    /// Change the cluster for me; answered like [`Message::Forward`].
+    Reconfigure {
+        /// The asker's name for it.
+        id: u64,
+        /// What is to change.
+        change: Change,
+    },
     /// The answer: it stands at this place of the leader's log, or was refused.
     Forwarded {
         /// The asker's name for it.
@@ -133,6 +140,19 @@ pub enum Message {
         node: NodeId,
         /// The disk bound to it.
         store: StoreId,
+    },
+    /// The answer to [`Message::Bind`] after the genesis: a configuration entry names the asker, disk
+    /// and all, so what a leader sends it is for it.
+    Named {
+        /// The asker's disk, as it is written there.
+        store: StoreId,
+        /// Where that configuration stands.
+        index: Index,
+    },
+    /// A committed configuration names the receiver no longer.
+    Removed {
+        /// Where that configuration stands.
+        index: Index,
     },
 }
 
@@ -170,11 +190,14 @@ impl Message {
             | Self::TimeoutNow { .. }
             | Self::Drain
             | Self::Bind
-            | Self::Bound { .. } => Lane::Control,
+            | Self::Bound { .. }
+            | Self::Named { .. }
+            | Self::Removed { .. } => Lane::Control,
             Self::Append { .. }
             | Self::Appended { .. }
             | Self::Conflict { .. }
             | Self::Forward { .. }
+            | Self::Reconfigure { .. }
             | Self::Forwarded { .. } => Lane::Log,
         }
     }
@@ -194,18 +217,21 @@ impl Message {
             | Self::Conflict { term, .. }
             | Self::TimeoutNow { term } => *term,
             Self::Forward { .. }
+            | Self::Reconfigure { .. }
             | Self::Forwarded { .. }
             | Self::Read { .. }
             | Self::ReadAnswer { .. }
             | Self::Drain
             | Self::Bind
-            | Self::Bound { .. } => Term(0),
+            | Self::Bound { .. }
+            | Self::Named { .. }
+            | Self::Removed { .. } => Term(0),
         };
         term <= TERM_MAX
     }
 
     /// The only messages that a node takes before it is bound, or from one that it does not know.
     pub(crate) const fn is_about_binding(&self) -> bool {
-        matches!(self, Self::Bind | Self::Bound { .. })
+        matches!(self, Self::Bind | Self::Bound { .. } | Self::Named { .. } | Self::Removed { .. })
     }
 }

@@ -69,6 +69,8 @@ pub struct Timing {
     pub answer: Micros,
     /// A leader whose disk made nothing durable for so long steps down (research trap 32).
     pub disk_stall: Micros,
+    /// A learner that has kept up for so long becomes a voter (research trap 25).
+    pub promote_after: Micros,
 }
 
 /// How much there may be. Sizes count payload and [`crate::ENTRY_OVERHEAD_BYTES`] per entry.
@@ -105,6 +107,7 @@ impl Default for Timing {
             append_retry: Micros::from_millis(150),
             answer: Micros::from_millis(500),
             disk_stall: Micros::from_millis(1_000),
+            promote_after: Micros::from_millis(2_000),
         }
     }
 }
@@ -298,6 +301,7 @@ impl Replica {
             }
             Input::Message { from, message } => self.message(now, from, message, effects),
             Input::Propose { id, body } => self.core.propose(now, id, body, effects),
+            Input::Reconfigure { id, change } => self.core.reconfigure(now, id, change, effects),
             Input::Read { id } => self.core.read(id, effects),
             Input::Durable(ticket) => {
                 if self.core.durable(now, ticket, effects) {
@@ -323,14 +327,21 @@ impl Replica {
         }
     }
 
-    fn message(&mut self, now: Now, from: VoterId, message: Message, effects: &mut Effects) {
+    /// Is there anything to be done about this message from there?
+    fn admits(&mut self, from: VoterId, message: &Message) -> bool {
         let unbound = !self.core.binding.is_bound() && !message.is_about_binding();
         if unbound || !message.is_plausible() {
-            return;
+            return false;
         }
-        if self.core.knows(from) {
+        let known = self.core.knows(from);
+        if known {
             self.core.note_identity(from);
-        } else if !message.is_about_binding() {
+        }
+        known || message.is_about_binding()
+    }
+
+    fn message(&mut self, now: Now, from: VoterId, message: Message, effects: &mut Effects) {
+        if !self.admits(from, &message) {
             return;
         }
         match message {
@@ -377,6 +388,9 @@ impl Replica {
                 }
             }
             Message::Forward { id, body } => self.core.on_forward(now, from, (id, body), effects),
+            Message::Reconfigure { id, change } => {
+                self.core.on_reconfigure(now, from, (id, change), effects);
+            }
             Message::Forwarded { id, outcome } => self.core.on_forwarded(id, outcome, effects),
             Message::Read { id } => self.core.on_read(from.node, id, effects),
             Message::ReadAnswer { id, index } => {
@@ -392,6 +406,7 @@ impl Replica {
             Message::Bound { node, store } => {
                 self.core.on_bound(now, from, (node, store), effects);
             }
+            Message::Named { .. } | Message::Removed { .. } => {}
         }
     }
 

@@ -366,6 +366,14 @@ fn on_refusal(refusal: Refusal) -> Attempt {
         Refusal::NoSpace => return Attempt::Final(SubmitError::NoSpace),
         Refusal::NoLeader | Refusal::Draining | Refusal::NoSuccessor => SubmitError::Unavailable,
         Refusal::Busy => SubmitError::Busy,
+        // Only a change of the configuration is refused so, and none is submitted here.
+        Refusal::ConfigPending
+        | Refusal::AlreadyMember
+        | Refusal::NotMember
+        | Refusal::LastVoter
+        | Refusal::Full
+        | Refusal::WouldSplit
+        | Refusal::NoQuorum => SubmitError::Unavailable,
     };
     Attempt::Retry { unknown: false, error }
 }

@@ -15,7 +15,7 @@ use super::{
     FRAME_BYTES_MAX, Hello, MAGIC, PAYLOAD_BYTES_MAX, Packet, REPORT_BYTES_MAX, TooLarge, decode,
     encode, split,
 };
-use crate::{DecodeError, Fitness, Message, Refusal};
+use crate::{ADDRESS_BYTES_MAX, Change, DecodeError, Fitness, Member, Message, Refusal};
 
 const TERM: Term = Term(300);
 const ID: EntryId = EntryId { term: Term(3), index: Index(128) };
@@ -28,6 +28,37 @@ fn entry(index: u64, payload: &'static [u8]) -> Entry {
 fn append(entries: Vec<Entry>) -> Packet {
     let previous = ID;
     Packet::Core(Message::Append { term: TERM, previous, commit: Index(127), entries })
+}
+
+fn member(peer: &str, client: &str) -> Member {
+    let (peer, client) = (peer.to_owned(), client.to_owned());
+    Member { node: NodeId(4), store: None, peer, client }
+}
+
+/// What is said about a change of members, with the bytes it has had since format 1.
+fn golden_members() -> Vec<(Message, &'static str)> {
+    vec![
+        (Message::Forwarded { id: 8, outcome: Err(Refusal::ConfigPending) }, "010a080106"),
+        (Message::Forwarded { id: 8, outcome: Err(Refusal::AlreadyMember) }, "010a080107"),
+        (Message::Forwarded { id: 8, outcome: Err(Refusal::NotMember) }, "010a080108"),
+        (Message::Forwarded { id: 8, outcome: Err(Refusal::LastVoter) }, "010a080109"),
+        (Message::Forwarded { id: 8, outcome: Err(Refusal::Full) }, "010a08010a"),
+        (Message::Forwarded { id: 8, outcome: Err(Refusal::WouldSplit) }, "010a08010b"),
+        (Message::Forwarded { id: 8, outcome: Err(Refusal::NoQuorum) }, "010a08010c"),
+        (
+            Message::Reconfigure { id: 8, change: Change::Add(member("h:1", "https://h:2")) },
+            "01110800040003683a310b68747470733a2f2f683a32",
+        ),
+        (Message::Reconfigure { id: 8, change: Change::Remove(NodeId(300)) }, "01110801ac02"),
+        (Message::Reconfigure { id: 8, change: Change::Replace(NodeId(4)) }, "0111080204"),
+        (Message::Reconfigure { id: 8, change: Change::Transfer(None) }, "0111080300"),
+        (Message::Reconfigure { id: 8, change: Change::Transfer(Some(NodeId(4))) }, "011108030104"),
+        (
+            Message::Named { store: STORE, index: Index(128) },
+            "01120102030405060708090a0b0c0d0e0f108001",
+        ),
+        (Message::Removed { index: Index(128) }, "01138001"),
+    ]
 }
 
 /// One of each, with the bytes it has had since format 1.
@@ -88,6 +119,7 @@ fn golden() -> Vec<(Packet, &'static str)> {
         (append(vec![]), "0106ac020380017f00"),
         (append(vec![entry(129, b"hi")]), "0106ac020380017f0181010301079aae3e026869"),
     ];
+    let core = core.into_iter().chain(golden_members());
     all.extend(core.map(|(message, bytes)| (Packet::Core(message), bytes)));
     all
 }
@@ -132,7 +164,15 @@ fn bounds_hold_on_both_sides() {
     let two =
         |bytes| append(vec![entry(129, b""), Entry::new(130, 3, EntryKind::NoOp, blob(bytes))]);
     let forward = |bytes| Packet::Core(Message::Forward { id: u64::MAX, body: blob(bytes) });
+    let address = |bytes| "a".repeat(bytes);
+    let add = |peer, client| {
+        let change = Change::Add(member(&address(peer), &address(client)));
+        Packet::Core(Message::Reconfigure { id: u64::MAX, change })
+    };
+    let longest = ADDRESS_BYTES_MAX;
     let cases = [
+        (add(longest, longest), add(longest + 1, 0)),
+        (add(longest, longest), add(0, longest + 1)),
         (one(PAYLOAD_BYTES_MAX), one(PAYLOAD_BYTES_MAX + 1)),
         (
             two(PAYLOAD_BYTES_MAX - ENTRY_OVERHEAD_BYTES),

@@ -13,7 +13,7 @@ use super::{
     blob::{Blob, List},
     check_bounds,
 };
-use crate::{DecodeError, Fitness, Message, Refusal};
+use crate::{Change, DecodeError, Fitness, Message, Refusal, config::MemberV1};
 
 /// Read the packet that fills `body` exactly.
 pub(super) fn decode(body: &Bytes) -> Result<super::Packet, DecodeError> {
@@ -74,6 +74,21 @@ pub(super) enum RefusalV1 {
     Draining,
     TooLarge,
     NoSuccessor,
+    ConfigPending,
+    AlreadyMember,
+    NotMember,
+    LastVoter,
+    Full,
+    WouldSplit,
+    NoQuorum,
+}
+
+#[derive(Deserialize, Serialize)]
+pub(super) enum ChangeV1 {
+    Add(MemberV1),
+    Remove(u64),
+    Replace(u64),
+    Transfer(Option<u64>),
 }
 
 #[derive(Deserialize, Serialize)]
@@ -153,6 +168,17 @@ pub(super) enum MessageV1<'a> {
         store: [u8; 16],
     },
     Drain,
+    Reconfigure {
+        id: u64,
+        change: ChangeV1,
+    },
+    Named {
+        store: [u8; 16],
+        index: u64,
+    },
+    Removed {
+        index: u64,
+    },
 }
 
 #[derive(Deserialize, Serialize)]
@@ -239,6 +265,9 @@ impl<'a> From<&'a Message> for MessageV1<'a> {
                 Self::Conflict { term: term.0, refused: refused.into(), hint: hint.into() }
             }
             Message::Forward { id, ref body } => Self::Forward { id, body: Blob(body) },
+            Message::Reconfigure { id, ref change } => {
+                Self::Reconfigure { id, change: change.into() }
+            }
             Message::Forwarded { id, outcome } => Self::Forwarded { id, outcome: outcome.into() },
             Message::Read { id } => Self::Read { id },
             Message::ReadAnswer { id, index } => {
@@ -250,6 +279,10 @@ impl<'a> From<&'a Message> for MessageV1<'a> {
             Message::Bound { node, store } => {
                 Self::Bound { node: node.0, store: store.0.to_be_bytes() }
             }
+            Message::Named { store, index } => {
+                Self::Named { store: store.0.to_be_bytes(), index: index.0 }
+            }
+            Message::Removed { index } => Self::Removed { index: index.0 },
         }
     }
 }
@@ -298,6 +331,12 @@ impl MessageV1<'_> {
                 let store = StoreId(u128::from_be_bytes(store));
                 Message::Bound { node: NodeId(node), store }
             }
+            Self::Reconfigure { id, change } => Message::Reconfigure { id, change: change.into() },
+            Self::Named { store, index } => {
+                let store = StoreId(u128::from_be_bytes(store));
+                Message::Named { store, index: Index(index) }
+            }
+            Self::Removed { index } => Message::Removed { index: Index(index) },
         })
     }
 }
@@ -362,16 +401,33 @@ impl From<IdV1> for EntryId {
     }
 }
 
+impl From<&Change> for ChangeV1 {
+    fn from(change: &Change) -> Self {
+        match change {
+            Change::Add(member) => Self::Add(member.into()),
+            Change::Remove(node) => Self::Remove(node.0),
+            Change::Replace(node) => Self::Replace(node.0),
+            Change::Transfer(to) => Self::Transfer(to.map(|node| node.0)),
+        }
+    }
+}
+
+impl From<ChangeV1> for Change {
+    fn from(change: ChangeV1) -> Self {
+        match change {
+            ChangeV1::Add(member) => Self::Add(member.into()),
+            ChangeV1::Remove(node) => Self::Remove(NodeId(node)),
+            ChangeV1::Replace(node) => Self::Replace(NodeId(node)),
+            ChangeV1::Transfer(to) => Self::Transfer(to.map(NodeId)),
+        }
+    }
+}
+
 impl From<Result<EntryId, Refusal>> for ForwardedV1 {
     fn from(outcome: Result<EntryId, Refusal>) -> Self {
         match outcome {
             Ok(id) => Self::At(id.into()),
-            Err(Refusal::NoLeader) => Self::Refused(RefusalV1::NoLeader),
-            Err(Refusal::Busy) => Self::Refused(RefusalV1::Busy),
-            Err(Refusal::NoSpace) => Self::Refused(RefusalV1::NoSpace),
-            Err(Refusal::Draining) => Self::Refused(RefusalV1::Draining),
-            Err(Refusal::TooLarge) => Self::Refused(RefusalV1::TooLarge),
-            Err(Refusal::NoSuccessor) => Self::Refused(RefusalV1::NoSuccessor),
+            Err(refusal) => Self::Refused(refusal.into()),
         }
     }
 }
@@ -380,12 +436,47 @@ impl From<ForwardedV1> for Result<EntryId, Refusal> {
     fn from(outcome: ForwardedV1) -> Self {
         match outcome {
             ForwardedV1::At(id) => Ok(id.into()),
-            ForwardedV1::Refused(RefusalV1::NoLeader) => Err(Refusal::NoLeader),
-            ForwardedV1::Refused(RefusalV1::Busy) => Err(Refusal::Busy),
-            ForwardedV1::Refused(RefusalV1::NoSpace) => Err(Refusal::NoSpace),
-            ForwardedV1::Refused(RefusalV1::Draining) => Err(Refusal::Draining),
-            ForwardedV1::Refused(RefusalV1::TooLarge) => Err(Refusal::TooLarge),
-            ForwardedV1::Refused(RefusalV1::NoSuccessor) => Err(Refusal::NoSuccessor),
+            ForwardedV1::Refused(refusal) => Err(refusal.into()),
+        }
+    }
+}
+
+impl From<Refusal> for RefusalV1 {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NoLeader => Self::NoLeader,
+            Refusal::Busy => Self::Busy,
+            Refusal::NoSpace => Self::NoSpace,
+            Refusal::Draining => Self::Draining,
+            Refusal::TooLarge => Self::TooLarge,
+            Refusal::NoSuccessor => Self::NoSuccessor,
+            Refusal::ConfigPending => Self::ConfigPending,
+            Refusal::AlreadyMember => Self::AlreadyMember,
+            Refusal::NotMember => Self::NotMember,
+            Refusal::LastVoter => Self::LastVoter,
+            Refusal::Full => Self::Full,
+            Refusal::WouldSplit => Self::WouldSplit,
+            Refusal::NoQuorum => Self::NoQuorum,
+        }
+    }
+}
+
+impl From<RefusalV1> for Refusal {
+    fn from(refusal: RefusalV1) -> Self {
+        match refusal {
+            RefusalV1::NoLeader => Self::NoLeader,
+            RefusalV1::Busy => Self::Busy,
+            RefusalV1::NoSpace => Self::NoSpace,
+            RefusalV1::Draining => Self::Draining,
+            RefusalV1::TooLarge => Self::TooLarge,
+            RefusalV1::NoSuccessor => Self::NoSuccessor,
+            RefusalV1::ConfigPending => Self::ConfigPending,
+            RefusalV1::AlreadyMember => Self::AlreadyMember,
+            RefusalV1::NotMember => Self::NotMember,
+            RefusalV1::LastVoter => Self::LastVoter,
+            RefusalV1::Full => Self::Full,
+            RefusalV1::WouldSplit => Self::WouldSplit,
+            RefusalV1::NoQuorum => Self::NoQuorum,
         }
     }
 }

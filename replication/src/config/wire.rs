@@ -47,7 +47,7 @@ enum ModeV1 {
 }
 
 #[derive(Deserialize, Serialize)]
-struct MemberV1 {
+pub(crate) struct MemberV1 {
     node: u64,
     /// Big-endian, as it is printed.
     store: Option<[u8; 16]>,

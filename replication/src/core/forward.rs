@@ -21,7 +21,7 @@ pub(crate) struct Seen(BTreeMap<NodeId, VecDeque<u64>>);
 
 impl Seen {
     /// Is it the first time?
-    fn is_new(&mut self, from: NodeId, name: u64) -> bool {
+    pub(super) fn is_new(&mut self, from: NodeId, name: u64) -> bool {
         let names = self.0.entry(from).or_default();
         if names.contains(&name) {
             return false;

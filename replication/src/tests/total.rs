@@ -9,8 +9,8 @@ use super::{
     one::{One, at, bound_boot, entry},
 };
 use crate::{
-    Boot, Effect, FetchId, Fitness, Input, Limits, LinkEvent, Message, ProposalId, ReadId, Refusal,
-    Role,
+    Boot, Change, Effect, FetchId, Fitness, Input, Limits, LinkEvent, Member, Message, ProposalId,
+    ReadId, Refusal, Role,
 };
 
 /// Draws what a confused or hostile peer might say: numbers near the true ones, rarely far ones.
@@ -64,10 +64,21 @@ impl Liar {
         Entry::new(index, term.0, kind, payload)
     }
 
+    fn change(&mut self) -> Change {
+        let node = NodeId(self.random.up_to(4) + 1);
+        let (peer, client) = ("host:1".repeat(self.random.up_to(50) as usize), String::new());
+        match self.random.up_to(3) {
+            0 => Change::Add(Member { node, store: None, peer, client }),
+            1 => Change::Remove(node),
+            2 => Change::Replace(node),
+            _ => Change::Transfer(self.flag().then_some(node)),
+        }
+    }
+
     fn message(&mut self) -> Message {
         let (id, term, index) = (self.random.up_to(9), self.term(), self.index());
         let asked = Term(term.0.saturating_add(1));
-        match self.random.up_to(15) {
+        match self.random.up_to(18) {
             0 => Message::PreVote { term: asked, last: self.id() },
             1 => Message::PreVoteAnswer { term: asked, granted: self.flag() },
             2 => Message::Vote { term: asked, last: self.id(), transfer: self.flag() },
@@ -92,6 +103,9 @@ impl Liar {
             12 if self.random.up_to(19) == 0 => Message::Drain,
             12 => Message::TimeoutNow { term },
             13 if self.flag() => Message::Bind,
+            14 => Message::Reconfigure { id, change: self.change() },
+            15 => Message::Named { store: voter(self.random.up_to(3)).store, index },
+            16 if self.random.up_to(99) == 0 => Message::Removed { index },
             _ => {
                 let previous = self.id();
                 let count = self.random.up_to(3);
@@ -109,7 +123,11 @@ impl Liar {
         if self.random.up_to(9) == 0 {
             from = VoterId { node: peer, store: StoreId(1) };
         }
-        match self.random.up_to(11) {
+        match self.random.up_to(12) {
+            12 => {
+                let id = ProposalId(self.random.next());
+                Input::Reconfigure { id, change: self.change() }
+            }
             0 => Input::Propose { id: ProposalId(self.random.next()), body: Bytes::new() },
             1 => Input::Read { id: ReadId(self.random.next()) },
             2 => {

@@ -332,7 +332,10 @@ impl World {
             | Message::TimeoutNow { .. }
             | Message::Drain
             | Message::Bind
-            | Message::Bound { .. } => {}
+            | Message::Bound { .. }
+            | Message::Reconfigure { .. }
+            | Message::Named { .. }
+            | Message::Removed { .. } => {}
         }
         let bytes: Bytes = codec::encode(&codec::Packet::Core(message))
             .map_err(|error| Violation(format!("node {id} sends what has no bytes: {error}")))?;
@@ -420,7 +423,10 @@ fn promised_term(message: &Message) -> Option<u64> {
         | Message::TimeoutNow { .. }
         | Message::Drain
         | Message::Bind
-        | Message::Bound { .. } => None,
+        | Message::Bound { .. }
+        | Message::Reconfigure { .. }
+        | Message::Named { .. }
+        | Message::Removed { .. } => None,
     }
 }
 

@@ -386,6 +386,7 @@ fn draw_timing(rng: &mut Rng) -> Timing {
         append_retry: Micros(rng.within(election_us / 2, election_us * 2)),
         answer: Micros(election_us * 3),
         disk_stall: Micros(election_us * rng.within(3, 20)),
+        promote_after: Micros(election_us * 4),
     }
 }
 

@@ -149,6 +149,15 @@ impl Core {
             Outcome::NotAccepted(Refusal::Draining) => "draining",
             Outcome::NotAccepted(Refusal::TooLarge) => "too_large",
             Outcome::NotAccepted(Refusal::NoSuccessor) => "no_successor",
+            Outcome::NotAccepted(
+                Refusal::ConfigPending
+                | Refusal::AlreadyMember
+                | Refusal::NotMember
+                | Refusal::LastVoter
+                | Refusal::Full
+                | Refusal::WouldSplit
+                | Refusal::NoQuorum,
+            ) => "config_refused",
             Outcome::Unknown => "unknown",
         };
         self.proposals.get_or_create(&OutcomeLabel { outcome }).inc();
