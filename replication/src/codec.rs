@@ -37,6 +37,9 @@ pub const BODY_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - STAMP_BYTES;
 /// The longest report of a driver.
 pub const REPORT_BYTES_MAX: usize = 4 * 1024;
 
+/// The longest genesis.
+pub const GENESIS_BYTES_MAX: usize = 32 * 1024;
+
 /// The longest frame behind its length.
 pub const FRAME_BYTES_MAX: usize = APPEND_BYTES_MAX + 256;
 
@@ -59,6 +62,10 @@ pub enum Packet {
     Core(Message),
     /// From driver to driver: a small report on the sender, opaque here.
     Report(Bytes),
+    /// From a node that is to join: what did the cluster start from?
+    GenesisQuestion,
+    /// The answer to it, opaque here.
+    Genesis(Bytes),
 }
 
 /// Who speaks, and how. This packet keeps its encoding in every format to come.
@@ -172,6 +179,7 @@ fn check_bounds(packet: &Packet) -> Result<usize, TooLarge> {
     };
     match packet {
         Packet::Report(bytes) => within("report bytes", bytes.len(), REPORT_BYTES_MAX),
+        Packet::Genesis(bytes) => within("genesis bytes", bytes.len(), GENESIS_BYTES_MAX),
         Packet::Core(Message::Forward { body, .. }) => {
             within("body bytes", body.len(), BODY_BYTES_MAX)
         }
@@ -187,7 +195,7 @@ fn check_bounds(packet: &Packet) -> Result<usize, TooLarge> {
             });
             within("append bytes", bytes, APPEND_BYTES_MAX)
         }
-        Packet::Core(_) | Packet::Hello(_) => Ok(0),
+        Packet::Core(_) | Packet::Hello(_) | Packet::GenesisQuestion => Ok(0),
     }
 }
 

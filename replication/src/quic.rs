@@ -23,6 +23,7 @@ mod link;
 mod peer;
 
 pub use error::{StartError, TlsError};
+pub use peer::GUESTS_MAX;
 
 /// What the transport tells the driver.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +40,18 @@ pub enum Event {
         /// Proved by certificate and hello.
         from: VoterId,
         /// What it says, at most [`REPORT_BYTES_MAX`](crate::codec::REPORT_BYTES_MAX).
+        bytes: Bytes,
+    },
+    /// A node that is to join, mostly a guest, asks what the cluster started from.
+    GenesisQuestion {
+        /// Proved by certificate and hello.
+        from: VoterId,
+    },
+    /// A peer's answer to that question.
+    Genesis {
+        /// Proved by certificate and hello.
+        from: VoterId,
+        /// What it says, at most [`GENESIS_BYTES_MAX`](crate::codec::GENESIS_BYTES_MAX).
         bytes: Bytes,
     },
     /// The link to a peer changed. Between `Up` and the event after it, every message of that peer
@@ -125,8 +138,13 @@ impl Transport {
         Ok(Self { node })
     }
 
-    /// Dial these (`HOST:PORT`) and let no others in. Connections to nodes that are no longer named
-    /// are closed. This node itself may be among them.
+    /// Dial these (`HOST:PORT`) and let them in. Connections to nodes that are no longer named are
+    /// closed. This node itself may be among them.
+    ///
+    /// Other nodes of the cluster may come as guests, [`GUESTS_MAX`] at a time: whoever wants to join,
+    /// was removed, or joined while this node was away. A guest may ask for the genesis, and be heard
+    /// and answered by the core; no link event speaks of it, and its proposals, reads and reports are
+    /// dropped. It is a peer from the moment it is named.
     pub fn set_peers(&self, peers: Vec<(NodeId, String)>) {
         self.node.set_peers(peers);
     }

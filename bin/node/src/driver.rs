@@ -125,6 +125,10 @@ pub(crate) struct Parts {
     /// Is there room for more entries?
     pub(crate) space: watch::Receiver<Room>,
     pub(crate) transport: Arc<Transport>,
+    /// The nodes to ask for admission while no configuration names this one.
+    pub(crate) seeds: Vec<(NodeId, String)>,
+    /// What the cluster started from, for whoever joins.
+    pub(crate) genesis: Bytes,
     pub(crate) peer_events: mpsc::Receiver<quic::Event>,
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) fold: Arc<Fold>,
@@ -267,6 +271,12 @@ impl Driver {
         match event {
             quic::Event::Message { from, message } => self.handle(Input::Message { from, message }),
             quic::Event::Report { from, bytes } => self.parts.reports.heard(from.node, &bytes),
+            quic::Event::GenesisQuestion { from } => {
+                let genesis = Packet::Genesis(self.parts.genesis.clone());
+                self.parts.transport.send(from, Lane::Bulk, genesis);
+            }
+            // This node has its own.
+            quic::Event::Genesis { .. } => {}
             quic::Event::Link { peer, event } => {
                 match event {
                     LinkEvent::Up(voter) => self.parts.reports.connected(voter),
@@ -384,6 +394,10 @@ impl Driver {
 
     fn connect(&self, config: &ClusterConfig) {
         let me = self.parts.me.node;
+        // The voters that a newcomer knows may have left long ago.
+        let unknown = |seed: &&(NodeId, String)| config.member(seed.0).is_none();
+        let is_member = config.member(me).is_some();
+        let seeds = self.parts.seeds.iter().filter(unknown).filter(|_| !is_member).cloned();
         let peers = config
             .voters
             .iter()
@@ -391,6 +405,7 @@ impl Driver {
             .chain(&config.known)
             .filter(|member| member.node != me)
             .map(|member| (member.node, member.peer.clone()))
+            .chain(seeds)
             .collect();
         self.parts.transport.set_peers(peers);
     }

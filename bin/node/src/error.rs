@@ -86,8 +86,8 @@ pub enum NodeError {
     NotReady(String),
     /// A data directory that was not made by `node init`, or not yet admitted.
     #[error(
-        "{} has no genesis: a data directory is made by `node init`; an empty one joins a running \
-         cluster only",
+        "{} has no genesis: a data directory is made by `node init`; one that is empty joins a \
+         running cluster, if node.toml names a node of it",
         .0.display()
     )]
     NoGenesis(PathBuf),

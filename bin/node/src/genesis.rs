@@ -1,6 +1,6 @@
 //! The genesis: what a cluster starts from, the same on every node, written once by `node init`.
 //!
-//! It lies in the data directory as the file `genesis` and never changes. It says which cluster and
+//! A node that joins later asks for it. It lies in the data directory as the file `genesis` and never changes. It says which cluster and
 //! which node the directory belongs to, who votes before the log says anything, and the SHA-256 of
 //! the owner's one-time sign-up token. A directory with a genesis and no log is fresh.
 //!
@@ -45,7 +45,7 @@ pub struct Genesis {
     pub cluster: ClusterId,
     /// Its name, for people.
     pub cluster_name: String,
-    /// The node whose data directory this is.
+    /// The node whose data directory this is; no voter of these when it joined later.
     pub node: NodeId,
     /// Those who vote before the log says anything, ascending by node.
     pub nodes: Vec<GenesisNode>,
@@ -78,8 +78,8 @@ pub(crate) fn random_u128() -> u128 {
 }
 
 impl Genesis {
-    /// Read the genesis of a data directory; `None` when it has none: that node must be admitted by
-    /// a running cluster.
+    /// Read the genesis of a data directory; `None` when it has none: that node asks a running cluster
+    /// for it.
     ///
     /// # Errors
     /// The file cannot be read, is damaged, or is of a newer version.
@@ -258,14 +258,10 @@ impl PayloadV1 {
         if !nodes.is_sorted_by(|a, b| a.node < b.node) {
             return Err("its nodes are not in order".to_owned());
         }
-        let node = NodeId(self.node);
-        if !nodes.iter().any(|one| one.node == node) {
-            return Err(format!("node {node} is not among its voters"));
-        }
         Ok(Genesis {
             cluster: ClusterId(self.cluster),
             cluster_name: self.cluster_name,
-            node,
+            node: NodeId(self.node),
             nodes,
             owner_token_hash: self.owner_token_hash,
         })

@@ -35,6 +35,7 @@ mod schema;
 mod scrape;
 mod throttle;
 mod tls;
+mod waiting;
 mod wire;
 
 #[cfg(test)]
@@ -60,6 +61,7 @@ use tokio::{
     sync::{mpsc, watch},
     time::{Instant, timeout},
 };
+pub(crate) use waiting::serve as serve_waiting;
 
 use crate::{config::Limits, service::Service};
 

@@ -10,6 +10,7 @@
 
 mod boot;
 mod files;
+mod join;
 mod promise;
 mod reload;
 mod scrub;
@@ -21,7 +22,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, watch},
     task::JoinHandle,
-    time::timeout,
+    time::{MissedTickBehavior, timeout},
 };
 
 use self::{reload::Reload, scrub::ScrubThread};
@@ -64,10 +65,20 @@ pub fn run(config: Config) -> Result<(), NodeError> {
 async fn serve(config: Config) -> Result<(), NodeError> {
     let mut signals = Signals::listen()?;
     files::allow(config.limits.connections);
+    if !join::fetch(&config, &mut signals).await? {
+        return Ok(());
+    }
     let mut node = Node::start(&config)?;
     systemd::notify(systemd::READY);
+    let mut reminder = tokio::time::interval(join::REMINDER);
+    reminder.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            _ = reminder.tick() => {
+                if let Some(waiting) = node.service.awaits_admission() {
+                    tracing::warn!("{waiting}");
+                }
+            }
             // The core is gone: what is in flight must not be answered.
             result = node.ended.recv() => {
                 let ended = result.unwrap_or(Err(CoreError::Ended("core")));
@@ -87,10 +98,13 @@ async fn serve(config: Config) -> Result<(), NodeError> {
     }
 }
 
+type Ended = mpsc::Receiver<Result<(), CoreError>>;
+
 /// A node that runs.
 struct Node {
     drain: Duration,
     reload: Reload,
+    service: Service,
     transport: Arc<Transport>,
     fold: Arc<Fold>,
     requests: mpsc::Sender<Request>,
@@ -102,7 +116,7 @@ struct Node {
     /// Ends when it is dropped.
     scrub: Option<ScrubThread>,
     /// What the threads of the core end with.
-    ended: mpsc::Receiver<Result<(), CoreError>>,
+    ended: Ended,
     durability: watch::Receiver<Durability>,
 }
 
@@ -133,6 +147,8 @@ impl Node {
             durability: durability.clone(),
             space: space(config, &metrics.disk).watch(),
             transport: Arc::clone(&transport),
+            seeds: join::others(config).collect(),
+            genesis: boot.genesis,
             peer_events: peer_events_in,
             requests: requests_in,
             fold: Arc::clone(&fold),
@@ -141,13 +157,7 @@ impl Node {
             clock: Arc::clone(&clock),
             metrics: metrics.clone(),
         });
-        let (ended_in, ended) = mpsc::channel(2);
-        let runtime = driver_runtime()?;
-        let folding = (Arc::clone(&fold), reader.clone());
-        let threads = vec![
-            spawn("fold", ended_in.clone(), move || folding.0.run(&folding.1))?,
-            spawn("driver", ended_in, move || runtime.block_on(driver.run()))?,
-        ];
+        let (threads, ended) = spawn_core(driver, Arc::clone(&fold), reader.clone())?;
         let service = Service::of(service::Parts {
             requests: requests.clone(),
             fold: Arc::clone(&fold),
@@ -155,16 +165,19 @@ impl Node {
             view: view_out.clone(),
             reports,
             clock,
+            me: boot.me.node,
+            admission: join::admission(config),
             cluster_name: config.cluster.name.clone(),
             draining: draining_out,
             metrics,
         });
         let (close, close_out) = watch::channel(false);
-        let gateway = tokio::spawn(http::serve(listener, service, close_out));
+        let gateway = tokio::spawn(http::serve(listener, service.clone(), close_out));
         announce(config);
         Ok(Self {
             drain: Duration::from_millis(config.timing.drain_ms),
             reload,
+            service,
             transport,
             fold,
             requests,
@@ -270,6 +283,21 @@ fn driver_runtime() -> Result<tokio::runtime::Runtime, NodeError> {
         .enable_time()
         .build()
         .map_err(|source| NodeError::System { action: "start a thread", source })
+}
+
+/// The threads of the core, and how they end.
+fn spawn_core(
+    driver: Driver,
+    fold: Arc<Fold>,
+    reader: wal::Reader,
+) -> Result<(Vec<thread::JoinHandle<()>>, Ended), NodeError> {
+    let (ended_in, ended) = mpsc::channel(2);
+    let runtime = driver_runtime()?;
+    let threads = vec![
+        spawn("fold", ended_in.clone(), move || fold.run(&reader))?,
+        spawn("driver", ended_in, move || runtime.block_on(driver.run()))?,
+    ];
+    Ok((threads, ended))
 }
 
 /// A thread of the core: it says how it ended, and takes the process down when it panics.

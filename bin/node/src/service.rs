@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use election::Index;
+use election::{Index, NodeId};
 use replication::Refusal;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -66,23 +66,11 @@ pub enum ReadError {
 /// The node, as its gateways see it.
 #[derive(Clone, Debug)]
 pub struct Service {
-    inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    requests: mpsc::Sender<Request>,
-    fold: Arc<Fold>,
-    reader: wal::Reader,
-    view: watch::Receiver<View>,
-    reports: Arc<Reports>,
-    clock: Arc<Clock>,
-    cluster_name: String,
-    draining: watch::Receiver<bool>,
-    metrics: Metrics,
+    inner: Arc<Parts>,
 }
 
 /// The parts that a service is made of.
+#[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) requests: mpsc::Sender<Request>,
     pub(crate) fold: Arc<Fold>,
@@ -90,6 +78,9 @@ pub(crate) struct Parts {
     pub(crate) view: watch::Receiver<View>,
     pub(crate) reports: Arc<Reports>,
     pub(crate) clock: Arc<Clock>,
+    pub(crate) me: NodeId,
+    /// The command that admits this node to the cluster.
+    pub(crate) admission: String,
     pub(crate) cluster_name: String,
     pub(crate) draining: watch::Receiver<bool>,
     pub(crate) metrics: Metrics,
@@ -112,11 +103,7 @@ enum Attempt {
 
 impl Service {
     pub(crate) fn of(parts: Parts) -> Self {
-        let Parts { requests, fold, reader, view, reports, clock, cluster_name, draining, metrics } =
-            parts;
-        let inner =
-            Inner { requests, fold, reader, view, reports, clock, cluster_name, draining, metrics };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(parts) }
     }
 
     /// Commit `command` and fold it here.
@@ -277,6 +264,14 @@ impl Service {
         let config = &view.config;
         let members = config.voters.iter().chain(&config.learners).chain(&config.known);
         members.map(|member| member.client.clone()).collect()
+    }
+
+    /// What has to be done before this node is of the cluster, if it is not.
+    #[must_use]
+    pub fn awaits_admission(&self) -> Option<String> {
+        let Parts { me, admission, view, .. } = &*self.inner;
+        let is_member = view.borrow().config.member(*me).is_some();
+        (!is_member).then(|| format!("node {me} waits to be admitted: `{admission}`"))
     }
 
     /// Does the node know a leader, and is its state as new as that leader's term?

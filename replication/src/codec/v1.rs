@@ -38,6 +38,8 @@ pub(super) enum Packet<'a> {
     #[serde(borrow)]
     Core(MessageV1<'a>),
     Report(Blob<'a>),
+    GenesisQuestion,
+    Genesis(Blob<'a>),
 }
 
 #[derive(Deserialize, Serialize)]
@@ -194,6 +196,8 @@ impl<'a> From<&'a super::Packet> for Packet<'a> {
             super::Packet::Hello(hello) => Self::Hello(hello.into()),
             super::Packet::Core(message) => Self::Core(message.into()),
             super::Packet::Report(bytes) => Self::Report(Blob(bytes)),
+            super::Packet::GenesisQuestion => Self::GenesisQuestion,
+            super::Packet::Genesis(bytes) => Self::Genesis(Blob(bytes)),
         }
     }
 }
@@ -205,6 +209,8 @@ impl Packet<'_> {
             Self::Hello(hello) => super::Packet::Hello(hello.into()),
             Self::Core(message) => super::Packet::Core(message.take(body)?),
             Self::Report(bytes) => super::Packet::Report(body.slice_ref(bytes.0)),
+            Self::GenesisQuestion => super::Packet::GenesisQuestion,
+            Self::Genesis(bytes) => super::Packet::Genesis(body.slice_ref(bytes.0)),
         })
     }
 }

@@ -82,6 +82,8 @@ pub(super) enum LinkError {
     Identity(#[from] IdentityError),
     #[error("node {0} is no member here")]
     NotMember(NodeId),
+    #[error("node {0} is no member here, and there is no room for another guest")]
+    NoGuestRoom(NodeId),
     #[error("the hello claims {claimed}, which is not what the certificate says")]
     ForgedHello { claimed: String },
     #[error("the peer speaks protocol versions {min} to {max}, this node {ours}")]
@@ -114,6 +116,8 @@ pub(super) enum CloseCode {
     LaneFull = 8,
     /// The peer said no hello.
     Timeout = 9,
+    /// The peer is no member, and no further guest is let in now.
+    NoGuestRoom = 10,
 }
 
 impl From<CloseCode> for VarInt {
@@ -144,6 +148,7 @@ impl LinkError {
             }
             Self::Identity(_) | Self::ForgedHello { .. } | Self::Tls(_) => CloseCode::Identity,
             Self::NotMember(_) => CloseCode::NotMember,
+            Self::NoGuestRoom(_) => CloseCode::NoGuestRoom,
             Self::Duplicate => CloseCode::Duplicate,
             Self::Timeout { .. } => CloseCode::Timeout,
             Self::Resolve { .. }

@@ -23,7 +23,7 @@ use super::{
     error::{CloseCode, LinkError},
     identity::{IdentityError, read_identity, server_name},
     lane::{Full, Queue, Reader},
-    peer::{Node, Peer},
+    peer::{GuestPlace, Node, Peer},
 };
 use crate::{
     Lane, LinkEvent,
@@ -165,14 +165,15 @@ async fn serve(node: Arc<Node>, connection: Connection, side: Side) -> Result<()
             return Err(error);
         }
     };
-    let Greeted { peer, link, sender, reader } = greeted;
-    if let Err(error) = peer.register(&node, &link).await {
+    let Greeted { peer, link, place, sender, reader } = greeted;
+    let is_guest = place.is_some();
+    if let Err(error) = peer.register(&node, &link, place).await {
         link.close(error.code(), &error.to_string());
         return Err(error);
     }
     // No longer half open.
     drop(side);
-    info!(peer = %link.voter, remote = %connection.remote_address(), "link up");
+    info!(peer = %link.voter, remote = %connection.remote_address(), is_guest, "link up");
     let event = run(&node, &peer, &link, sender, reader).await;
     peer.unregister(&node, &link, event).await;
     Ok(())
@@ -181,6 +182,8 @@ async fn serve(node: Arc<Node>, connection: Connection, side: Side) -> Result<()
 struct Greeted {
     peer: Arc<Peer>,
     link: Arc<Link>,
+    /// Of a guest.
+    place: Option<GuestPlace>,
     sender: SendStream,
     reader: Reader,
 }
@@ -188,7 +191,7 @@ struct Greeted {
 /// Exchange hellos, and find out who the peer is.
 async fn greet(node: &Node, connection: &Connection, side: &Side) -> Result<Greeted, LinkError> {
     let certified = identity(connection, node.cluster)?;
-    let peer = node.member(certified).ok_or(LinkError::NotMember(certified))?;
+    let (peer, place) = node.peer(certified)?;
 
     let mut sender = open(connection, Lane::Control).await?;
     let hello = Hello {
@@ -222,7 +225,7 @@ async fn greet(node: &Node, connection: &Connection, side: &Side) -> Result<Gree
             Queue::new(node.queues.bulk_bytes),
         ],
     };
-    Ok(Greeted { peer, link: Arc::new(link), sender, reader })
+    Ok(Greeted { peer, link: Arc::new(link), place, sender, reader })
 }
 
 /// A hello must say what the certificate proves, and a version that this node speaks.
@@ -305,6 +308,8 @@ async fn read(node: Arc<Node>, peer: Arc<Peer>, link: Arc<Link>, reader: Option<
             let event = match reader.next().await? {
                 Packet::Core(message) => Event::Message { from, message },
                 Packet::Report(bytes) => Event::Report { from, bytes },
+                Packet::GenesisQuestion => Event::GenesisQuestion { from },
+                Packet::Genesis(bytes) => Event::Genesis { from, bytes },
                 Packet::Hello(_) => return Err(LinkError::Unexpected("a second hello")),
             };
             peer.deliver(&node, &link, event).await?;

@@ -1,5 +1,9 @@
 //! The peers: whom to dial, whom to let in, and which one connection to each is the link.
 //!
+//! A node of the cluster that is not named is a guest: it is let in when it knocks, in bounded
+//! number, and is not dialled. What a guest says reaches the core, for it may lead the cluster and
+//! this node be the one that has not heard of it yet; what asks for a service does not.
+//!
 //! Every change of a peer's link, and every event of it, passes through the peer's gate. So the driver
 //! sees `Up` before the first message of a link, nothing of it after its end, and never two links to
 //! one peer at once.
@@ -9,7 +13,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -31,8 +35,10 @@ use super::{
     identity::Credentials,
     link::{self, HANDSHAKE_TIMEOUT, HELLO_TIMEOUT, Link},
 };
-use crate::{Lane, LinkEvent, codec::Packet};
+use crate::{Lane, LinkEvent, Message, codec::Packet};
 
+/// How many guests are let in at a time.
+pub const GUESTS_MAX: usize = 8;
 /// The pause after the first failure to dial. Each pause is drawn from its upper half.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 /// The longest pause.
@@ -62,6 +68,9 @@ pub(super) struct Node {
     credentials: RwLock<Arc<Credentials>>,
     peers: RwLock<BTreeMap<NodeId, Arc<Peer>>>,
     links: AtomicU64,
+    guests: Arc<AtomicUsize>,
+    /// Whether it has been said who the peers are: before, nobody is let in.
+    open: AtomicBool,
     closed: AtomicBool,
     started: Instant,
     complained_ms: AtomicU64,
@@ -72,9 +81,35 @@ pub(super) struct Node {
 pub(super) struct Peer {
     pub(super) node: NodeId,
     state: Mutex<State>,
-    /// The id of the link that may deliver. Held while an event is handed over.
-    gate: tokio::sync::Mutex<Option<u64>>,
+    /// The link that may deliver. Held while an event is handed over.
+    gate: tokio::sync::Mutex<Option<Pass>>,
     linked: watch::Sender<bool>,
+}
+
+/// Whose events pass the gate.
+#[derive(Debug)]
+struct Pass {
+    link: u64,
+    /// Its place among the guests, while it is one.
+    guest: Option<GuestPlace>,
+}
+
+/// One of the [`GUESTS_MAX`] places, while this lives.
+#[derive(Debug)]
+pub(super) struct GuestPlace(Arc<AtomicUsize>);
+
+impl GuestPlace {
+    fn take(count: &Arc<AtomicUsize>) -> Option<Self> {
+        let before = count.fetch_add(1, Ordering::Relaxed);
+        let place = Self(Arc::clone(count));
+        (before < GUESTS_MAX).then_some(place)
+    }
+}
+
+impl Drop for GuestPlace {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -106,6 +141,8 @@ impl Node {
             credentials: RwLock::new(Arc::new(credentials)),
             peers: RwLock::default(),
             links: AtomicU64::new(1),
+            guests: Arc::default(),
+            open: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             started: Instant::now(),
             complained_ms: AtomicU64::new(0),
@@ -122,12 +159,22 @@ impl Node {
             let peer = peers.entry(node).or_insert_with(|| Arc::new(Peer::new(node)));
             peer.set_address(self, named.get(&node).cloned());
         }
+        self.open.store(true, Ordering::Relaxed);
     }
 
-    /// The peer with this number, if it is a member.
-    pub(super) fn member(&self, node: NodeId) -> Option<Arc<Peer>> {
-        let peers = self.peers.read().unwrap_or_else(PoisonError::into_inner);
-        peers.get(&node).filter(|peer| peer.state().address.is_some()).cloned()
+    /// The peer with this number, with a place among the guests if it is not named.
+    pub(super) fn peer(&self, node: NodeId) -> Result<(Arc<Peer>, Option<GuestPlace>), LinkError> {
+        let mut peers = self.peers.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(peer) = peers.get(&node).filter(|peer| peer.state().address.is_some()) {
+            return Ok((Arc::clone(peer), None));
+        }
+        if node == self.me.node || !self.open.load(Ordering::Relaxed) {
+            return Err(LinkError::NotMember(node));
+        }
+        let place = GuestPlace::take(&self.guests).ok_or(LinkError::NoGuestRoom(node))?;
+        // Kept for good: there is one for each number that the cluster's authority has certified.
+        let peer = peers.entry(node).or_insert_with(|| Arc::new(Peer::new(node)));
+        Ok((Arc::clone(peer), Some(place)))
     }
 
     pub(super) fn send(&self, to: VoterId, lane: Lane, packet: &Packet) {
@@ -195,11 +242,18 @@ impl Peer {
     }
 
     /// Make `link` the link to this peer, unless a better one is.
-    pub(super) async fn register(&self, node: &Node, link: &Arc<Link>) -> Result<(), LinkError> {
+    pub(super) async fn register(
+        &self,
+        node: &Node,
+        link: &Arc<Link>,
+        place: Option<GuestPlace>,
+    ) -> Result<(), LinkError> {
         let mut gate = self.gate.lock().await;
-        let replaced = {
+        let (replaced, guest) = {
             let mut state = self.state();
-            if state.address.is_none() {
+            // It may have been named or removed since it was greeted.
+            let guest = if state.address.is_some() { None } else { place };
+            if state.address.is_none() && guest.is_none() {
                 return Err(LinkError::NotMember(self.node));
             }
             let current = state.link.as_ref().filter(|old| old.connection.close_reason().is_none());
@@ -209,14 +263,29 @@ impl Peer {
                     return Err(LinkError::Duplicate);
                 }
             }
-            state.link.replace(Arc::clone(link))
+            (state.link.replace(Arc::clone(link)), guest)
         };
         if let Some(old) = replaced {
             old.close(CloseCode::Duplicate, "replaced by another connection");
         }
-        *gate = Some(link.id);
+        let is_peer = guest.is_none();
+        *gate = Some(Pass { link: link.id, guest });
         self.linked.send_replace(true);
+        if is_peer { self.tell_up(node, link).await } else { Ok(()) }
+    }
+
+    async fn tell_up(&self, node: &Node, link: &Link) -> Result<(), LinkError> {
         node.tell(Event::Link { peer: self.node, event: LinkEvent::Up(link.voter) }).await
+    }
+
+    /// It has been named: if it was here as a guest over `link`, it is a peer from now on.
+    async fn admit(self: Arc<Self>, node: Arc<Node>, link: Arc<Link>) {
+        let mut gate = self.gate.lock().await;
+        let pass = gate.as_mut().filter(|pass| pass.link == link.id);
+        let place = pass.and_then(|pass| pass.guest.take());
+        if place.is_some() && self.tell_up(&node, &link).await.is_err() {
+            debug!(peer = %self.node, "nobody is left to hear of a new peer");
+        }
     }
 
     /// Hand an event of `link` over, if it is still the link.
@@ -227,21 +296,28 @@ impl Peer {
         event: Event,
     ) -> Result<(), LinkError> {
         let gate = self.gate.lock().await;
-        if *gate != Some(link.id) {
-            return Err(LinkError::Duplicate);
+        match gate.as_ref() {
+            Some(pass) if pass.link == link.id => {
+                if pass.guest.is_some() && asks_service(&event) {
+                    debug!(peer = %link.voter, "dropped what a guest asks for");
+                    return Ok(());
+                }
+                node.tell(event).await
+            }
+            Some(_) | None => Err(LinkError::Duplicate),
         }
-        node.tell(event).await
     }
 
     /// The connection of `link` has ended. Says so, unless another has taken its place.
     pub(super) async fn unregister(&self, node: &Node, link: &Link, event: LinkEvent) {
         let mut gate = self.gate.lock().await;
-        if *gate != Some(link.id) {
+        if gate.as_ref().is_none_or(|pass| pass.link != link.id) {
             return;
         }
-        *gate = None;
+        let guest = gate.take().and_then(|pass| pass.guest);
         self.state().link = None;
-        if node.tell(Event::Link { peer: self.node, event }).await.is_err() {
+        let told = Event::Link { peer: self.node, event };
+        if guest.is_none() && node.tell(told).await.is_err() {
             debug!(peer = %self.node, "nobody is left to hear of a lost link");
         }
         self.linked.send_replace(false);
@@ -250,12 +326,19 @@ impl Peer {
     fn set_address(self: &Arc<Self>, node: &Arc<Node>, address: Option<String>) {
         let mut state = self.state();
         let wanted = address.is_some() && !node.closed.load(Ordering::Relaxed);
+        let was_named = state.address.is_some();
         state.address = address;
+        if wanted
+            && !was_named
+            && let Some(link) = &state.link
+        {
+            node.runtime.spawn(Arc::clone(self).admit(Arc::clone(node), Arc::clone(link)));
+        }
         if !wanted {
             if let Some(dialler) = state.dialler.take() {
                 dialler.abort();
             }
-            if let Some(link) = &state.link {
+            if let Some(link) = state.link.as_ref().filter(|_| was_named) {
                 link.close(CloseCode::NotMember, "no longer a member");
             }
         } else if state.dialler.is_none() {
@@ -267,6 +350,21 @@ impl Peer {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Does this ask for what only members get?
+const fn asks_service(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Report { .. }
+            | Event::Message {
+                message: Message::Forward { .. }
+                    | Message::Reconfigure { .. }
+                    | Message::Read { .. }
+                    | Message::Drain,
+                ..
+            }
+    )
 }
 
 /// What decides between two connections to one peer.

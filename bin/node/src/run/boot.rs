@@ -5,6 +5,7 @@
 
 use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Instant};
 
+use bytes::Bytes;
 use election::{EntryId, HardState, Index, Micros, NodeId, StoreId, Term, Ticket, VoterId};
 use replication::{
     Boot as ReplicaBoot, ClusterConfig, Limits, Now, Replica, Timing,
@@ -29,13 +30,15 @@ pub(super) struct Boot {
     pub(super) replica: Replica,
     pub(super) log: Log,
     pub(super) chat: chat::Genesis,
+    /// What is told to whoever joins.
+    pub(super) genesis: Bytes,
     cluster: u128,
     epoch: u64,
     tls: TlsOptions,
 }
 
 /// How much may wait for each peer: several appends of the largest size, and few control messages.
-const QUEUES: QueueBounds =
+pub(super) const QUEUES: QueueBounds =
     QueueBounds { control_bytes: 1 << 20, log_bytes: 16 << 20, bulk_bytes: 4 << 20 };
 
 impl Boot {
@@ -102,6 +105,7 @@ pub(super) fn open(config: &Config, now: Now, metrics: &Disk) -> Result<Boot, No
     let boot = replica_boot(config, &genesis, me, &recovery)?;
     Ok(Boot {
         me,
+        genesis: genesis.encode().into(),
         cluster: genesis.cluster.0,
         epoch: u64::from(recovery.epoch),
         tls,

@@ -47,6 +47,8 @@ fn service() -> (Service, mpsc::Receiver<Request>, TempDir) {
         view: watch::channel(view).1,
         reports: Arc::new(Reports::new(NodeId(1))),
         clock,
+        me: NodeId(1),
+        admission: "chatctl cluster add 1".to_owned(),
         cluster_name: "team".to_owned(),
         draining: watch::channel(false).1,
         metrics,

@@ -156,7 +156,11 @@ impl Node {
         loop {
             match self.event().await {
                 Event::Link { peer: found, event } if found == NodeId(peer) => return event,
-                Event::Link { .. } | Event::Message { .. } | Event::Report { .. } => {}
+                Event::Link { .. }
+                | Event::Message { .. }
+                | Event::Report { .. }
+                | Event::GenesisQuestion { .. }
+                | Event::Genesis { .. } => {}
             }
         }
     }

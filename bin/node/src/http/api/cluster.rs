@@ -28,7 +28,9 @@ pub(super) async fn ready(State(api): State<Api>) -> Result<&'static str, Refusa
     }
     Err(Refusal::unavailable(
         "not_ready",
-        "this node knows no leader, or has not caught up with it",
+        api.service.awaits_admission().unwrap_or_else(|| {
+            "this node knows no leader, or has not caught up with it".to_owned()
+        }),
     ))
 }
 

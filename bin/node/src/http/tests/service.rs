@@ -69,6 +69,8 @@ pub(super) fn start() -> (Service, Held) {
         view,
         reports: Arc::clone(&reports),
         clock,
+        me: NodeId(1),
+        admission: "chatctl cluster add 1".to_owned(),
         cluster_name: "team".to_owned(),
         draining,
         metrics,
