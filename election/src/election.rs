@@ -69,6 +69,7 @@ impl Election {
             Input::Last(last) => self.last = last,
             Input::Electorate(electorate) => self.set_electorate(now, electorate),
             Input::Electable(electable) => self.set_electable(now, electable),
+            Input::Pace { rtt, fsync } => self.set_pace(rtt, fsync),
         }
         self.announce(effects);
     }
@@ -95,6 +96,12 @@ impl Election {
     #[must_use]
     pub const fn term(&self) -> Term {
         self.hard_state.term
+    }
+
+    /// The spans in force: those configured, drawn out to the pace of the world.
+    #[must_use]
+    pub const fn timing(&self) -> &Timing {
+        self.timer.timing()
     }
 
     /// Whom this node follows, or itself when it leads.
@@ -352,6 +359,22 @@ impl Election {
             State::Follower(follower) => follower.campaign_at = now.plus(patience),
             State::PreCandidate(_) | State::Candidate(_) => self.follow_nobody(now, NEVER),
             State::Leader(_) => {}
+        }
+    }
+
+    /// Who waits for a silent leader goes by the new spans at once.
+    fn set_pace(&mut self, rtt: Micros, fsync: Micros) {
+        if !self.timer.set_pace(rtt, fsync) {
+            return;
+        }
+        let rank = self.rank(self.leader());
+        let patience = self.timer.patience(rank);
+        if let State::Follower(follower) = &mut self.state
+            && follower.leader.is_some()
+            && !follower.suspected
+        {
+            follower.patience = patience;
+            follower.campaign_at = follower.heard.plus(patience);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the election is told.
 
-use crate::{Electorate, EntryId, Message, NodeId, Term, VoterId};
+use crate::{Electorate, EntryId, Message, Micros, NodeId, Term, VoterId};
 
 /// One input; every one of them is fine in every state.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -42,6 +42,13 @@ pub enum Input {
     Last(EntryId),
     /// Who votes from now on.
     Electorate(Electorate),
+    /// How quick the world is: the 99th percentiles of a round trip and of an fsync.
+    Pace {
+        /// To the other voters and back.
+        rtt: Micros,
+        /// Of the log.
+        fsync: Micros,
+    },
     /// Whether this node may stand for election at all.
     Electable(bool),
 }

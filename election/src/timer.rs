@@ -2,6 +2,13 @@
 
 use crate::Micros;
 
+/// A leader's silence is borne for as long as this many round trips and fsyncs take at their slowest:
+/// an election itself needs a few of each (`research` §4).
+const PACES: u64 = 10;
+
+/// No measurement draws the election timeout out further: what is slower than this fails over late.
+const TIMEOUT_MAX: Micros = Micros::from_millis(500);
+
 /// The spans that elections run on (`research` §4 has the figures).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Timing {
@@ -46,17 +53,40 @@ impl Random {
 /// Timing and generator together.
 #[derive(Clone, Debug)]
 pub(crate) struct Timer {
+    configured: Timing,
+    /// What is configured, drawn out to the pace of the world.
     timing: Timing,
     random: Random,
 }
 
 impl Timer {
     pub(crate) const fn new(timing: Timing, seed: u64) -> Self {
-        Self { timing, random: Random::new(seed) }
+        Self { configured: timing, timing, random: Random::new(seed) }
     }
 
     pub(crate) const fn timing(&self) -> &Timing {
         &self.timing
+    }
+
+    /// Follow the pace of the world: at once when it slows down, a little further than needed, and
+    /// back only when it is much quicker. Says whether the spans are other ones now.
+    pub(crate) fn set_pace(&mut self, rtt: Micros, fsync: Micros) -> bool {
+        let configured = self.configured.election_timeout;
+        let max = TIMEOUT_MAX.max(configured);
+        let needed = Micros(rtt.plus(fsync).0.saturating_mul(PACES)).clamp(configured, max);
+        let roomy = Micros(needed.0.saturating_add(needed.0 / 8)).min(max);
+        let current = self.timing.election_timeout;
+        let wanted = if needed == configured { configured } else { roomy };
+        let is_slower = needed > current;
+        let is_quicker = wanted < Micros(current.0 / 4 * 3);
+        if !is_slower && !is_quicker {
+            return false;
+        }
+        self.timing.election_timeout = wanted;
+        let silence = u128::from(self.configured.quorum_silence.0) * u128::from(wanted.0);
+        let silence = silence / u128::from(configured.0.max(1));
+        self.timing.quorum_silence = Micros(u64::try_from(silence).unwrap_or(u64::MAX));
+        true
     }
 
     /// How long a node of this rank waits for a leader before it stands.

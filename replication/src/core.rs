@@ -13,8 +13,8 @@ use election::{
 };
 
 use crate::{
-    Boot, ClusterConfig, Effect, Effects, Limits, Member, Message, Now, PeerStatus, Role, Status,
-    Timing,
+    Boot, ClusterConfig, Effect, Effects, Limits, Member, Message, Now, PeerStatus, Role, Room,
+    Status, Timing,
     core::{
         binding::Binding, leader::Leader, log::Log, proposal::Proposals, read::Questions,
         ticket::Tickets,
@@ -36,6 +36,9 @@ mod read;
 mod reading;
 mod stamp;
 mod ticket;
+
+#[cfg(test)]
+pub(crate) use self::handover::{COOL_DOWN, PAUSE};
 
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -69,7 +72,7 @@ pub(crate) struct Core {
     /// node's life before fits nothing in this one.
     names: u64,
     fetches: u64,
-    pub(crate) has_space: bool,
+    pub(crate) room: Room,
     /// The process is to stop.
     pub(crate) leaving: bool,
     /// This node is to lead no more before it is started again.
@@ -118,7 +121,7 @@ impl Core {
             forwards_seen: forward::Seen::default(),
             names: Random::new(boot.seed).next() >> 1,
             fetches: 0,
-            has_space: true,
+            room: Room::Enough,
             leaving: false,
             draining: false,
             halted: false,
@@ -152,11 +155,12 @@ impl Core {
     /// Send what this input made possible, once, after all of it was taken in.
     pub(crate) fn flush(&mut self, now: Now, effects: &mut Effects) {
         if self.lead.is_some() {
+            self.hand_over_if_wanted(now);
             self.fill_stores(now, effects);
             self.raise_level(now, effects);
             self.start_round_if_wanted(now, effects);
             self.send_appends(now, effects);
-            self.hand_over_if_ready(effects);
+            self.hand_over_if_ready(now, effects);
         } else {
             self.ask_read(now, effects);
         }
@@ -296,6 +300,7 @@ impl Core {
             level: self.level(),
             bound: self.binding.is_bound(),
             draining: self.leaving || self.draining,
+            election_timeout: self.timing.election_timeout,
             peers: others.map(peer).collect(),
         }
     }

@@ -41,6 +41,18 @@ pub enum Change {
     Transfer(Option<NodeId>),
 }
 
+/// How much room a log has. What a leader has taken finds room with followers whose disks fill up like
+/// its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Room {
+    /// Enough to lead with.
+    Enough,
+    /// Enough to take what a leader took, and to refuse commands in time.
+    Low,
+    /// None for commands; what goes on without them goes on.
+    None,
+}
+
 /// What happened to the link to a peer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum LinkEvent {
@@ -105,8 +117,8 @@ pub enum Input {
         /// What happened.
         event: LinkEvent,
     },
-    /// Whether the log has room for more entries (false: refuse proposals, go on with the rest).
-    Space(bool),
+    /// How much room the log has for more entries.
+    Space(Room),
     /// The process is asked to stop: hand leadership over and take no more proposals.
     Leave,
     /// An operator asks that this node leads no more: itself hands leadership over, and neither stands

@@ -43,7 +43,7 @@ pub use codec::ENTRY_OVERHEAD_BYTES;
 pub use config::{ADDRESS_BYTES_MAX, CONFIG_BYTES_MAX, ClusterConfig, MEMBERS_MAX, Member, Mode};
 pub use effect::{Effect, Effects, Halt, Lane, Outcome, Refusal, Role, STAMP_BYTES, split_stamp};
 pub use error::DecodeError;
-pub use input::{Change, FetchId, Input, LinkEvent, Now, ProposalId, ReadId};
+pub use input::{Change, FetchId, Input, LinkEvent, Now, ProposalId, ReadId, Room};
 pub use message::{Fitness, Message};
 #[cfg(feature = "mutants")]
 pub use replica::Mutant;

@@ -164,8 +164,10 @@ pub struct Status {
     pub level: u16,
     /// Whether the cluster knows this disk, so that it may vote.
     pub bound: bool,
-    /// Whether it hands over or has handed over and takes no more proposals.
+    /// Whether it is to lead no more before it is started again.
     pub draining: bool,
+    /// How long it bears a leader's silence now, rank and jitter aside.
+    pub election_timeout: Micros,
     /// The other members; progress and hearing only at the leader.
     pub peers: Vec<PeerStatus>,
 }
@@ -320,10 +322,15 @@ impl Replica {
                 self.core.link_lost(peer, effects);
                 self.elect(now, election::Input::SteppedDown(peer), effects);
             }
-            Input::Space(has_space) => self.core.has_space = has_space,
+            Input::Space(room) => self.core.room = room,
             Input::Leave => self.core.leave(now),
             Input::Drain { node } => self.core.drain(now, node, effects),
-            Input::Pace { .. } => {}
+            Input::Pace { rtt, fsync } => {
+                self.elect(now, election::Input::Pace { rtt, fsync }, effects);
+                let timing = *self.election.timing();
+                self.core.timing.election_timeout = timing.election_timeout;
+                self.core.timing.quorum_silence = timing.quorum_silence;
+            }
         }
     }
 
@@ -462,21 +469,19 @@ impl Replica {
     }
 
     /// Tell the election what it has to know: who votes, and whether this node may be elected. A
-    /// node that is not bound, that stops, or whose disk is stalled (research trap 32) may not.
+    /// node that is not bound, that is to lead no more, or whose disk is stalled (research trap 32)
+    /// may not.
     fn sync_election(&mut self, now: Now, effects: &mut Effects) {
         if self.core.electorate_changed {
             self.core.electorate_changed = false;
             let electorate = self.core.electorate.clone();
             self.elect(now, election::Input::Electorate(electorate), effects);
         }
-        let stalled = self.core.tickets.is_stalled(now.monotonic, self.core.timing.disk_stall);
-        let electable = self.core.binding.is_bound() && !self.core.leaving && !stalled;
+        let fitness = self.core.fitness(now);
+        let electable = self.core.binding.is_bound() && !fitness.draining && !fitness.stalled;
         if electable != self.electable {
             self.electable = electable;
             self.elect(now, election::Input::Electable(electable), effects);
-        }
-        if stalled && self.core.lead.is_some() {
-            self.elect(now, election::Input::StepDown, effects);
         }
     }
 

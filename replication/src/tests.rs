@@ -9,6 +9,7 @@ mod cluster;
 mod disk;
 mod effects;
 mod genesis;
+mod handover;
 mod one;
 mod random;
 mod total;

@@ -27,7 +27,7 @@ use bytes::Bytes;
 use election::{Index, NodeId, Term, Ticket, VoterId};
 use replication::{
     ClusterConfig, Effect, Effects, Halt, Input, Lane, LinkEvent, Message, Outcome, ProposalId,
-    ReadId, Refusal, Replica, Role, Status,
+    ReadId, Refusal, Replica, Role, Room, Status,
     codec::Packet,
     quic::{self, Transport},
 };
@@ -42,7 +42,6 @@ use self::{
     clock::Clock,
     line::Line,
     report::{Report, Reports},
-    space::Room,
 };
 use crate::metrics::{Metrics, Waiting};
 
@@ -242,7 +241,7 @@ impl Driver {
 
     fn on_space(&mut self) {
         let room = *self.parts.space.borrow_and_update();
-        self.handle(Input::Space(room.suffices(self.view.role)));
+        self.handle(Input::Space(room));
     }
 
     fn on_durable(&mut self) -> Result<(), CoreError> {
@@ -350,7 +349,6 @@ impl Driver {
                 let before = (self.view.role, self.view.term, self.view.leader);
                 self.parts.metrics.core.role(before, (role, term, leader));
                 (self.view.role, self.view.term, self.view.leader) = (role, term, leader);
-                self.on_space();
             }
             Effect::Commit(index) => self.view.commit = index,
             Effect::ReadReady { id, index } => self.answer_read(id, Some(index.0)),

@@ -158,3 +158,74 @@ fn one_seed_one_history() {
     assert_eq!(run(5), run(5));
     assert_ne!(run(5), run(6));
 }
+
+/// The patience of rank 0 behind leader 3, jitter aside, when the world goes at this pace.
+fn patience(node: &mut Node, rtt: u64, fsync: u64) -> u64 {
+    assert_eq!(node.input(Input::Pace { rtt: Micros(rtt), fsync: Micros(fsync) }), []);
+    node.election.timing().election_timeout.0
+}
+
+#[test]
+fn timeouts_follow_the_pace_of_the_world_within_their_bounds() {
+    let mut node = Node::new(3, 1, at(1, 3));
+    assert_eq!(patience(&mut node, 500, 2_000), 150_000, "never below the configured one");
+    assert_eq!(patience(&mut node, 5_000, 10_000), 150_000, "ten of both");
+    assert_eq!(patience(&mut node, 10_000, 10_000), 225_000, "and an eighth more");
+    assert_eq!(node.election.timing().quorum_silence, Micros(450_000), "all in proportion");
+    assert_eq!(patience(&mut node, 12_000, 10_500), 225_000, "which is enough for this");
+    assert_eq!(patience(&mut node, 10_000, 6_000), 225_000, "a little quicker changes nothing");
+    assert_eq!(patience(&mut node, 9_000, 5_000), 150_000, "much quicker does");
+    assert_eq!(patience(&mut node, 40_000, 40_000), 500_000, "the world may be slower than that");
+    assert_eq!(patience(&mut node, u64::MAX, u64::MAX), 500_000);
+    assert_eq!(patience(&mut node, 0, 0), 150_000);
+    assert_eq!(node.election.timing().quorum_silence, Micros(300_000));
+}
+
+#[test]
+fn who_waits_for_a_leader_waits_at_the_new_pace() {
+    let mut node = Node::new(3, 1, at(1, 3));
+    node.follow(3, 1);
+    let heard = node.now;
+    node.wait(100);
+    patience(&mut node, 20_000, 10_000);
+    let waits = node.election.deadline().since(heard).0;
+    assert!((337_500..=367_500).contains(&waits), "{waits}");
+    // And stays loyal for as long.
+    node.wait(200);
+    assert_eq!(node.hear(2, pre_vote(2, at(1, 3))), [to(2, pre_vote_answer(1, false))]);
+    node.wait(37);
+    assert_eq!(node.hear(2, pre_vote(2, at(1, 3))), [to(2, pre_vote_answer(1, false))]);
+    node.wait(1);
+    assert_eq!(node.hear(2, pre_vote(2, at(1, 3))), [to(2, pre_vote_answer(2, true))]);
+    // A leader that is gone stays gone.
+    let mut node = Node::new(3, 1, at(1, 3));
+    node.follow(2, 1);
+    node.input(Input::LinkLost(NodeId(2)));
+    let deadline = node.election.deadline();
+    patience(&mut node, 20_000, 20_000);
+    assert_eq!(node.election.deadline(), deadline);
+}
+
+#[test]
+fn after_a_lost_round_every_candidate_draws_another_wait() {
+    let mut waits = std::collections::BTreeSet::new();
+    let mut node = Node::new(5, 1, at(1, 3));
+    for _ in 0..8 {
+        let term = node.election.term().0 + 1;
+        while node.election.role() != Role::PreCandidate {
+            node.wake();
+        }
+        node.hear(2, pre_vote_answer(term, true));
+        node.hear(3, pre_vote_answer(term, true));
+        assert_eq!(node.election.role(), Role::Candidate);
+        node.input(Input::HardStateDurable);
+        let since = node.now;
+        while node.election.role() == Role::Candidate {
+            node.wake();
+        }
+        let waited = node.now.since(since).0;
+        assert!((150_000..=340_000).contains(&waited), "a rank and the jitter: {waited}");
+        waits.insert(waited / 40_000);
+    }
+    assert!(waits.len() >= 3, "the ranks differ: {waits:?}");
+}

@@ -11,7 +11,7 @@ use election::{EntryId, Index, Term, Ticket, VoterId};
 use wal::{Entry, EntryKind};
 
 use super::{Core, electorate, log::id};
-use crate::{ClusterConfig, Effects, Halt, Message, Now};
+use crate::{ClusterConfig, Effects, Halt, Message, Now, Room};
 
 impl Core {
     pub(crate) fn on_heartbeat(
@@ -76,7 +76,7 @@ impl Core {
         let mut news: Vec<Entry> = entries.into_iter().skip(skip).collect();
         let mut end = end;
         let first_command = news.iter().position(|entry| entry.kind == EntryKind::Command);
-        if let Some(first_command) = first_command.filter(|_| !self.has_space) {
+        if let Some(first_command) = first_command.filter(|_| self.room == Room::None) {
             // A new leader's own entry is small, comes once a term, and is what reads wait for: it is
             // taken though commands came with it.
             news.truncate(first_command);

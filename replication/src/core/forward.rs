@@ -8,7 +8,7 @@ use wal::EntryKind;
 
 use super::{Core, proposal::reply};
 use crate::{
-    ENTRY_OVERHEAD_BYTES, Effects, Message, Now, Outcome, ProposalId, Refusal, STAMP_BYTES,
+    ENTRY_OVERHEAD_BYTES, Effects, Message, Now, Outcome, ProposalId, Refusal, Room, STAMP_BYTES,
 };
 
 /// How many names of forwards are remembered per peer: more than can be under way at once on a link
@@ -97,10 +97,10 @@ impl Core {
         let lead = self.lead.as_ref().ok_or(Refusal::NoLeader)?;
         let size_bytes = body.len() + STAMP_BYTES;
         // Its successor takes what clients still ask of this node.
-        if self.leaving {
+        if lead.handover.is_some() {
             return Err(Refusal::Draining);
         }
-        if !self.has_space {
+        if self.room != Room::Enough {
             return Err(Refusal::NoSpace);
         }
         if size_bytes > self.limits.entry_bytes_max {

@@ -31,6 +31,10 @@ pub(crate) struct Leader {
     pub(crate) uncommitted_bytes: usize,
     pub(crate) rounds: Rounds,
     pub(crate) handover: Option<Handover>,
+    /// No hand-over is begun unasked before.
+    pub(crate) rests_until: Micros,
+    /// Since when it leads.
+    pub(crate) since: Micros,
 }
 
 impl Leader {
@@ -54,6 +58,8 @@ impl Core {
             uncommitted_bytes: 0,
             rounds: Rounds::default(),
             handover: None,
+            rests_until: now.monotonic,
+            since: now.monotonic,
         });
         self.meet_members();
         #[cfg(feature = "mutants")]

@@ -19,6 +19,8 @@ pub(crate) struct Proposals {
     placed: BTreeMap<(Index, Term), ProposalId>,
     /// The leader they were placed by is gone; until then they may still turn up committed.
     give_up_at: Option<Micros>,
+    /// The term of the newest entry known to be committed.
+    committed_term: Term,
 }
 
 pub(crate) fn reply(id: ProposalId, outcome: Outcome, effects: &mut Effects) {
@@ -62,11 +64,24 @@ impl Proposals {
         while let Some(place) = self.placed.first_entry() {
             let (index, term) = *place.key();
             if index > commit {
-                return;
+                break;
             }
             let stands = log.holds(EntryId { term, index });
             let outcome = if stands { Outcome::Committed(index) } else { Outcome::Unknown };
             reply(place.remove(), outcome, effects);
+        }
+        self.superseded(log.term_of(commit).unwrap_or_default(), effects);
+    }
+
+    /// An entry of `term` is committed: behind it nothing older ever will be. So whoever waits for a
+    /// leader that died hears of it when the next one has committed its first entry.
+    fn superseded(&mut self, term: Term, effects: &mut Effects) {
+        if term <= self.committed_term {
+            return;
+        }
+        self.committed_term = term;
+        for (_, id) in self.placed.extract_if(.., |(_, placed), _| *placed < term) {
+            reply(id, Outcome::Unknown, effects);
         }
     }
 

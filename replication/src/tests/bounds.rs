@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Boot, Effect, Effects, Input, Lane, Limits, Message, Outcome, ProposalId, ReadId, Refusal,
-    STAMP_BYTES,
+    Room, STAMP_BYTES,
 };
 
 fn limited(limits: Limits) -> One {
@@ -138,18 +138,18 @@ fn an_append_holds_so_many_entries_and_bytes() {
 #[test]
 fn no_space_refuses_commands_and_nothing_else() {
     let mut one = limited(Limits::default());
-    one.input(Input::Space(false));
+    one.input(Input::Space(Room::None));
     assert_eq!(propose(&mut one, 1, 1), refused(1, Refusal::NoSpace));
     let wall = super::cluster::EPOCH;
     one.input(Input::Read { id: ReadId(1) });
     let effects = one.hear(2, heartbeat_answer(2, 2, wall));
     assert_eq!(effects, [Effect::ReadReady { id: ReadId(1), index: Index(1) }]);
-    one.input(Input::Space(true));
+    one.input(Input::Space(Room::Enough));
     assert!(!appends(&propose(&mut one, 2, 1)).is_empty());
 
     let mut follower = One::new(1, Vec::new());
     follower.hear(2, heartbeat(2, 0, 1));
-    follower.input(Input::Space(false));
+    follower.input(Input::Space(Room::None));
     let message = append(2, at(0, 0), 0, vec![entry(2, 1)]);
     assert_eq!(follower.hear(2, message.clone()), [], "it neither takes nor refuses");
     assert_eq!(follower.hear(2, heartbeat(2, 0, 2)).len(), 1, "and goes on answering");
@@ -159,7 +159,7 @@ fn no_space_refuses_commands_and_nothing_else() {
 
     let mut follower = One::new(1, Vec::new());
     follower.hear(2, heartbeat(2, 0, 1));
-    follower.input(Input::Space(false));
+    follower.input(Input::Space(Room::None));
     let no_op = wal::Entry::new(1, 2, wal::EntryKind::NoOp, Bytes::new());
     let both = append(2, at(0, 0), 0, vec![no_op.clone(), entry(2, 2)]);
     let effects = follower.hear(2, both);
@@ -170,9 +170,9 @@ fn no_space_refuses_commands_and_nothing_else() {
 
     let mut follower = One::new(1, Vec::new());
     follower.hear(2, heartbeat(2, 0, 1));
-    follower.input(Input::Space(false));
+    follower.input(Input::Space(Room::None));
     assert_eq!(follower.hear(2, message.clone()), []);
-    follower.input(Input::Space(true));
+    follower.input(Input::Space(Room::Enough));
     let effects = follower.hear(2, message);
     assert!(matches!(effects[0], Effect::Persist { op: Op::Append(_), .. }));
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Boot, Change, Effect, FetchId, Fitness, Input, Limits, LinkEvent, Member, Message, ProposalId,
-    ReadId, Refusal, Role,
+    ReadId, Refusal, Role, Room,
 };
 
 /// Draws what a confused or hostile peer might say: numbers near the true ones, rarely far ones.
@@ -143,7 +143,9 @@ impl Liar {
                 let (fetch, first) = asked.unwrap_or((FetchId(1), 1));
                 Input::Fetched { fetch, entries: vec![self.entry(first)] }
             }
-            5 if self.random.up_to(9) == 0 => Input::Space(self.flag()),
+            5 if self.random.up_to(9) == 0 => {
+                Input::Space(if self.flag() { Room::Enough } else { Room::None })
+            }
             5 if self.random.up_to(19) == 0 => Input::Leave,
             5 if self.random.up_to(19) == 0 => Input::Drain { node: peer },
             5 if self.random.up_to(9) == 0 => {

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use election::{Micros, NodeId, Ticket, VoterId};
-use replication::{Effect, Effects, Input, Lane, LinkEvent, Message, Role, codec};
+use replication::{Effect, Effects, Input, Lane, LinkEvent, Message, Role, Room, codec};
 use wal::Op;
 
 use super::{
@@ -96,7 +96,8 @@ impl World {
     /// A node's disk is full, or has room again.
     pub(super) fn space(&mut self, id: NodeId, has_room: bool) -> Checked {
         self.note("space", id, u64::from(has_room), 0);
-        self.input(id, Input::Space(has_room))
+        let room = if has_room { Room::Enough } else { Room::None };
+        self.input(id, Input::Space(room))
     }
 
     /// A full disk has room again, if its node still runs.

@@ -12,7 +12,7 @@
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
-use replication::Role;
+use replication::Room;
 use tokio::{
     sync::watch,
     time::{MissedTickBehavior, interval},
@@ -22,28 +22,6 @@ use crate::metrics::Disk;
 
 /// From one look to the next. The reserve is far more than a log writes in that time.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How much room there is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Room {
-    /// The reserve, and more.
-    Enough,
-    /// Less than the reserve.
-    Low,
-    /// Less than half of it.
-    None,
-}
-
-impl Room {
-    /// May a node that plays this part take commands into its log?
-    pub(crate) fn suffices(self, role: Role) -> bool {
-        match self {
-            Self::Enough => true,
-            Self::Low => role != Role::Leader,
-            Self::None => false,
-        }
-    }
-}
 
 /// How to see, and what is wanted.
 pub(crate) struct Space {
@@ -180,14 +158,6 @@ mod tests {
             disk.store(free_bytes, Ordering::Relaxed);
             becomes(&mut space, room).await;
         }
-    }
-
-    #[test]
-    fn a_leader_stops_before_its_followers_do() {
-        let takes = |room: Room| (room.suffices(Role::Leader), room.suffices(Role::Follower));
-        assert_eq!(takes(Room::Enough), (true, true));
-        assert_eq!(takes(Room::Low), (false, true));
-        assert_eq!(takes(Room::None), (false, false));
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use election::{EntryId, Index, NodeId, StoreId, Term, VoterId};
+use election::{EntryId, Index, Micros, NodeId, StoreId, Term, VoterId};
 use replication::{ClusterConfig, Mode, Outcome, PeerStatus, Refusal, Role, Status};
 use wal::{Entry, EntryKind, Io, Log, Op, Options, RealIo};
 
@@ -192,6 +192,7 @@ fn status() -> Status {
         level: 1,
         bound: true,
         draining: false,
+        election_timeout: Micros::from_millis(150),
         peers: vec![peer],
     }
 }
