@@ -78,8 +78,6 @@ pub(crate) struct Core {
     /// This node is to lead no more before it is started again.
     pub(crate) draining: bool,
     pub(crate) halted: bool,
-    #[cfg(feature = "mutants")]
-    pub(crate) mutant: Option<crate::Mutant>,
 }
 
 /// A link to a peer, as far as it was heard of.
@@ -125,8 +123,6 @@ impl Core {
             leaving: false,
             draining: false,
             halted: false,
-            #[cfg(feature = "mutants")]
-            mutant: None,
         }
     }
 
@@ -175,13 +171,8 @@ impl Core {
     ) {
         assert!(hard_state.term >= self.term, "a term never goes back");
         self.term = hard_state.term;
-        #[cfg_attr(not(feature = "mutants"), expect(unused_mut, reason = "a mutant forgets votes"))]
-        let mut voted_for = hard_state.voted_for;
-        #[cfg(feature = "mutants")]
-        if self.mutant == Some(crate::Mutant::VoteNotDurable) {
-            voted_for = None;
-        }
-        let voted_for = voted_for.map(|id| wal::Vote { node: id.node.0, store: id.store.0 });
+        let vote = |id: VoterId| wal::Vote { node: id.node.0, store: id.store.0 };
+        let voted_for = hard_state.voted_for.map(vote);
         let op = wal::Op::HardState(wal::HardState { term: hard_state.term.0, voted_for });
         self.tickets.hard_state = self.persist(now, op, effects);
     }

@@ -45,8 +45,6 @@ pub use effect::{Effect, Effects, Halt, Lane, Outcome, Refusal, Role, STAMP_BYTE
 pub use error::DecodeError;
 pub use input::{Change, FetchId, Input, LinkEvent, Now, ProposalId, ReadId, Room};
 pub use message::{Fitness, Message};
-#[cfg(feature = "mutants")]
-pub use replica::Mutant;
 pub use replica::{Boot, Limits, PeerStatus, Replica, Status, Timing};
 
 #[cfg(test)]

@@ -187,19 +187,6 @@ pub struct PeerStatus {
     pub heard: Option<Micros>,
 }
 
-/// A planted bug that the simulator must find.
-#[cfg(feature = "mutants")]
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Mutant {
-    /// Appends are acknowledged, and the leader's own copy counted, before the fsync.
-    AckBeforeFsync,
-    /// Entries of older terms are committed by counting copies, with no own entry above them
-    /// (Raft figure 8).
-    CommitOlderTermByCounting,
-    /// A vote is granted and not remembered on disk.
-    VoteNotDurable,
-}
-
 /// One voter.
 #[derive(Debug)]
 pub struct Replica {
@@ -278,12 +265,6 @@ impl Replica {
     #[must_use]
     pub fn level(&self) -> u16 {
         self.core.level()
-    }
-
-    /// Plant a bug.
-    #[cfg(feature = "mutants")]
-    pub fn plant(&mut self, mutant: Mutant) {
-        self.core.mutant = Some(mutant);
     }
 
     fn start(&mut self, now: Now, effects: &mut Effects) {

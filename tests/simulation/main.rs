@@ -1,9 +1,8 @@
-//! The simulator as a test: kept seeds, fresh seeds, one seed in two processes, and planted bugs.
+//! The simulator as a test: kept seeds, fresh seeds, and one seed in two processes.
 //!
-//! `cargo sim --seeds N` runs more of the same.
+//! `cargo sim --seeds N` runs more of the same; `cargo consensus-mutants` proves that it can fail.
 
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 mod determinism;
-mod mutants;
 mod seeds;

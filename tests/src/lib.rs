@@ -10,6 +10,7 @@ pub mod crash;
 pub mod fuzz;
 pub mod kill9;
 pub mod mark;
+pub mod mutation;
 pub mod sim;
 pub mod small_disk;
 pub mod trace;

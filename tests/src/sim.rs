@@ -35,8 +35,6 @@ pub struct Options {
     pub nodes: Option<u64>,
     /// Print every event.
     pub prints: bool,
-    /// Plant a bug.
-    pub mutant: Option<Mutant>,
 }
 
 /// What came of a seed.
@@ -62,15 +60,6 @@ pub struct Report {
     pub flags: String,
 }
 
-/// A bug that can be planted; none in a build without the feature `mutants`.
-#[derive(Clone, Copy, Debug)]
-pub struct Mutant {
-    #[cfg(feature = "mutants")]
-    planted: replication::Mutant,
-    #[cfg(not(feature = "mutants"))]
-    none: std::convert::Infallible,
-}
-
 /// Live through one seed.
 #[must_use]
 pub fn run_seed(seed: u64, options: &Options) -> Report {
@@ -94,64 +83,6 @@ impl fmt::Display for Report {
 impl Options {
     /// The command-line flags that set these.
     pub(crate) fn as_flags(&self) -> String {
-        let nodes = self.nodes.map(|nodes| format!(" --nodes {nodes}")).unwrap_or_default();
-        let mutant = self.mutant.map(|mutant| format!(" --mutant {}", mutant.name()));
-        format!("{nodes}{}", mutant.unwrap_or_default())
-    }
-}
-
-#[cfg(feature = "mutants")]
-impl Mutant {
-    const ALL: [replication::Mutant; 3] = [
-        replication::Mutant::AckBeforeFsync,
-        replication::Mutant::CommitOlderTermByCounting,
-        replication::Mutant::VoteNotDurable,
-    ];
-
-    /// The bug of this name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().map(|planted| Self { planted }).find(|mutant| mutant.name() == name)
-    }
-
-    /// The names of all.
-    #[must_use]
-    pub fn names() -> Vec<String> {
-        Self::ALL.into_iter().map(|planted| Self { planted }.name()).collect()
-    }
-
-    /// Its name.
-    #[must_use]
-    pub fn name(self) -> String {
-        format!("{:?}", self.planted)
-    }
-
-    pub(crate) fn plant(self, replica: &mut replication::Replica) {
-        replica.plant(self.planted);
-    }
-}
-
-#[cfg(not(feature = "mutants"))]
-impl Mutant {
-    /// The bug of this name: there is none in this build.
-    #[must_use]
-    pub const fn named(_name: &str) -> Option<Self> {
-        None
-    }
-
-    /// The names of all: none in this build.
-    #[must_use]
-    pub const fn names() -> [&'static str; 0] {
-        []
-    }
-
-    /// Its name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self.none {}
-    }
-
-    pub(crate) const fn plant(self, _replica: &mut replication::Replica) {
-        match self.none {}
+        self.nodes.map(|nodes| format!(" --nodes {nodes}")).unwrap_or_default()
     }
 }

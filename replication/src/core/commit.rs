@@ -30,19 +30,11 @@ impl Core {
 
     /// Only copies of the own term's entries are counted.
     fn may_count(&self, index: Index) -> bool {
-        #[cfg(feature = "mutants")]
-        if self.mutant == Some(crate::Mutant::CommitOlderTermByCounting) {
-            return true;
-        }
         self.log.term_of(index) == Some(self.term)
     }
 
     /// The leader's own copy counts like any other: when it is durable.
     fn own_durable(&self) -> Index {
-        #[cfg(feature = "mutants")]
-        if self.mutant == Some(crate::Mutant::AckBeforeFsync) {
-            return self.log.last().index;
-        }
         self.log.durable()
     }
 

@@ -62,10 +62,6 @@ impl Core {
             since: now.monotonic,
         });
         self.meet_members();
-        #[cfg(feature = "mutants")]
-        if self.mutant == Some(crate::Mutant::CommitOlderTermByCounting) {
-            return self.heartbeat_if_due(now, effects);
-        }
         self.append_own(now, EntryKind::NoOp, Bytes::new(), effects);
         self.heartbeat_if_due(now, effects);
     }

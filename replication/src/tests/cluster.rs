@@ -61,8 +61,6 @@ pub(super) struct Cluster {
     pub(super) weather: Weather,
     pub(super) random: Random,
     pub(super) cut: BTreeSet<(NodeId, NodeId)>,
-    #[cfg(feature = "mutants")]
-    pub(super) mutant: Option<crate::Mutant>,
     events: BTreeMap<(Micros, u64), Event>,
     sequence: u64,
     /// What happened, a line each.
@@ -114,8 +112,6 @@ impl Cluster {
             },
             random: Random::new(seed),
             cut: BTreeSet::new(),
-            #[cfg(feature = "mutants")]
-            mutant: None,
             events: BTreeMap::new(),
             sequence: 0,
             journal: Vec::new(),
@@ -154,13 +150,7 @@ impl Cluster {
         let boot = Boot { timing, limits, ..boot(this.id, genesis, &this.disk, seed) };
         (this.issued, this.durable, this.commit) = (Ticket(0), Ticket(0), Index(0));
         this.life += 1;
-        #[cfg_attr(not(feature = "mutants"), expect(unused_mut, reason = "a mutant is planted"))]
-        let mut replica = Replica::new(now, boot);
-        #[cfg(feature = "mutants")]
-        if let Some(mutant) = self.mutant {
-            replica.plant(mutant);
-        }
-        this.replica = Some(replica);
+        this.replica = Some(Replica::new(now, boot));
         self.input(node, Input::Wake);
         for peer in self.peers_of(node) {
             if self.is_alive(peer) && self.linked(node, peer) {

@@ -8,7 +8,7 @@
 
 use std::process::ExitCode;
 
-use tests::sim::{Batch, Mutant, Options, Totals};
+use tests::sim::{Batch, Options, Totals};
 
 const USAGE: &str = "\
 Run seeds of the simulator: 3 or 5 real nodes on virtual time, network and disk.
@@ -19,7 +19,6 @@ Run seeds of the simulator: 3 or 5 real nodes on virtual time, network and disk.
   --nodes N          that many nodes instead of what the seed draws (3 or 5)
   --jobs N           that many seeds at once (default: one per processor)
   --until-violation  stop at the first seed that breaks a law
-  --mutant NAME      plant a bug (only in a build with the feature `mutants`)
 
 Example: cargo sim --seeds 200 --from 1000";
 
@@ -68,7 +67,6 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Batch>, Strin
             "--nodes" => batch.options.nodes = Some(nodes(words.next())?),
             "--until-violation" => batch.stops_early = true,
             "--trace" => batch.options.prints = true,
-            "--mutant" => batch.options.mutant = Some(mutant(words.next())?),
             _ => return Err(format!("unknown argument {word:?}")),
         }
     }
@@ -97,10 +95,4 @@ fn nodes(word: Option<String>) -> Result<u64, String> {
         size @ (3 | 5) => Ok(size),
         size => Err(format!("--nodes {size}: 3 or 5")),
     }
-}
-
-fn mutant(word: Option<String>) -> Result<Mutant, String> {
-    let word = word.ok_or("--mutant needs a name")?;
-    Mutant::named(&word)
-        .ok_or_else(|| format!("--mutant {word:?}: this build has {:?}", Mutant::names()))
 }

@@ -11,7 +11,6 @@ use replication::{
 use wal::{Identity, Log, Options, Reader, Recovery};
 
 use super::{
-    Mutant,
     checkers::Violation,
     clock::Clocks,
     disk::SimDisk,
@@ -57,7 +56,6 @@ struct Setup {
     timing: Timing,
     limits: Limits,
     options: Options,
-    mutant: Option<Mutant>,
 }
 
 /// What lives from a start to a crash.
@@ -135,17 +133,12 @@ pub(crate) struct Proposal {
 
 impl Node {
     /// The nodes of a seed, none of them started.
-    pub(super) fn cluster(
-        ids: &[NodeId],
-        mutant: Option<Mutant>,
-        rng: &mut Rng,
-    ) -> BTreeMap<NodeId, Self> {
+    pub(super) fn cluster(ids: &[NodeId], rng: &mut Rng) -> BTreeMap<NodeId, Self> {
         let setup = Setup {
             genesis: genesis(ids),
             timing: draw_timing(rng),
             limits: draw_limits(rng),
             options: draw_options(rng),
-            mutant,
         };
         let node = |&id: &NodeId| {
             let node = Self {
@@ -235,10 +228,7 @@ impl Node {
         self.store = Some(me.store);
         let boot = self.boot_record(me, &recovery, rng)?;
         let now = self.clocks.now(at);
-        let mut replica = Replica::new(now, boot);
-        if let Some(mutant) = self.setup.mutant {
-            mutant.plant(&mut replica);
-        }
+        let replica = Replica::new(now, boot);
         self.process = Some(Process {
             replica,
             log,

@@ -120,7 +120,7 @@ impl World {
         let mut rng = Rng::new(seed);
         let size = options.nodes.unwrap_or_else(|| *rng.pick(&[3, 3, 5]));
         let ids: Vec<NodeId> = (1..=size).map(NodeId).collect();
-        let nodes = Node::cluster(&ids, options.mutant, &mut rng);
+        let nodes = Node::cluster(&ids, &mut rng);
         let network = Network::new(&ids, Mix::CALM.weather, rng.fork());
         let workload = Workload::new(&ids, rng.fork());
         Self {

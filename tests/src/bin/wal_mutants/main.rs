@@ -14,7 +14,6 @@ mod tests;
 use std::{process::ExitCode, time::Instant};
 
 use self::{
-    copy::Copy,
     list::{MUTANTS, Mutant},
     tests::{Tests, Verdict},
 };
@@ -63,7 +62,7 @@ fn main() -> ExitCode {
 
 /// Returns how many survived.
 fn run(chosen: &[&Mutant]) -> Result<usize, String> {
-    let copy = Copy::of_the_tree()?;
+    let copy = copy::of_the_tree()?;
     // Every text is looked for first: a list that has rotted is told in seconds.
     for mutant in chosen {
         copy::mutated(&copy.root, mutant)?;
@@ -80,7 +79,7 @@ fn run(chosen: &[&Mutant]) -> Result<usize, String> {
     let mut survivors = 0;
     for mutant in chosen {
         let start = Instant::now();
-        let planted = copy.plant(mutant)?;
+        let planted = copy::plant(&copy, mutant)?;
         let verdict = Tests::build(&copy)?.hunt(mutant.hunted_by);
         planted.remove()?;
         let caught = match &verdict {

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::copy::Copy;
+use ::tests::mutation::Copy;
 
 /// When no test has ended for this long, none ever will: the longest takes a minute.
 const SILENCE_MAX: Duration = Duration::from_secs(600);

@@ -1,0 +1,212 @@
+//! The rules, each with the smallest change that takes it away: the traps of research/consensus.md
+//! §2, put back.
+
+/// One rule, taken away.
+pub(super) struct Mutant {
+    /// Which of the 48.
+    pub(super) trap: u8,
+    pub(super) name: &'static str,
+    /// In words.
+    pub(super) removed: &'static str,
+    /// Within so many seeds one must break a law.
+    pub(super) seeds: u64,
+    /// In which file, what is replaced, and by what: statements when it ends with a line, else an
+    /// expression. Each old text is in its file exactly once.
+    pub(super) changes: &'static [(&'static str, &'static str, &'static str)],
+}
+
+const CHAT: &str = "chat/src/apply.rs";
+const CHAT_MESSAGE: &str = "chat/src/apply/message.rs";
+const COMMIT: &str = "replication/src/core/commit.rs";
+const CORE: &str = "replication/src/core.rs";
+const ELECTION: &str = "election/src/election.rs";
+const FOLLOWER: &str = "replication/src/core/follower.rs";
+const LEADER: &str = "replication/src/core/leader.rs";
+const LOG: &str = "replication/src/core/log.rs";
+const PROPOSAL: &str = "replication/src/core/proposal.rs";
+const READING: &str = "replication/src/core/reading.rs";
+const REPLICA: &str = "replication/src/replica.rs";
+
+/// All of them.
+pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        trap: 1,
+        name: "vote-before-fsync",
+        removed: "the wait of a vote for its fsync",
+        seeds: 300,
+        changes: &[(REPLICA, "self.core.tickets.issued", "election::Ticket(0)")],
+    },
+    Mutant {
+        trap: 1,
+        name: "vote-not-written",
+        removed: "the vote in the record that is written",
+        seeds: 300,
+        changes: &[(
+            CORE,
+            "hard_state.voted_for.map(vote)",
+            "hard_state.voted_for.map(vote).and(None)",
+        )],
+    },
+    Mutant {
+        trap: 3,
+        name: "vote-forgotten",
+        removed: "the memory of a vote when a node goes back to following",
+        seeds: 300,
+        changes: &[(
+            ELECTION,
+            "State::Follower(Follower {\n            leader: None,\n            heard: now,\n            \
+             patience: NEVER,\n            suspected: false,\n            campaign_at,\n        })",
+            "{ self.hard_state.voted_for = None; State::Follower(Follower { leader: None, heard: now, \
+             patience: NEVER, suspected: false, campaign_at }) }",
+        )],
+    },
+    Mutant {
+        trap: 4,
+        name: "entry-before-term",
+        removed: "the term on disk before its first entry",
+        seeds: 300,
+        changes: &[(
+            CORE,
+            "        self.tickets.hard_state = self.persist(now, op, effects);\n",
+            "if voted_for.is_some() { self.tickets.hard_state = self.persist(now, op, effects); }",
+        )],
+    },
+    Mutant {
+        trap: 5,
+        name: "acknowledge-before-fsync",
+        removed: "the wait of an acknowledgement for its fsync",
+        seeds: 300,
+        changes: &[(FOLLOWER, "self.acknowledge_after()", "Ticket(0)")],
+    },
+    Mutant {
+        trap: 9,
+        name: "old-write-counts",
+        removed: "the order of tickets: an old write makes a rewritten index durable",
+        seeds: 300,
+        changes: &[(
+            LOG,
+            "        for (_, end) in &mut self.unsynced {\n            *end = (*end).min(index);\n        }\n",
+            "",
+        )],
+    },
+    Mutant {
+        trap: 10,
+        name: "own-copy-before-fsync",
+        removed: "the wait of the leader's own copy for its fsync",
+        seeds: 300,
+        changes: &[(COMMIT, "self.log.durable()", "self.log.last().index")],
+    },
+    Mutant {
+        trap: 30,
+        name: "faith-in-the-old-leader",
+        removed: "the end of loyalty when a node itself asks for an election",
+        seeds: 300,
+        changes: &[(
+            ELECTION,
+            "!self.is_loyal(now)",
+            "matches!(self.state, State::Follower(_)) && !self.is_loyal(now)",
+        )],
+    },
+    Mutant {
+        trap: 31,
+        name: "append-of-another-term",
+        removed: "the term of an append: one of an older term is taken in the newer",
+        seeds: 300,
+        changes: &[(
+            REPLICA,
+            "term == self.core.term && self.core.leader == Some(leader.node)",
+            "self.core.leader != Some(self.core.me.node)",
+        )],
+    },
+    Mutant {
+        trap: 33,
+        name: "commit-by-counting",
+        removed: "the own-term rule: entries of older terms commit by counting",
+        seeds: 300,
+        changes: &[
+            (COMMIT, "self.log.term_of(index) == Some(self.term)", "true"),
+            (LEADER, "        self.append_own(now, EntryKind::NoOp, Bytes::new(), effects);\n", ""),
+        ],
+    },
+    Mutant {
+        trap: 34,
+        name: "hand-over-for-ever",
+        removed: "the end of a hand-over that nobody takes",
+        seeds: 300,
+        changes: &[(
+            "replication/src/core/handover.rs",
+            "done || now.monotonic >= handover.until",
+            "done",
+        )],
+    },
+    Mutant {
+        trap: 36,
+        name: "truncate-always",
+        removed: "the look for a real conflict before a suffix is cut",
+        seeds: 300,
+        changes: &[(FOLLOWER, "entries.iter().take_while(known).count()", "0")],
+    },
+    Mutant {
+        trap: 41,
+        name: "read-before-own-entry",
+        removed: "the wait of reads for a committed entry of the leader's own term",
+        seeds: 300,
+        changes: &[
+            (READING, "wanted && self.has_committed_own()", "wanted"),
+            (
+                LEADER,
+                "        if may_read {\n            lead.rounds.start(lead.round, self.commit);\n        }\n",
+                "lead.rounds.start(lead.round, self.commit);",
+            ),
+        ],
+    },
+    Mutant {
+        trap: 43,
+        name: "unknown-as-refused",
+        removed: "the outcome \"unknown\": what may yet be committed counts as refused",
+        seeds: 300,
+        changes: &[(
+            PROPOSAL,
+            "        for (id, _) in std::mem::take(&mut self.asked).into_values() {\n            \
+             reply(id, Outcome::Unknown, effects);\n        }\n",
+            "for (id, _) in std::mem::take(&mut self.asked).into_values() { \
+             reply(id, Outcome::NotAccepted(Refusal::NoLeader), effects); }",
+        )],
+    },
+    Mutant {
+        trap: 43,
+        name: "retry-applied-again",
+        removed: "the memory of requests: a retry takes effect again",
+        seeds: 300,
+        changes: &[(
+            CHAT,
+            "actor.requests.admit(request, body_hash, entry.time_us)",
+            "Admission::Fresh",
+        )],
+    },
+    Mutant {
+        trap: 44,
+        name: "time-of-the-node",
+        removed: "the leader's stamp: log time is taken from the node's clock",
+        seeds: 300,
+        changes: &[(
+            CHAT,
+            "self.begin(index, stamp_us)",
+            "{ extern crate std; let clock = std::time::SystemTime::UNIX_EPOCH.elapsed(); \
+             self.begin(index, stamp_us + u64::from(clock.map_or(0, |now| now.subsec_micros()))) }",
+        )],
+    },
+    Mutant {
+        trap: 45,
+        name: "order-of-a-hash",
+        removed: "the one order of a pair: a hash with a random key decides",
+        seeds: 300,
+        changes: &[(
+            CHAT_MESSAGE,
+            "        self.directs.insert((low, high), id);\n",
+            "extern crate std; use std::hash::BuildHasher; \
+             let random = std::collections::hash_map::RandomState::new().hash_one(id.0); \
+             self.directs.insert(if random % 2 == 0 { (low, high) } else { (high, low) }, id);",
+        )],
+    },
+];
