@@ -6,10 +6,11 @@
 //! Every queue and every frame has a bound; no peer, and no stranger, can make this module panic.
 
 use core::fmt;
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use election::{NodeId, VoterId};
+use quinn::AsyncUdpSocket;
 use tokio::{runtime::Handle, sync::mpsc};
 
 use self::{error::CloseCode, identity::Credentials, peer::Node};
@@ -130,9 +131,17 @@ impl Transport {
     /// # Errors
     /// When the port cannot be had or the certificates are not fit for this node.
     pub fn start(options: Options) -> Result<Self, StartError> {
+        Self::start_on(options, endpoint::bind)
+    }
+
+    /// The same on the socket that `bind` gives for the port.
+    fn start_on(
+        options: Options,
+        bind: impl FnOnce(SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>>,
+    ) -> Result<Self, StartError> {
         let runtime = Handle::try_current()?;
         let credentials = Credentials::load(&options.tls, options.cluster, options.me.node)?;
-        let (endpoint, local) = endpoint::bind(&options, &credentials)?;
+        let (endpoint, local) = endpoint::listen(options.listen, bind, &credentials)?;
         let node = Arc::new(Node::new(options, endpoint, local, credentials, runtime));
         node.runtime.spawn(endpoint::accept(Arc::clone(&node)));
         Ok(Self { node })

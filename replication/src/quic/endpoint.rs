@@ -4,6 +4,7 @@
 //! bounded by [`HALF_OPEN_MAX`], what a peer can hold by the windows.
 
 use std::{
+    io,
     net::{SocketAddr, UdpSocket},
     sync::{
         Arc,
@@ -13,15 +14,14 @@ use std::{
 };
 
 use quinn::{
-    ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, IdleTimeout, Incoming,
-    ServerConfig, TokioRuntime, TransportConfig, VarInt,
+    AsyncUdpSocket, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, IdleTimeout,
+    Incoming, Runtime, ServerConfig, TokioRuntime, TransportConfig, VarInt,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use tracing::{debug, warn};
 
 use super::{
-    Options,
     error::{LinkError, StartError, TlsError},
     identity::Credentials,
     link,
@@ -51,19 +51,25 @@ const INCOMING_BYTES_MAX: u64 = 1024 * 1024;
 const _: () = assert!(KEEP_ALIVE_INTERVAL_MS * 3 < IDLE_TIMEOUT_MS as u64);
 const _: () = assert!(LANE_WINDOW_BYTES * STREAMS_MAX < CONNECTION_WINDOW_BYTES);
 
-/// Bind the port and listen.
-pub(super) fn bind(
-    options: &Options,
+/// The port that peers reach.
+pub(super) fn bind(listen: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+    TokioRuntime.wrap_udp_socket(UdpSocket::bind(listen)?)
+}
+
+/// Listen on the socket that `bind` gives for the port.
+pub(super) fn listen(
+    listen: SocketAddr,
+    bind: impl FnOnce(SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>>,
     credentials: &Credentials,
 ) -> Result<(Endpoint, SocketAddr), StartError> {
-    let listen = options.listen;
     let failed = |source| StartError::Bind { listen, source };
-    let socket = UdpSocket::bind(listen).map_err(failed)?;
     let mut config = EndpointConfig::new(Arc::new(credentials.reset_key()));
     config.cid_generator(|| Box::new(RandomIds(SystemRandom::new())));
-    let server = server_config(credentials)?;
+    let server = Some(server_config(credentials)?);
+    let socket = bind(listen).map_err(failed)?;
     let runtime = Arc::new(TokioRuntime);
-    let endpoint = Endpoint::new(config, Some(server), socket, runtime).map_err(failed)?;
+    let endpoint = Endpoint::new_with_abstract_socket(config, server, socket, runtime);
+    let endpoint = endpoint.map_err(failed)?;
     let local = endpoint.local_addr().map_err(failed)?;
     Ok((endpoint, local))
 }

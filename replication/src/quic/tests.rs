@@ -1,9 +1,11 @@
-//! Real sockets on loopback, with certificates made for each test.
+//! Real sockets on loopback, with certificates made for each test; and the same transport over a
+//! simulated network on virtual time.
 
-mod faults;
 mod guests;
 mod kit;
 mod links;
+mod network;
 mod refusals;
 mod start;
 mod strangers;
+mod weather;
