@@ -135,7 +135,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         seeds: 300,
         changes: &[(
             "replication/src/core/handover.rs",
-            "done || now.monotonic >= handover.until",
+            "done || (over.why.is_final() && now.monotonic >= over.until)",
             "done",
         )],
     },
