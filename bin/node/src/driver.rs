@@ -26,8 +26,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use election::{Index, NodeId, Term, Ticket, VoterId};
 use replication::{
-    ClusterConfig, Effect, Effects, Halt, Input, Lane, LinkEvent, Message, Outcome, ProposalId,
-    ReadId, Refusal, Replica, Role, Room, Status,
+    Change, ClusterConfig, Effect, Effects, Halt, Input, Lane, LinkEvent, Message, Outcome,
+    ProposalId, ReadId, Refusal, Replica, Role, Room, Status,
     codec::Packet,
     quic::{self, Transport},
 };
@@ -61,6 +61,10 @@ pub(crate) enum Request {
     Propose { body: Bytes, answer: oneshot::Sender<Submitted>, refused: oneshot::Sender<Refused> },
     /// Tell the index that a linearizable read must wait for; none: no leader confirmed itself.
     Read { answer: oneshot::Sender<Option<u64>> },
+    /// Change the cluster; answered once that is committed, or with why not.
+    Reconfigure { change: Change, answer: oneshot::Sender<Outcome> },
+    /// Have this node or another lead no more.
+    Drain { node: NodeId },
     /// Hand leadership over and take no more proposals.
     Leave,
     /// End the loop.
@@ -146,6 +150,7 @@ pub(crate) struct Driver {
     /// Messages that wait for durability, by ticket.
     held: BTreeMap<Ticket, Vec<(VoterId, Lane, Message)>>,
     proposals: BTreeMap<ProposalId, (oneshot::Sender<Submitted>, oneshot::Sender<Refused>)>,
+    changes: BTreeMap<ProposalId, oneshot::Sender<Outcome>>,
     reads: BTreeMap<ReadId, oneshot::Sender<Option<u64>>>,
     next_id: u64,
     /// Report intervals since the last report.
@@ -164,6 +169,7 @@ impl Driver {
             durable: Ticket(0),
             held: BTreeMap::new(),
             proposals: BTreeMap::new(),
+            changes: BTreeMap::new(),
             reads: BTreeMap::new(),
             next_id: 1,
             unreported: 0,
@@ -268,7 +274,12 @@ impl Driver {
 
     fn on_peer(&mut self, event: quic::Event) {
         match event {
-            quic::Event::Message { from, message } => self.handle(Input::Message { from, message }),
+            quic::Event::Message { from, message } => {
+                if message == Message::Bind {
+                    self.parts.reports.knocked(from.node);
+                }
+                self.handle(Input::Message { from, message });
+            }
             quic::Event::Report { from, bytes } => self.parts.reports.heard(from.node, &bytes),
             quic::Event::GenesisQuestion { from } => {
                 let genesis = Packet::Genesis(self.parts.genesis.clone());
@@ -300,6 +311,12 @@ impl Driver {
                 self.reads.insert(id, answer);
                 self.handle(Input::Read { id });
             }
+            Request::Reconfigure { change, answer } => {
+                let id = ProposalId(self.fresh_id());
+                self.changes.insert(id, answer);
+                self.handle(Input::Reconfigure { id, change });
+            }
+            Request::Drain { node } => self.handle(Input::Drain { node }),
             Request::Leave => self.handle(Input::Leave),
             Request::Stop => return true,
         }
@@ -376,6 +393,10 @@ impl Driver {
     }
 
     fn answer_proposal(&mut self, id: ProposalId, outcome: Outcome) {
+        if let Some(answer) = self.changes.remove(&id) {
+            // An operator who has given up needs no answer.
+            return deliver(answer, outcome);
+        }
         let Some((answer, refused)) = self.proposals.remove(&id) else { return };
         self.parts.metrics.core.outcome(outcome);
         let refusal = match outcome {
@@ -422,7 +443,7 @@ impl Driver {
     fn report(&mut self) {
         let status = self.parts.replica.status();
         self.sample(&status);
-        let report = Report::of(&self.view, status.durable, &self.parts.fold);
+        let report = Report::of(&self.view, (status.durable, status.draining), &self.parts.fold);
         self.unreported += 1;
         if self.unreported < REPORT_ANYWAY && !self.parts.reports.is_news(&report) {
             return;

@@ -2,6 +2,8 @@
 //!
 //! A gateway (HTTP, WebSocket) knows nothing of terms and logs; this is all it needs.
 
+mod change;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -12,6 +14,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+pub use self::change::ChangeError;
 pub use crate::driver::{
     apply::Submitted,
     kept::{Live, Missed},

@@ -18,6 +18,8 @@ use super::{View, apply::Fold};
 
 /// A node counts as reachable for this long after its last report.
 const REACHABLE_FOR: Duration = Duration::from_millis(1_000);
+/// A node that is no member waits to be admitted for this long after it last knocked.
+const KNOCKED_FOR: Duration = Duration::from_secs(5);
 
 /// One node's report of itself.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -30,6 +32,7 @@ pub(crate) struct Report {
     durable: u64,
     hash: u64,
     version: String,
+    draining: bool,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
@@ -45,6 +48,8 @@ enum ReportedRole {
 pub(crate) struct Reports {
     me: NodeId,
     nodes: Mutex<BTreeMap<NodeId, Heard>>,
+    /// Who asked to be bound, and when last.
+    knocked: Mutex<BTreeMap<NodeId, Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -68,6 +73,8 @@ pub struct ClusterView {
     pub survives: Vec<Vec<u64>>,
     /// Every node of the configuration.
     pub nodes: Vec<NodeView>,
+    /// Nodes that have the cluster's certificate and wait to be admitted.
+    pub joiners: Vec<u64>,
 }
 
 /// One node of a [`ClusterView`].
@@ -77,6 +84,10 @@ pub struct NodeView {
     pub id: u64,
     /// `leader`, `follower`, `candidate`, `learner` or `absent`.
     pub role: &'static str,
+    /// Its part in the configuration: `voter`, `learner`, or `known` (rejoins when it returns).
+    pub part: &'static str,
+    /// Was it asked to lead no more?
+    pub draining: bool,
     /// Has it reported within the last second?
     pub reachable: bool,
     /// The newest term it knows.
@@ -101,7 +112,7 @@ pub struct NodeView {
 
 impl Report {
     /// This node's report.
-    pub(crate) fn of(view: &View, durable: Index, fold: &Fold) -> Self {
+    pub(crate) fn of(view: &View, (durable, draining): (Index, bool), fold: &Fold) -> Self {
         let (applied, hash) = fold.applied_and_hash();
         Self {
             role: match view.role {
@@ -117,6 +128,7 @@ impl Report {
             durable: durable.0,
             hash,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            draining,
         }
     }
 
@@ -130,7 +142,7 @@ impl Report {
 impl Reports {
     /// No reports yet.
     pub(crate) fn new(me: NodeId) -> Self {
-        Self { me, nodes: Mutex::default() }
+        Self { me, nodes: Mutex::default(), knocked: Mutex::default() }
     }
 
     /// This node's own report.
@@ -162,6 +174,20 @@ impl Reports {
         if let Ok((report, _newer)) = postcard::take_from_bytes::<Report>(bytes) {
             self.nodes().entry(node).or_default().report = Some((report, Instant::now()));
         }
+    }
+
+    /// A node asked to be bound; it may be none of the cluster yet.
+    pub(crate) fn knocked(&self, node: NodeId) {
+        let mut knocked = self.knocked.lock().unwrap_or_else(PoisonError::into_inner);
+        knocked.retain(|_, when| when.elapsed() < KNOCKED_FOR);
+        knocked.insert(node, Instant::now());
+    }
+
+    /// Says this node, as far as it was heard, that it leads no more?
+    pub(crate) fn is_draining(&self, node: NodeId) -> bool {
+        let nodes = self.nodes();
+        let heard = nodes.get(&node).and_then(|heard| heard.report.as_ref());
+        heard.is_some_and(|(report, _)| report.draining)
     }
 
     /// The peers to report to.
@@ -196,9 +222,19 @@ impl Reports {
             mode: mode_name(view.config.mode),
             survives: survivable_losses(&view.config, &live),
             nodes: members()
-                .map(|member| node_view(member, recent(member.node), (view.term, commit)))
+                .map(|member| NodeView {
+                    part: part(&view.config, member),
+                    ..node_view(member, recent(member.node), (view.term, commit))
+                })
                 .collect(),
+            joiners: self.joiners(&view.config),
         }
+    }
+
+    fn joiners(&self, config: &ClusterConfig) -> Vec<u64> {
+        let knocked = self.knocked.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = knocked.iter().filter(|(_, when)| when.elapsed() < KNOCKED_FOR);
+        recent.filter(|(node, _)| config.member(**node).is_none()).map(|(node, _)| node.0).collect()
     }
 
     fn nodes(&self) -> MutexGuard<'_, BTreeMap<NodeId, Heard>> {
@@ -222,6 +258,8 @@ fn node_view(member: &Member, report: Option<&Report>, (term, commit): (Term, u6
     NodeView {
         id: member.node.0,
         role,
+        part: "voter",
+        draining: report.is_some_and(|report| report.draining),
         reachable: report.is_some(),
         term: report.map_or(0, |report| report.term),
         commit: report.map_or(0, |report| report.commit),
@@ -232,6 +270,16 @@ fn node_view(member: &Member, report: Option<&Report>, (term, commit): (Term, u6
         hash: report.map_or_else(String::new, |report| format!("{:016x}", report.hash)),
         hash_index: applied,
         client: member.client.clone(),
+    }
+}
+
+fn part(config: &ClusterConfig, member: &Member) -> &'static str {
+    if config.voters.contains(member) {
+        "voter"
+    } else if config.learners.contains(member) {
+        "learner"
+    } else {
+        "known"
     }
 }
 

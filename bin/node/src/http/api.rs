@@ -5,6 +5,7 @@
 mod account;
 mod channel;
 mod cluster;
+mod membership;
 pub(super) mod message;
 
 use std::collections::BTreeMap;
@@ -59,6 +60,11 @@ table! {
     get "/v1/openapi.json" => openapi::serve,
     get "/v1/cluster" => cluster::status,
     get "/v1/cluster/hash" => cluster::hash,
+    post "/v1/admin/cluster/nodes" => membership::add,
+    delete "/v1/admin/cluster/nodes/{node}" => membership::remove,
+    post "/v1/admin/cluster/nodes/{node}/replace" => membership::replace,
+    post "/v1/admin/cluster/nodes/{node}/drain" => membership::drain,
+    post "/v1/admin/cluster/transfer" => membership::transfer,
     post "/v1/register" => account::register,
     post "/v1/login" => account::login,
     post "/v1/logout" => account::logout,

@@ -10,11 +10,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chat::{Kind, Rejection};
+use replication::Refusal as Change;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::limits::RETRY_AFTER;
-use crate::service::{ReadError, SubmitError};
+use crate::service::{ChangeError, ReadError, SubmitError};
 
 /// Why the client API cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -89,15 +90,24 @@ pub(super) const OWN_CODES: &[(&str, u16)] = &[
     ("unknown_host", 403),
     ("not_found", 404),
     ("hash_gone", 404),
+    ("not_member", 404),
     ("method_not_allowed", 405),
     ("body_late", 408),
     ("cursor_ahead", 409),
+    ("already_member", 409),
+    ("last_voter", 409),
+    ("cluster_full", 409),
+    ("would_split", 409),
     ("too_large", 413),
     ("too_fast", 429),
     ("busy", 503),
     ("draining", 503),
     ("disk_full", 503),
     ("not_ready", 503),
+    ("config_pending", 503),
+    ("no_quorum", 503),
+    ("no_successor", 503),
+    ("no_answer", 503),
     ("too_slow", 503),
     ("unavailable", 503),
     ("outcome_unknown", 504),
@@ -275,6 +285,76 @@ impl From<SubmitError> for Refusal {
                 "ask again under the same key: it takes effect at most once",
             ),
         }
+    }
+}
+
+impl From<ChangeError> for Refusal {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Refused(refusal) => of_change(refusal),
+            ChangeError::OutcomeUnknown => Self::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                "outcome_unknown",
+                "it is not known whether the cluster was changed",
+                "look at `chatctl cluster status`, and ask again for what is not done",
+            ),
+            ChangeError::NoAnswer(_) => Self::unavailable("no_answer", error.to_string()),
+        }
+    }
+}
+
+/// Why the cluster is not changed.
+fn of_change(refusal: Change) -> Refusal {
+    let conflict =
+        |code, message: &str, hint: &str| Refusal::new(StatusCode::CONFLICT, code, message, hint);
+    match refusal {
+        Change::NoLeader | Change::Draining => {
+            Refusal::unavailable("unavailable", "no leader took the change in time")
+        }
+        Change::Busy | Change::TooLarge => {
+            Refusal::unavailable("busy", "too many commands wait for commit")
+        }
+        Change::NoSpace => {
+            Refusal::unavailable("disk_full", "the leader's disk has no room for more")
+        }
+        Change::NoSuccessor => Refusal::unavailable(
+            "no_successor",
+            "nobody may lead now: the node asked for, or every other voter, is out of reach, behind, \
+             draining, or has no room",
+        ),
+        Change::ConfigPending => {
+            Refusal::unavailable("config_pending", "the change before this one is not done yet")
+        }
+        Change::NoQuorum => Refusal::unavailable(
+            "no_quorum",
+            "too few of the voters that would remain have answered lately",
+        ),
+        Change::NotMember => Refusal::new(
+            StatusCode::NOT_FOUND,
+            "not_member",
+            "no such node is in the cluster, or it is none that this can be done with",
+            "look at `chatctl cluster status`",
+        ),
+        Change::AlreadyMember => conflict(
+            "already_member",
+            "a node of this number is in the cluster, under other addresses",
+            "numbers are never used again: take the next free one",
+        ),
+        Change::LastVoter => conflict(
+            "last_voter",
+            "the only voter can be neither removed nor replaced",
+            "admit another node first",
+        ),
+        Change::Full => conflict(
+            "cluster_full",
+            "the cluster has as many nodes as it may have",
+            "remove a node first",
+        ),
+        Change::WouldSplit => conflict(
+            "would_split",
+            "quorums before and after this change would not all meet",
+            "change one node at a time, and wait until each change is done",
+        ),
     }
 }
 

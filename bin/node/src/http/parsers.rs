@@ -53,6 +53,8 @@ pub const PARSERS: &[Parser] = &[
     body::<wire::Invite>("Invite"),
     body::<wire::EditMessage>("EditMessage"),
     body::<wire::Mark>("Mark"),
+    body::<wire::AddNode>("AddNode"),
+    body::<wire::Transfer>("Transfer"),
     parser(Place::Body, "SendMessage", |bytes| kept(message::action(request::parse(bytes)?))),
     parser(Place::Frame, "Hello", |bytes| unkept(request::parse::<Hello>(bytes))),
     parser(Place::Frame, "ClientFrame", |bytes| {

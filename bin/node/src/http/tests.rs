@@ -7,6 +7,7 @@ mod events;
 mod kit;
 mod leaving;
 mod limits;
+mod membership;
 mod openapi;
 mod page;
 mod paging;

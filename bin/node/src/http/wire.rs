@@ -220,6 +220,36 @@ pub(super) struct StateHash {
     pub(super) hash: String,
 }
 
+/// `POST /v1/admin/cluster/nodes`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AddNode {
+    /// The number in its certificate.
+    pub(super) node: u64,
+    /// Where its peers reach it: `HOST:PORT`.
+    #[schema(example = "chat6.example.org:7410")]
+    pub(super) peer: String,
+    /// Where its clients reach it: a URL.
+    #[schema(example = "https://chat6.example.org:7411")]
+    pub(super) client: String,
+}
+
+/// `POST /v1/admin/cluster/transfer`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Transfer {
+    /// Who is to lead; the best there is, if nobody is named.
+    pub(super) to: Option<u64>,
+}
+
+/// A change of the cluster.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Changed {
+    /// A place in the log at which it stands.
+    #[schema(value_type = DecimalId)]
+    pub(super) index: String,
+}
+
 /// An id as clients write it: decimal text.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(try_from = "IdText")]

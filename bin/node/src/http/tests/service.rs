@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use election::{Index, NodeId, StoreId, Term};
-use replication::{ClusterConfig, Member, Mode, Refusal, Role};
+use replication::{Change, ClusterConfig, Member, Mode, Outcome, Refusal, Role};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 use wal::{Entry, EntryKind, Log, Op, RealIo};
@@ -89,7 +89,7 @@ impl Held {
 
     /// The node reports how it does, as it does all the time in a cluster.
     pub(super) fn report(&self) {
-        self.reports.own(Report::of(&leading(), Index(self.fold.applied()), &self.fold));
+        self.reports.own(Report::of(&leading(), (Index(self.fold.applied()), false), &self.fold));
     }
 
     /// There is no leader until it is told otherwise.
@@ -178,7 +178,24 @@ async fn lead(
                 fold.commit(last);
             }
             Request::Read { answer } => drop(answer.send(Some(last))),
-            Request::Leave => {}
+            Request::Reconfigure { change, answer } => {
+                // As a cluster of one would.
+                let refusal = match change {
+                    Change::Add(member) if member.node == NodeId(1) => Refusal::AlreadyMember,
+                    Change::Remove(NodeId(1)) | Change::Replace(NodeId(1)) => Refusal::LastVoter,
+                    Change::Remove(_) | Change::Replace(_) => Refusal::NotMember,
+                    Change::Transfer(_) => Refusal::NoSuccessor,
+                    Change::Add(_) => {
+                        last += 1;
+                        put(&mut log, Entry::new(last, TERM, EntryKind::NoOp, Bytes::new()));
+                        fold.commit(last);
+                        answer.send(Outcome::Committed(Index(last))).ok();
+                        continue;
+                    }
+                };
+                answer.send(Outcome::NotAccepted(refusal)).ok();
+            }
+            Request::Drain { .. } | Request::Leave => {}
             Request::Stop => break,
         }
     }
