@@ -10,6 +10,7 @@ mod disk;
 mod effects;
 mod genesis;
 mod handover;
+mod levels;
 mod one;
 mod random;
 mod total;

@@ -34,6 +34,8 @@ pub(super) struct Node {
     /// Its wall clock is this far ahead.
     pub(super) wall_ahead: Micros,
     pub(super) halt: Option<Halt>,
+    /// What its build understands from its next start on.
+    pub(super) level: u16,
 }
 
 #[derive(Debug)]
@@ -95,6 +97,7 @@ impl Cluster {
                 stalled: false,
                 wall_ahead: Micros(0),
                 halt: None,
+                level: 1,
             };
             (node.id.node, node)
         };
@@ -147,7 +150,8 @@ impl Cluster {
         let now = self.clock(node);
         let (genesis, timing, limits) = (&self.genesis, self.timing, self.limits);
         let this = self.nodes.get_mut(&node).unwrap();
-        let boot = Boot { timing, limits, ..boot(this.id, genesis, &this.disk, seed) };
+        let level = this.level;
+        let boot = Boot { level, timing, limits, ..boot(this.id, genesis, &this.disk, seed) };
         (this.issued, this.durable, this.commit) = (Ticket(0), Ticket(0), Index(0));
         this.life += 1;
         this.replica = Some(Replica::new(now, boot));
