@@ -16,6 +16,7 @@
 pub(crate) mod apply;
 pub(crate) mod clock;
 mod error;
+pub(crate) mod fetch;
 pub(crate) mod kept;
 pub(crate) mod line;
 pub(crate) mod report;
@@ -24,7 +25,7 @@ pub(crate) mod space;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use election::{Index, NodeId, Term, Ticket, VoterId};
+use election::{Index, Micros, NodeId, Term, Ticket, VoterId};
 use replication::{
     Change, ClusterConfig, Effect, Effects, Halt, Input, Lane, LinkEvent, Message, Outcome,
     ProposalId, ReadId, Refusal, Replica, Role, Room, Status,
@@ -40,10 +41,11 @@ pub use self::error::CoreError;
 use self::{
     apply::{Fold, Submitted, deliver},
     clock::Clock,
+    fetch::{Fetch, Fetched, Fetches},
     line::Line,
     report::{Report, Reports},
 };
-use crate::metrics::{Metrics, Waiting};
+use crate::metrics::{Metrics, Recent, Waiting};
 
 /// Events of the transport that wait for the driver; a full queue slows the peers' streams.
 pub(crate) const PEER_EVENTS_MAX: usize = quic::EVENTS_MAX;
@@ -53,6 +55,8 @@ const INPUTS_PER_TURN_MAX: usize = 256;
 const REPORT_INTERVAL: Duration = Duration::from_millis(50);
 /// Every so many intervals they hear it though nothing changed: a sign of life.
 const REPORT_ANYWAY: u32 = 4;
+/// Every so many intervals the core hears how quick the world is.
+const PACE_EVERY: u32 = 20;
 
 /// What a gateway asks of the driver.
 #[derive(Debug)]
@@ -123,7 +127,8 @@ pub(crate) struct Parts {
     pub(crate) me: VoterId,
     pub(crate) replica: Replica,
     pub(crate) line: Line,
-    pub(crate) reader: wal::Reader,
+    pub(crate) fetches: Fetches,
+    pub(crate) fetched: mpsc::Receiver<Fetched>,
     pub(crate) durability: watch::Receiver<Durability>,
     /// Is there room for more entries?
     pub(crate) space: watch::Receiver<Room>,
@@ -155,6 +160,9 @@ pub(crate) struct Driver {
     next_id: u64,
     /// Report intervals since the last report.
     unreported: u32,
+    round_trips: Recent,
+    /// Report intervals since the core was last told how quick the world is.
+    unpaced: u32,
     halted: Option<Halt>,
 }
 
@@ -173,6 +181,8 @@ impl Driver {
             reads: BTreeMap::new(),
             next_id: 1,
             unreported: 0,
+            round_trips: Recent::default(),
+            unpaced: 0,
             halted: None,
         }
     }
@@ -198,6 +208,7 @@ impl Driver {
                 }
                 Ok(()) = self.parts.space.changed() => self.on_space(),
                 Some(event) = self.parts.peer_events.recv() => self.on_peer(event),
+                Some(fetched) = self.parts.fetched.recv() => self.on_fetched(fetched)?,
                 Some(request) = self.parts.requests.recv() => {
                     if self.on_request(request) {
                         break;
@@ -264,6 +275,11 @@ impl Driver {
         {
             self.send(to, lane, message);
         }
+        Ok(())
+    }
+
+    fn on_fetched(&mut self, (fetch, read): Fetched) -> Result<(), CoreError> {
+        self.handle(Input::Fetched { fetch, entries: read? });
         Ok(())
     }
 
@@ -372,9 +388,11 @@ impl Driver {
             Effect::ReadFailed { id } => self.answer_read(id, None),
             Effect::Reply { id, outcome } => self.answer_proposal(id, outcome),
             Effect::Fetch { fetch, first, last, bytes_max } => {
-                let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
-                let entries = self.parts.reader.read(first.0, last.0, bytes_max)?;
-                self.handle(Input::Fetched { fetch, entries });
+                let asked = Fetch { name: fetch, first, last, bytes_max };
+                if !self.parts.fetches.ask(asked) {
+                    // The core looks again after a while.
+                    self.handle(Input::Fetched { fetch, entries: Vec::new() });
+                }
             }
             Effect::Config(config) => {
                 self.connect(&config);
@@ -443,6 +461,7 @@ impl Driver {
     fn report(&mut self) {
         let status = self.parts.replica.status();
         self.sample(&status);
+        self.measure(&status);
         let report = Report::of(&self.view, (status.durable, status.draining), &self.parts.fold);
         self.unreported += 1;
         if self.unreported < REPORT_ANYWAY && !self.parts.reports.is_news(&report) {
@@ -454,6 +473,25 @@ impl Driver {
             self.parts.transport.send(member, Lane::Control, Packet::Report(bytes.clone()));
         }
         self.parts.reports.own(report);
+    }
+
+    /// How quick the world is, for the election timeouts. The farthest node counts: it may lead next.
+    fn measure(&mut self, status: &Status) {
+        let (now, connected) = (Instant::now().into_std(), status.peers.iter());
+        let connected = connected.filter(|peer| peer.connected);
+        let farthest = connected.filter_map(|peer| self.parts.transport.rtt(peer.node)).max();
+        if let Some(rtt) = farthest {
+            self.round_trips.add(now, rtt);
+        }
+        self.unpaced += 1;
+        if self.unpaced == PACE_EVERY {
+            self.unpaced = 0;
+            let micros =
+                |span: Duration| Micros(u64::try_from(span.as_micros()).unwrap_or(u64::MAX));
+            let rtt = micros(self.round_trips.p99(now));
+            let fsync = micros(self.parts.metrics.disk.sync_p99());
+            self.handle(Input::Pace { rtt, fsync });
+        }
     }
 
     fn sample(&self, status: &Status) {

@@ -15,6 +15,7 @@ mod core;
 mod disk;
 mod fold;
 mod process;
+mod recent;
 
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ pub(crate) use self::{
     core::{Core, Waiting},
     disk::{Disk, TimedIo},
     fold::Folding,
+    recent::Recent,
 };
 
 /// The media type of [`Metrics::text`].

@@ -29,8 +29,13 @@ use self::{reload::Reload, scrub::ScrubThread};
 use crate::{
     config::{Config, METRICS_TOKEN_BYTES_MAX, METRICS_TOKEN_BYTES_MIN, TlsClient},
     driver::{
-        CoreError, Driver, Durability, PEER_EVENTS_MAX, Parts, Request, View, apply::Fold,
-        clock::Clock, line::Line, report::Reports, space::Space,
+        CoreError, Driver, Durability, PEER_EVENTS_MAX, Parts, Request, View,
+        apply::Fold,
+        clock::Clock,
+        fetch::{Fetched, Fetches},
+        line::Line,
+        report::Reports,
+        space::Space,
     },
     error::NodeError,
     http::{self, limits},
@@ -138,12 +143,14 @@ impl Node {
         let (view, view_out) = watch::channel(View::of(&boot.replica));
         let (draining, draining_out) = watch::channel(false);
         let scrub = ScrubThread::start(&reader, &config.storage, &metrics.disk)?;
+        let (fetches, fetched) = start_fetches(&reader)?;
         let (writer, durability) = spawn_writer(boot.log, metrics.disk.clone())?;
         let driver = Driver::new(Parts {
             me: boot.me,
             replica: boot.replica,
             line: Line::new(writer),
-            reader: reader.clone(),
+            fetches,
+            fetched,
             durability: durability.clone(),
             space: space(config, &metrics.disk).watch(),
             transport: Arc::clone(&transport),
@@ -275,6 +282,11 @@ fn spawn_writer(
         });
     };
     Ok((wal::Writer::spawn(log, Box::new(tell))?, receiver))
+}
+
+fn start_fetches(reader: &wal::Reader) -> Result<(Fetches, mpsc::Receiver<Fetched>), NodeError> {
+    Fetches::start(reader.clone())
+        .map_err(|source| NodeError::System { action: "start a thread", source })
 }
 
 /// The driver's own loop: nothing else runs on its thread.

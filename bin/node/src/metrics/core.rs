@@ -17,6 +17,7 @@ use super::{Level, Seconds, bytes, count, counter, level};
 pub(crate) struct Core {
     roles: Family<RoleLabel, Level>,
     term: Level,
+    election_timeout: Seconds,
     commit: Level,
     applied: Level,
     lag: Level,
@@ -94,12 +95,21 @@ impl Core {
         }
         let help = "Commands of this node's clients that got their outcome, by what it was";
         registry.register("proposals", help, proposals.clone());
+        let election_timeout = Seconds::default();
+        let help = "How long a leader's silence is borne now, rank and jitter aside";
+        registry.register_with_unit(
+            "election_timeout",
+            help,
+            Unit::Seconds,
+            election_timeout.clone(),
+        );
         let messages = Family::default();
         let help = "Messages handed to the links to other nodes, by lane";
         registry.register("peer_messages", help, messages.clone());
         Self {
             roles,
             term: level(registry, "term", "The newest term known"),
+            election_timeout,
             commit: level(registry, "commit_index", "Committed up to this index"),
             applied: level(registry, "applied_index", "Folded up to this index"),
             lag: level(registry, "applied_lag_entries", "Entries committed and not folded"),
@@ -190,6 +200,8 @@ impl Core {
             self.roles.get_or_create(&RoleLabel { role: name }).set(is_played);
         }
         self.term.set(status.term.0);
+        let timeout = Duration::from_micros(status.election_timeout.0);
+        self.election_timeout.set(timeout.as_secs_f64());
         self.durable.set(status.durable.0);
         self.last.set(status.last.index.0);
         self.queue_bytes.set(count(waiting.queue_bytes));

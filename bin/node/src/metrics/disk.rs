@@ -18,7 +18,7 @@ use prometheus_client::{
 };
 use wal::{File, FileLayer, Io, IoLayer, Op, Reader, ScrubStep};
 
-use super::{Level, SECONDS, Seconds, bytes, count, counter, float, level};
+use super::{Level, Recent, SECONDS, Seconds, bytes, count, counter, float, level};
 
 /// Bytes written in one go: from a sector to the largest batch.
 const WRITE_BYTES: [f64; 8] =
@@ -34,6 +34,7 @@ pub(crate) struct Disk {
     write: Histogram,
     entries: Histogram,
     submitted: Arc<Mutex<VecDeque<(u64, usize)>>>,
+    recent: Arc<Mutex<Recent>>,
     /// Room left where the data directory lies.
     pub(crate) free: Level,
     /// The scrub.
@@ -95,6 +96,7 @@ impl Disk {
             write,
             entries,
             submitted: Arc::default(),
+            recent: Arc::default(),
             free,
             scrub: Scrubbing::register(registry),
             recovery: Recovering::register(registry),
@@ -132,6 +134,15 @@ impl Disk {
         if sum > 0 {
             self.entries.observe(float(count(sum)));
         }
+    }
+
+    /// The 99th percentile of the log's newest syncs.
+    pub(crate) fn sync_p99(&self) -> Duration {
+        self.recent().p99(Instant::now())
+    }
+
+    fn recent(&self) -> std::sync::MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, VecDeque<(u64, usize)>> {
@@ -278,6 +289,7 @@ impl FileLayer for TimedFile {
         self.disk.sync.get_or_create(&FileLabel { file }).observe(span.as_secs_f64());
         if file == SEGMENT {
             self.disk.write.observe(float(written));
+            self.disk.recent().add(Instant::now(), span);
         }
         Ok(())
     }
