@@ -17,6 +17,8 @@ pub struct Election {
     me: VoterId,
     hard_state: HardState,
     last: EntryId,
+    /// No lower than `last`.
+    floor: EntryId,
     electorate: Electorate,
     electable: bool,
     state: State,
@@ -45,6 +47,7 @@ impl Election {
             me,
             hard_state,
             last: EntryId::default(),
+            floor: EntryId::default(),
             electorate,
             electable: false,
             state,
@@ -66,7 +69,8 @@ impl Election {
             Input::SteppedDown(peer) => self.leader_gone(now, peer, true, effects),
             Input::HandedOver => self.handed_over(now, effects),
             Input::StepDown => self.step_down(now),
-            Input::Last(last) => self.last = last,
+            Input::Last(last) => (self.last, self.floor) = (last, last),
+            Input::Floor(floor) => self.floor = self.last.max(floor),
             Input::Electorate(electorate) => self.set_electorate(now, electorate),
             Input::Electable(electable) => self.set_electable(now, electable),
             Input::Pace { rtt, fsync } => self.set_pace(rtt, fsync),
@@ -159,7 +163,7 @@ impl Election {
         (term, last): (Term, EntryId),
         effects: &mut Effects,
     ) {
-        let granted = !self.is_loyal(now) && self.is_free(from, term) && last >= self.last;
+        let granted = !self.is_loyal(now) && self.is_free(from, term) && last >= self.floor;
         let term = if granted { term } else { self.term() };
         send(effects, from.node, Message::PreVoteAnswer { term, granted });
     }
@@ -186,7 +190,7 @@ impl Election {
         // A hand-over counts only if it is the leader of this node's own term that handed over.
         let handed_over = transfer && term <= self.term().next();
         let refused = self.is_loyal(now) && !handed_over;
-        let granted = !refused && self.is_free(from, term) && last >= self.last;
+        let granted = !refused && self.is_free(from, term) && last >= self.floor;
         if granted {
             let hard_state = HardState { term, voted_for: Some(from) };
             if hard_state != self.hard_state {

@@ -40,6 +40,9 @@ pub enum Input {
     StepDown,
     /// The last entry of the log.
     Last(EntryId),
+    /// The last entry that the log may have held, what it cannot read included: no vote goes to a log
+    /// that ends before it (research trap 13).
+    Floor(EntryId),
     /// Who votes from now on.
     Electorate(Electorate),
     /// How quick the world is: the 99th percentiles of a round trip and of an fsync.

@@ -188,7 +188,7 @@ fn check_bounds(packet: &Packet) -> Result<usize, TooLarge> {
             let client = within("address bytes", member.client.len(), ADDRESS_BYTES_MAX)?;
             Ok(peer.saturating_add(client))
         }
-        Packet::Core(Message::Append { entries, .. }) => {
+        Packet::Core(Message::Append { entries, .. } | Message::Mended { entries, .. }) => {
             within("entries", entries.len(), APPEND_ENTRIES_MAX)?;
             let bytes = entries.iter().fold(0_usize, |sum, entry| {
                 sum.saturating_add(entry.payload.len()).saturating_add(ENTRY_OVERHEAD_BYTES)

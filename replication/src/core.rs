@@ -17,7 +17,7 @@ use crate::{
     Status, Timing,
     core::{
         binding::Binding, leader::Leader, log::Log, proposal::Proposals, read::Questions,
-        ticket::Tickets,
+        repair::Repair, ticket::Tickets,
     },
 };
 
@@ -34,6 +34,7 @@ mod progress;
 mod proposal;
 mod read;
 mod reading;
+pub(crate) mod repair;
 mod stamp;
 mod ticket;
 
@@ -50,6 +51,8 @@ pub(crate) struct Core {
     pub(crate) log: Log,
     pub(crate) tickets: Tickets,
     pub(crate) commit: Index,
+    /// The fold was told of so much.
+    shown: Index,
     /// This log equals that of the current term's leader up to here.
     verified: Index,
     pub(crate) role: Role,
@@ -66,6 +69,7 @@ pub(crate) struct Core {
     links: BTreeMap<NodeId, Link>,
     proposals: Proposals,
     questions: Questions,
+    repair: Repair,
     /// The newest names of forwards seen from each peer: a copy of a message is not a second request.
     forwards_seen: forward::Seen,
     /// Names for questions to other nodes. They start at a drawn number, so that an answer to this
@@ -93,7 +97,8 @@ impl Core {
         let Boot { me, genesis, hard_state, bindings, first, last, term_runs, .. } = boot;
         let mut configs = vec![(Index(0), genesis)];
         configs.extend(boot.configs);
-        let log = Log::new(first, last, term_runs, configs, boot.limits.tail_bytes_max);
+        let log = Log::new(first, last, term_runs, configs, boot.limits.tail_bytes_max)
+            .with_faulty(boot.faulty, hard_state.term);
         let electorate = electorate(log.config());
         let commit = Index(first.0 - 1);
         Self {
@@ -103,6 +108,7 @@ impl Core {
             limits: boot.limits,
             tickets: Tickets::new(boot.ticket),
             commit,
+            shown: commit,
             verified: commit,
             role: Role::Follower,
             term: hard_state.term,
@@ -116,6 +122,7 @@ impl Core {
             links: BTreeMap::new(),
             proposals: Proposals::default(),
             questions: Questions::default(),
+            repair: Repair::default(),
             forwards_seen: forward::Seen::default(),
             names: Random::new(boot.seed).next() >> 1,
             fetches: 0,
@@ -134,6 +141,7 @@ impl Core {
             self.lead.as_ref().map(Leader::deadline),
             self.proposals.deadline(answer),
             self.questions.deadline(answer),
+            self.repair_deadline(),
         ];
         due.into_iter().flatten().min().unwrap_or(Micros(u64::MAX))
     }
@@ -160,6 +168,7 @@ impl Core {
         } else {
             self.ask_read(now, effects);
         }
+        self.ask_for_repair(now, effects);
     }
 
     /// The election wrote term and vote.
@@ -286,6 +295,7 @@ impl Core {
             commit: self.commit,
             last: self.log.last(),
             durable: self.log.durable(),
+            faulty: self.log.faulty().list(),
             config: config.clone(),
             config_index: self.log.config_index(),
             level: self.level(),

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use election::{Micros, NodeId, Ticket, VoterId};
-use wal::Entry;
+use wal::{Entry, FaultyRange};
 
 use crate::{Member, Message};
 
@@ -109,6 +109,11 @@ pub enum Input {
         fetch: FetchId,
         /// The entries.
         entries: Vec<Entry>,
+    },
+    /// All that the log is known to hold and cannot read, when more of it was found than at the start.
+    Damaged {
+        /// Ascending and disjoint, as the log lists it.
+        ranges: Vec<FaultyRange>,
     },
     /// The link to a peer changed.
     Link {

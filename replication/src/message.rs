@@ -50,6 +50,9 @@ pub enum Message {
         commit: Index,
         /// The round, counted by the leader within its term; answers name it.
         round: u64,
+        /// Up to where the leader counts on the receiver's log, by what the receiver acknowledged in this
+        /// term.
+        matched: Index,
     },
     /// The answer to a heartbeat.
     HeartbeatAnswer {
@@ -132,6 +135,42 @@ pub enum Message {
     /// Hand leadership over, and neither stand for election nor take a hand-over before you are
     /// started again.
     Drain,
+    /// My log ends before what the leader of this term counts on: what I acknowledged is lost here.
+    Regressed {
+        /// That leader's term.
+        term: Term,
+        /// What it counted on.
+        matched: Index,
+        /// Up to here the log says what it holds.
+        end: Index,
+    },
+    /// I cannot read some of my entries. What have you of these, if you hold `anchor`?
+    Mend {
+        /// The asker's name for the question.
+        id: u64,
+        /// The first entry wanted.
+        first: Index,
+        /// The last one; below `first` when only the end of the log is asked for.
+        last: Index,
+        /// An entry at or above the last one whose term the asker knows: in two logs that both hold it,
+        /// all entries below it are the same (log matching).
+        anchor: EntryId,
+    },
+    /// The answer to [`Message::Mend`].
+    Mended {
+        /// The asker's name for the question.
+        id: u64,
+        /// The answerer's term.
+        term: Term,
+        /// The end of the answerer's log, if it leads that term.
+        end: Option<Index>,
+        /// Does the answerer hold the anchor?
+        holds: bool,
+        /// The index of the first of the entries.
+        first: Index,
+        /// What it could read of what was asked for, dense; nothing when it does not hold the anchor.
+        entries: Vec<Entry>,
+    },
     /// Remember durably that I am this disk (first start; see the crate's documentation on genesis).
     Bind,
     /// What is bound to the asker's node number here, durably.
@@ -163,7 +202,7 @@ pub struct Fitness {
     pub has_space: bool,
     /// Its disk has made nothing durable for too long.
     pub stalled: bool,
-    /// It was asked to lead no more.
+    /// It is to lead no more: it was asked so, or cannot read all of its log.
     pub draining: bool,
 }
 
@@ -188,6 +227,7 @@ impl Message {
             | Self::Read { .. }
             | Self::ReadAnswer { .. }
             | Self::TimeoutNow { .. }
+            | Self::Regressed { .. }
             | Self::Drain
             | Self::Bind
             | Self::Bound { .. }
@@ -199,6 +239,7 @@ impl Message {
             | Self::Forward { .. }
             | Self::Reconfigure { .. }
             | Self::Forwarded { .. } => Lane::Log,
+            Self::Mend { .. } | Self::Mended { .. } => Lane::Bulk,
         }
     }
 
@@ -215,13 +256,16 @@ impl Message {
             | Self::Append { term, .. }
             | Self::Appended { term, .. }
             | Self::Conflict { term, .. }
-            | Self::TimeoutNow { term } => *term,
+            | Self::TimeoutNow { term }
+            | Self::Regressed { term, .. }
+            | Self::Mended { term, .. } => *term,
             Self::Forward { .. }
             | Self::Reconfigure { .. }
             | Self::Forwarded { .. }
             | Self::Read { .. }
             | Self::ReadAnswer { .. }
             | Self::Drain
+            | Self::Mend { .. }
             | Self::Bind
             | Self::Bound { .. }
             | Self::Named { .. }

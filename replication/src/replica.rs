@@ -10,11 +10,12 @@ use std::collections::BTreeMap;
 use election::{
     Election, EntryId, HardState, Index, Micros, NodeId, StoreId, Term, Ticket, VoterId,
 };
+use wal::FaultyRange;
 
 use crate::{
     ClusterConfig, Effect, Effects, Input, LinkEvent, Message, Now, Role,
     codec::{APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, PAYLOAD_BYTES_MAX},
-    core::Core,
+    core::{Core, repair::Answer},
 };
 
 /// What a node finds in its data directory when it starts.
@@ -37,6 +38,8 @@ pub struct Boot {
     pub term_runs: Vec<(Index, Term)>,
     /// The configuration entries in the log, ascending.
     pub configs: Vec<(Index, ClusterConfig)>,
+    /// What the log holds and cannot read, as opening it found.
+    pub faulty: Vec<FaultyRange>,
     /// The newest durable ticket; the first operation gets the next one.
     pub ticket: Ticket,
     /// Everything that the replica draws follows from it; another one at each start.
@@ -156,6 +159,8 @@ pub struct Status {
     pub last: EntryId,
     /// Its log is durable up to here.
     pub durable: Index,
+    /// What it holds and cannot read.
+    pub faulty: Vec<FaultyRange>,
     /// The configuration in force.
     pub config: ClusterConfig,
     /// Where that stands in the log; 0 is the genesis.
@@ -294,6 +299,7 @@ impl Replica {
             Input::Fetched { fetch, entries } => {
                 self.core.on_fetched(now, fetch, entries, effects);
             }
+            Input::Damaged { ranges } => self.core.damaged(now, &ranges),
             Input::Link { peer: _, event: LinkEvent::Up(id) } => self.core.link_up(id, effects),
             Input::Link { peer, event: LinkEvent::Lost } => {
                 self.core.link_lost(peer, effects);
@@ -333,21 +339,13 @@ impl Replica {
             return;
         }
         match message {
-            Message::PreVote { term, last } => {
-                self.ballot(now, from, election::Message::PreVote { term, last }, effects);
-            }
-            Message::PreVoteAnswer { term, granted } => {
-                self.ballot(now, from, election::Message::PreVoteAnswer { term, granted }, effects);
-            }
-            Message::Vote { term, last, transfer } => {
-                self.ballot(now, from, election::Message::Vote { term, last, transfer }, effects);
-            }
-            Message::VoteAnswer { term, granted } => {
-                self.ballot(now, from, election::Message::VoteAnswer { term, granted }, effects);
-            }
-            Message::Heartbeat { term, commit, round } => {
+            Message::PreVote { .. }
+            | Message::PreVoteAnswer { .. }
+            | Message::Vote { .. }
+            | Message::VoteAnswer { .. } => self.ballot(now, from, &message, effects),
+            Message::Heartbeat { term, commit, round, matched } => {
                 if self.follows(now, from, term, effects) {
-                    self.core.on_heartbeat(now, from, (commit, round), effects);
+                    self.core.on_heartbeat(now, from, (commit, round, matched), effects);
                 } else {
                     self.core.answer_heartbeat(now, from, round, effects);
                 }
@@ -390,6 +388,17 @@ impl Replica {
                 }
             }
             Message::Drain => self.core.drain(now, self.core.me.node, effects),
+            Message::Regressed { term, matched, end } => {
+                if self.answers_me(now, from, term, effects) {
+                    self.core.on_regressed(from, matched, end);
+                }
+            }
+            Message::Mend { id, first, last, anchor } => {
+                self.core.on_mend(from, id, (first, last, anchor), effects);
+            }
+            Message::Mended { id, term, end, holds, first: _, entries } => {
+                self.core.on_mended(now, from, Answer { id, term, end, holds, entries }, effects);
+            }
             Message::Bind => self.core.on_bind(now, from, effects),
             Message::Bound { node, store } => {
                 self.core.on_bound(now, from, (node, store), effects);
@@ -398,13 +407,21 @@ impl Replica {
         }
     }
 
-    fn ballot(
-        &mut self,
-        now: Now,
-        from: VoterId,
-        message: election::Message,
-        effects: &mut Effects,
-    ) {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only what is about votes is")]
+    fn ballot(&mut self, now: Now, from: VoterId, message: &Message, effects: &mut Effects) {
+        let message = match *message {
+            Message::PreVote { term, last } => election::Message::PreVote { term, last },
+            Message::PreVoteAnswer { term, granted } => {
+                election::Message::PreVoteAnswer { term, granted }
+            }
+            Message::Vote { term, last, transfer } => {
+                election::Message::Vote { term, last, transfer }
+            }
+            Message::VoteAnswer { term, granted } => {
+                election::Message::VoteAnswer { term, granted }
+            }
+            _ => return,
+        };
         self.elect(now, election::Input::Message { from, message }, effects);
     }
 
@@ -430,7 +447,9 @@ impl Replica {
     fn elect(&mut self, now: Now, input: election::Input, effects: &mut Effects) {
         let mut decided = Vec::new();
         let last = election::Input::Last(self.core.last());
+        let floor = election::Input::Floor(self.core.log.possible_last());
         self.election.handle(now.monotonic, last, &mut decided);
+        self.election.handle(now.monotonic, floor, &mut decided);
         self.election.handle(now.monotonic, input, &mut decided);
         for effect in decided {
             match effect {
@@ -450,8 +469,8 @@ impl Replica {
     }
 
     /// Tell the election what it has to know: who votes, and whether this node may be elected. A
-    /// node that is not bound, that is to lead no more, or whose disk is stalled (research trap 32)
-    /// may not.
+    /// node that is not bound, that is to lead no more, that cannot read all of its log (trap 13), or
+    /// whose disk is stalled (research trap 32) may not.
     fn sync_election(&mut self, now: Now, effects: &mut Effects) {
         if self.core.electorate_changed {
             self.core.electorate_changed = false;

@@ -101,9 +101,9 @@ impl FaultyRange {
     }
 }
 
-/// All that is faulty.
+/// All that is faulty. Whoever decides what is written to a log keeps one of his own, beside the log's.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Faulty {
+pub struct Faulty {
     /// Within the log.
     ranges: Vec<FaultyRange>,
     /// From where on the end is in doubt.
@@ -112,16 +112,20 @@ pub(crate) struct Faulty {
 
 impl Faulty {
     /// Everything, as it is reported and listed in a segment start.
-    pub(crate) fn list(&self) -> Vec<FaultyRange> {
+    #[must_use]
+    pub fn list(&self) -> Vec<FaultyRange> {
         self.ranges.iter().chain(&self.end).copied().collect()
     }
 
-    pub(crate) const fn is_empty(&self) -> bool {
+    /// Can everything be read, and is the end where it seems to be?
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
         self.ranges.is_empty() && self.end.is_none()
     }
 
     /// May there have been more than the log holds?
-    pub(crate) const fn is_end_in_doubt(&self) -> bool {
+    #[must_use]
+    pub const fn is_end_in_doubt(&self) -> bool {
         self.end.is_some()
     }
 
@@ -131,17 +135,22 @@ impl Faulty {
     }
 
     /// The range that this index lies in.
-    pub(crate) fn get(&self, index: u64) -> Option<&FaultyRange> {
+    #[must_use]
+    pub fn get(&self, index: u64) -> Option<&FaultyRange> {
         self.next_from(index).filter(|range| range.contains(index))
     }
 
     /// The first range that ends at `index` or later.
-    pub(crate) fn next_from(&self, index: u64) -> Option<&FaultyRange> {
+    #[must_use]
+    pub fn next_from(&self, index: u64) -> Option<&FaultyRange> {
         self.ranges.get(self.ranges.partition_point(|range| range.last < index))
     }
 
     /// Add a range; where it meets another it takes its place.
-    pub(crate) fn mark(&mut self, new: FaultyRange) {
+    ///
+    /// # Panics
+    /// When it is none: its end before its beginning, or its highest term below its lowest.
+    pub fn mark(&mut self, new: FaultyRange) {
         assert!(new.first <= new.last && new.term_min <= new.term_max, "{new:?} is a range");
         if new.kind == FaultyKind::EndUnknown {
             self.doubt_end(new.first, new.term_min);
@@ -174,7 +183,7 @@ impl Faulty {
     }
 
     /// From `first` on, entries of `term_min` or later may be lost.
-    pub(crate) fn doubt_end(&mut self, first: u64, term_min: u64) {
+    pub fn doubt_end(&mut self, first: u64, term_min: u64) {
         let (first, term_min) = match self.end {
             Some(end) => (first.min(end.first), term_min.min(end.term_min)),
             None => (first, term_min),
@@ -189,12 +198,12 @@ impl Faulty {
     }
 
     /// The doubt about the end is over.
-    pub(crate) const fn settle(&mut self) {
+    pub const fn settle(&mut self) {
         self.end = None;
     }
 
     /// The entry at `index`, of this term, is there again.
-    pub(crate) fn repair(&mut self, index: u64, term: u64) {
+    pub fn repair(&mut self, index: u64, term: u64) {
         let Some(at) = self.ranges.iter().position(|range| range.contains(index)) else { return };
         let range = self.ranges.remove(at);
         let before = FaultyRange {
@@ -212,7 +221,7 @@ impl Faulty {
     }
 
     /// Nothing above `index` is in the log any more.
-    pub(crate) fn truncate_after(&mut self, index: u64) {
+    pub fn truncate_after(&mut self, index: u64) {
         self.ranges.retain(|range| range.first <= index);
         if let Some(range) = self.ranges.last_mut() {
             range.last = range.last.min(index);
@@ -223,7 +232,10 @@ impl Faulty {
     }
 
     /// May an entry of this index and term take a faulty one's place?
-    pub(crate) fn admits(&self, index: u64, term: u64) -> Result<(), RepairError> {
+    ///
+    /// # Errors
+    /// When nothing is faulty there, something else was, or it would divide one range too many.
+    pub fn admits(&self, index: u64, term: u64) -> Result<(), RepairError> {
         let range = self.get(index).ok_or(RepairError::NotFaulty { index })?;
         if !(range.term_min..=range.term_max).contains(&term) {
             let (min, max) = (range.term_min, range.term_max);

@@ -55,7 +55,7 @@ mod options;
 
 pub use entry::{Entry, EntryKind};
 pub use error::{Damage, Error};
-pub use faulty::{FAULTY_RANGES_MAX, FaultyKind, FaultyRange, RepairError};
+pub use faulty::{FAULTY_RANGES_MAX, Faulty, FaultyKind, FaultyRange, RepairError};
 pub use footer::FooterState;
 pub use inspect::{Inspection, SegmentState, SegmentView, SlotFile, SlotState, inspect, verify};
 pub use io::{File, Io, Lock, RealIo};

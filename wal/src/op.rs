@@ -50,8 +50,12 @@ pub enum Op {
         store: u128,
     },
     /// Put an entry where the log lost it: only at a faulty index, and only within the terms that the lost
-    /// one can have ([`Log::can_repair`](crate::Log::can_repair)).
+    /// one can have ([`Log::can_repair`](crate::Log::can_repair)). Where the log can read an entry of this
+    /// term it writes nothing: it is the same one, and who repairs may know less of the log than it does.
     Repair(Entry),
+    /// There may have been more than the log holds, though nothing here says so: somebody who counts on it
+    /// knows. Remembered like a doubt that an opening found, until [`Op::Settle`].
+    Doubt,
     /// The end of the log is no longer in doubt: whatever it may have lost has been found or is known not
     /// to matter.
     Settle,

@@ -298,6 +298,9 @@ impl View {
                 self.push(ticket, Record::HardState(state));
             }
             Op::Bind { node, store } => self.push(ticket, Record::Bind { node, store }),
+            Op::Repair(entry) if self.is_readable(entry.index, entry.term) => {
+                self.pending.push_back(Pending { ticket, record: None });
+            }
             Op::Repair(entry) => {
                 let admitted = self.can_repair(&entry);
                 assert!(admitted.is_ok(), "an entry that cannot repair the log: {admitted:?}");
@@ -306,6 +309,12 @@ impl View {
                 let cached = Cached { entry: entry.clone(), number: self.staged + 1 };
                 self.repairs.insert(entry.index, cached);
                 self.push(ticket, Record::Repaired(entry));
+            }
+            Op::Doubt => {
+                let (last, term) = self.terms.last;
+                self.terms.faulty.doubt_end(last.saturating_add(1), term);
+                let in_doubt = self.terms.faulty.list().pop();
+                self.push(ticket, Record::Faulty(in_doubt.expect("a doubt was just noted")));
             }
             Op::Settle => {
                 self.terms.faulty.settle();
@@ -337,6 +346,11 @@ impl View {
         assert!(before == 0 || ticket == before + 1, "ticket {ticket} is out of order");
         self.last_ticket = ticket;
         before
+    }
+
+    /// Is there an entry of this term, and not faulty?
+    fn is_readable(&self, index: u64, term: u64) -> bool {
+        self.terms.faulty.get(index).is_none() && self.terms.term_of(index) == Some(term)
     }
 
     /// May this entry take the place of a lost one?

@@ -198,7 +198,7 @@ fn op_bytes(op: &Op) -> usize {
     match op {
         Op::Append(entries) => entries.iter().map(|entry| frame_bytes(entry.payload.len())).sum(),
         Op::Repair(entry) => frame_bytes(entry.payload.len()),
-        Op::TruncateAfter(_) | Op::HardState(_) | Op::Bind { .. } | Op::Settle => {
+        Op::TruncateAfter(_) | Op::HardState(_) | Op::Bind { .. } | Op::Doubt | Op::Settle => {
             2 * FRAME_HEADER_BYTES
         }
     }

@@ -61,6 +61,11 @@ fn golden_members() -> Vec<(Message, &'static str)> {
     ]
 }
 
+fn mended(entries: Vec<Entry>) -> Packet {
+    let (end, first) = (Some(Index(130)), Index(129));
+    Packet::Core(Message::Mended { id: 9, term: TERM, end, holds: true, first, entries })
+}
+
 /// One of each, with the bytes it has had since format 1.
 fn golden() -> Vec<(Packet, &'static str)> {
     let core = [
@@ -68,7 +73,10 @@ fn golden() -> Vec<(Packet, &'static str)> {
         (Message::PreVoteAnswer { term: TERM, granted: true }, "0101ac0201"),
         (Message::Vote { term: TERM, last: ID, transfer: true }, "0102ac0203800101"),
         (Message::VoteAnswer { term: TERM, granted: false }, "0103ac0200"),
-        (Message::Heartbeat { term: TERM, commit: Index(5), round: 9 }, "0104ac020509"),
+        (
+            Message::Heartbeat { term: TERM, commit: Index(5), round: 9, matched: Index(6) },
+            "0104ac02050906",
+        ),
         (
             Message::HeartbeatAnswer {
                 term: TERM,
@@ -102,6 +110,8 @@ fn golden() -> Vec<(Packet, &'static str)> {
             "010f040102030405060708090a0b0c0d0e0f10",
         ),
         (Message::Drain, "0110"),
+        (Message::Regressed { term: TERM, matched: Index(7), end: Index(6) }, "0114ac020706"),
+        (Message::Mend { id: 9, first: Index(1), last: Index(2), anchor: ID }, "0115090102038001"),
     ];
     let hello = Hello {
         version_min: 1,
@@ -118,6 +128,7 @@ fn golden() -> Vec<(Packet, &'static str)> {
         (Packet::Report(Bytes::from_static(b"ok")), "02026f6b"),
         (Packet::GenesisQuestion, "03"),
         (Packet::Genesis(Bytes::from_static(b"ok")), "04026f6b"),
+        (mended(vec![entry(129, b"hi")]), "011609ac020182010181010181010301079aae3e026869"),
         (append(vec![]), "0106ac020380017f00"),
         (append(vec![entry(129, b"hi")]), "0106ac020380017f0181010301079aae3e026869"),
     ];

@@ -122,6 +122,7 @@ pub(super) enum MessageV1<'a> {
         term: u64,
         commit: u64,
         round: u64,
+        matched: u64,
     },
     HeartbeatAnswer {
         term: u64,
@@ -180,6 +181,26 @@ pub(super) enum MessageV1<'a> {
     },
     Removed {
         index: u64,
+    },
+    Regressed {
+        term: u64,
+        matched: u64,
+        end: u64,
+    },
+    Mend {
+        id: u64,
+        first: u64,
+        last: u64,
+        anchor: IdV1,
+    },
+    Mended {
+        id: u64,
+        term: u64,
+        end: Option<u64>,
+        holds: bool,
+        first: u64,
+        #[serde(borrow)]
+        entries: List<EntryV1<'a>>,
     },
 }
 
@@ -252,8 +273,8 @@ impl<'a> From<&'a Message> for MessageV1<'a> {
                 Self::Vote { term: term.0, last: last.into(), transfer }
             }
             Message::VoteAnswer { term, granted } => Self::VoteAnswer { term: term.0, granted },
-            Message::Heartbeat { term, commit, round } => {
-                Self::Heartbeat { term: term.0, commit: commit.0, round }
+            Message::Heartbeat { term, commit, round, matched } => {
+                Self::Heartbeat { term: term.0, commit: commit.0, round, matched: matched.0 }
             }
             Message::HeartbeatAnswer { term, round, wall, fitness, level } => {
                 let (wall, fitness) = (wall.0, fitness.into());
@@ -289,6 +310,17 @@ impl<'a> From<&'a Message> for MessageV1<'a> {
                 Self::Named { store: store.0.to_be_bytes(), index: index.0 }
             }
             Message::Removed { index } => Self::Removed { index: index.0 },
+            Message::Regressed { term, matched, end } => {
+                Self::Regressed { term: term.0, matched: matched.0, end: end.0 }
+            }
+            Message::Mend { id, first, last, anchor } => {
+                Self::Mend { id, first: first.0, last: last.0, anchor: anchor.into() }
+            }
+            Message::Mended { id, term, end, holds, first, ref entries } => {
+                let entries = List(entries.iter().map(EntryV1::from).collect());
+                let (end, first) = (end.map(|end| end.0), first.0);
+                Self::Mended { id, term: term.0, end, holds, first, entries }
+            }
         }
     }
 }
@@ -306,8 +338,9 @@ impl MessageV1<'_> {
                 Message::Vote { term: Term(term), last: last.into(), transfer }
             }
             Self::VoteAnswer { term, granted } => Message::VoteAnswer { term: Term(term), granted },
-            Self::Heartbeat { term, commit, round } => {
-                Message::Heartbeat { term: Term(term), commit: Index(commit), round }
+            Self::Heartbeat { term, commit, round, matched } => {
+                let (commit, matched) = (Index(commit), Index(matched));
+                Message::Heartbeat { term: Term(term), commit, round, matched }
             }
             Self::HeartbeatAnswer { term, round, wall, fitness, level } => {
                 let (wall, fitness) = (Micros(wall), fitness.into());
@@ -343,6 +376,19 @@ impl MessageV1<'_> {
                 Message::Named { store, index: Index(index) }
             }
             Self::Removed { index } => Message::Removed { index: Index(index) },
+            Self::Regressed { term, matched, end } => {
+                Message::Regressed { term: Term(term), matched: Index(matched), end: Index(end) }
+            }
+            Self::Mend { id, first, last, anchor } => {
+                let (first, last) = (Index(first), Index(last));
+                Message::Mend { id, first, last, anchor: anchor.into() }
+            }
+            Self::Mended { id, term, end, holds, first, entries } => {
+                let before = first.checked_sub(1).map(Index);
+                let before = before.ok_or(DecodeError::Invalid { what: "an index" })?;
+                let (first, entries) = (before.next(), take_entries(entries, before, body)?);
+                Message::Mended { id, term: Term(term), end: end.map(Index), holds, first, entries }
+            }
         })
     }
 }

@@ -6,10 +6,19 @@
 
 use election::{Index, NodeId};
 
-use super::Core;
+use super::{Core, progress::Progress};
 use crate::{Effect, Effects};
 
 impl Core {
+    /// Tell how far the log is committed and can be read: the fold goes no further.
+    pub(crate) fn show_commit(&mut self, effects: &mut Effects) {
+        let shown = self.commit.min(self.log.readable_from(self.shown));
+        if shown > self.shown {
+            self.shown = shown;
+            effects.push(Effect::Commit(shown));
+        }
+    }
+
     /// At the leader: commit what a quorum holds by now.
     pub(crate) fn advance_commit(&mut self, effects: &mut Effects) {
         let Some(lead) = &self.lead else { return };
@@ -17,7 +26,7 @@ impl Core {
             if node == self.me.node {
                 self.own_durable()
             } else {
-                lead.peers.get(&node).map_or(Index(0), |progress| progress.matched)
+                lead.peers.get(&node).map_or(Index(0), Progress::counts)
             }
         };
         let voters = self.electorate.voters();
@@ -33,9 +42,9 @@ impl Core {
         self.log.term_of(index) == Some(self.term)
     }
 
-    /// The leader's own copy counts like any other: when it is durable.
+    /// The leader's own copy counts like any other: when it is durable, and as far as it can be read.
     fn own_durable(&self) -> Index {
-        self.log.durable()
+        self.log.durable().min(self.log.readable_from(self.commit))
     }
 
     /// Everything up to `index` is committed; older news changes nothing.
@@ -45,7 +54,7 @@ impl Core {
         }
         assert!(index <= self.log.last().index, "what is committed here is in the log");
         self.commit = index;
-        effects.push(Effect::Commit(index));
+        self.show_commit(effects);
         self.proposals.committed(index, &self.log, effects);
         if let Some(lead) = &mut self.lead {
             while let Some((_, bytes)) = lead.uncommitted.pop_front_if(|(at, _)| *at <= index) {

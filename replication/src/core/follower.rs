@@ -10,7 +10,7 @@
 use election::{EntryId, Index, Term, Ticket, VoterId};
 use wal::{Entry, EntryKind};
 
-use super::{Core, electorate, log::id};
+use super::{Core, electorate, log::id, repair::Fit};
 use crate::{ClusterConfig, Effects, Halt, Message, Now, Room};
 
 impl Core {
@@ -18,9 +18,10 @@ impl Core {
         &mut self,
         now: Now,
         from: VoterId,
-        (commit, round): (Index, u64),
+        (commit, round, matched): (Index, u64, Index),
         effects: &mut Effects,
     ) {
+        self.check_counted(now, from, matched, effects);
         self.answer_heartbeat(now, from, round, effects);
         self.set_commit(commit.min(self.verified), effects);
     }
@@ -63,18 +64,16 @@ impl Core {
             return self.halt(Halt::TooOld { level }, effects);
         }
         let mut told = std::iter::once(previous).chain(entries.iter().map(id));
-        if let Some(conflict) = told.find(|told| self.contradicts_commit(*told)) {
+        let contradicts = |told: &EntryId| told.index <= self.commit && self.log.contradicts(*told);
+        if let Some(conflict) = told.find(contradicts) {
             return self.halt(Halt::Diverged { at: conflict.index }, effects);
         }
         if previous.index > self.commit && !self.log.holds(previous) {
             let hint = self.log.last_not_above(previous);
             return self.refuse_append(from, previous, hint, effects);
         }
-        let end = entries.last().map_or(previous.index, |entry| Index(entry.index));
-        let known = |entry: &&Entry| Index(entry.index) <= self.commit || self.log.holds(id(entry));
-        let skip = entries.iter().take_while(known).count();
-        let mut news: Vec<Entry> = entries.into_iter().skip(skip).collect();
-        let mut end = end;
+        self.verified = self.verified.max(previous.index);
+        let (mut end, mut news) = self.mend(now, previous.index, entries, effects);
         let first_command = news.iter().position(|entry| entry.kind == EntryKind::Command);
         if let Some(first_command) = first_command.filter(|_| self.room == Room::None) {
             // A new leader's own entry is small, comes once a term, and is what reads wait for: it is
@@ -92,9 +91,38 @@ impl Core {
             self.append(now, news, configs, effects);
         }
         self.verified = self.verified.max(end);
-        let message = Message::Appended { term: self.term, matched: end };
+        let matched = end.min(self.log.readable_from(self.commit));
+        let message = Message::Appended { term: self.term, matched };
         self.send(from.node, message, self.acknowledge_after(), effects);
         self.set_commit(commit.min(self.verified), effects);
+        self.settle_if_sure(now, effects);
+    }
+
+    /// Take from the leader's entries what stands in the place of lost ones. Gives the last entry that
+    /// is here, and those behind it that are not.
+    fn mend(
+        &mut self,
+        now: Now,
+        previous: Index,
+        mut entries: Vec<Entry>,
+        effects: &mut Effects,
+    ) -> (Index, Vec<Entry>) {
+        let (verified, has_space) = (self.verified, self.room != Room::None);
+        let fits: Vec<Fit> =
+            entries.iter().map(|entry| self.log.fit(entry, verified, has_space)).collect();
+        let is_here = |fit: &&Fit| matches!(fit, Fit::Held | Fit::Mends);
+        let here = fits.iter().take_while(is_here).count();
+        let is_unsure = fits.get(here) == Some(&Fit::Unsure);
+        let mut news = entries.split_off(here);
+        if is_unsure {
+            news.clear();
+        }
+        let end = entries.last().map_or(previous, |entry| Index(entry.index));
+        let end = news.last().map_or(end, |entry| Index(entry.index));
+        for (entry, _) in entries.into_iter().zip(fits).filter(|(_, fit)| *fit == Fit::Mends) {
+            self.repair_one(now, entry, effects);
+        }
+        (end, news)
     }
 
     /// The newest ticket covers the entries, also those that an earlier append brought.
@@ -129,13 +157,8 @@ impl Core {
         Some(configs)
     }
 
-    fn contradicts_commit(&self, told: EntryId) -> bool {
-        let known = self.log.term_of(told.index);
-        told.index <= self.commit && known.is_some_and(|term| term != told.term)
-    }
-
     /// The leader's log differs from here on.
-    fn truncate_after(&mut self, now: Now, index: Index, effects: &mut Effects) {
+    pub(super) fn truncate_after(&mut self, now: Now, index: Index, effects: &mut Effects) {
         assert!(index >= self.commit, "what is committed is never cut");
         self.persist(now, wal::Op::TruncateAfter(index.0), effects);
         self.verified = self.verified.min(index);

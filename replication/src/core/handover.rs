@@ -42,13 +42,15 @@ pub(crate) enum Why {
     Stall,
     /// The disk is full.
     Full,
+    /// The log holds what cannot be read.
+    Damage,
 }
 
 impl Why {
     /// Must the leader go, successor or not?
     const fn is_final(self) -> bool {
         match self {
-            Self::Leave | Self::Stall => true,
+            Self::Leave | Self::Stall | Self::Damage => true,
             Self::Asked | Self::Drain | Self::Full => false,
         }
     }
@@ -95,7 +97,7 @@ impl Core {
         Fitness {
             has_space: self.room == Room::Enough,
             stalled: self.is_stalled(now),
-            draining: self.leaving || self.draining,
+            draining: self.leaving || self.draining || self.is_damaged(),
         }
     }
 
@@ -122,6 +124,8 @@ impl Core {
         let cooled_down = now.monotonic.since(lead.since) >= COOL_DOWN;
         if self.is_stalled(now) {
             self.hand_over(now, Why::Stall, None);
+        } else if self.is_damaged() {
+            self.hand_over(now, Why::Damage, None);
         } else if self.draining && rested {
             self.hand_over_to_somebody(now, Why::Drain);
         } else if self.room != Room::Enough && rested && cooled_down {

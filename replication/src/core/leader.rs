@@ -157,7 +157,8 @@ impl Core {
         let Some(progress) = lead.peers.get_mut(&to) else { return };
         let commit = self.commit.min(progress.matched);
         progress.told = progress.told.max(commit);
-        let message = Message::Heartbeat { term: self.term, commit, round: lead.round };
+        let (round, matched) = (lead.round, progress.matched);
+        let message = Message::Heartbeat { term: self.term, commit, round, matched };
         self.send(to, message, self.tickets.hard_state, effects);
     }
 
@@ -277,6 +278,9 @@ impl Core {
         mut entries: Vec<Entry>,
         effects: &mut Effects,
     ) {
+        if self.on_fetched_for_repair(fetch, &mut entries, effects) {
+            return;
+        }
         let Some(lead) = &mut self.lead else { return };
         let asker = lead.peers.iter_mut().find(|(_, progress)| progress.fetch == Some(fetch));
         let Some((node, progress)) = asker else { return };
@@ -328,7 +332,7 @@ impl Core {
 }
 
 /// How many of these entries one append may carry; at least the first.
-fn fitting<'a>(entries: impl Iterator<Item = &'a Entry>, limits: &Limits) -> usize {
+pub(super) fn fitting<'a>(entries: impl Iterator<Item = &'a Entry>, limits: &Limits) -> usize {
     let mut bytes = 0;
     let fits = |(nth, entry): &(usize, &Entry)| {
         bytes += size_bytes(entry);

@@ -4,6 +4,7 @@
 //! What always holds:
 //! - indexes are dense from `first` to `last`; terms never fall along them;
 //! - the configuration in force is the last one in the log, committed or not;
+//! - a faulty entry counts as held, and its term is told only where it is known for certain;
 //! - the tail is the contiguous end of the log, and holds everything that is not yet durable;
 //! - `durable` is a fold over the operations whose tickets are durable, never over indexes: an
 //!   index written, cut and written again counts when the second writing is durable (trap 9).
@@ -11,18 +12,24 @@
 use std::collections::VecDeque;
 
 use election::{EntryId, Index, Term, Ticket};
-use wal::Entry;
+use wal::{Entry, Faulty, FaultyRange};
 
 use crate::{ClusterConfig, ENTRY_OVERHEAD_BYTES};
+
+mod lost;
 
 #[derive(Debug)]
 pub(crate) struct Log {
     first: Index,
     last: EntryId,
-    /// First index and term of each run, ascending in both.
+    /// First index and term of each run, ascending in both. Where a faulty entry's term is not known it
+    /// counts as of the lowest that it can have.
     runs: Vec<(Index, Term)>,
     /// The genesis at index 0, and the configuration entries after it.
     configs: Vec<(Index, ClusterConfig)>,
+    faulty: Faulty,
+    /// What the end may have lost is of no later term.
+    doubt_term: Term,
     tail: VecDeque<Entry>,
     tail_bytes: usize,
     tail_bytes_max: usize,
@@ -58,12 +65,23 @@ impl Log {
             last,
             runs,
             configs,
+            faulty: Faulty::default(),
+            doubt_term: Term(0),
             tail: VecDeque::new(),
             tail_bytes: 0,
             tail_bytes_max,
             durable: last.index,
             unsynced: VecDeque::new(),
         }
+    }
+
+    /// The same log, with this much of it faulty, in a node that has seen no later term than this one.
+    pub(crate) fn with_faulty(mut self, ranges: Vec<FaultyRange>, term: Term) -> Self {
+        for range in ranges {
+            self.faulty.mark(range);
+        }
+        self.doubt_term = term;
+        self
     }
 
     pub(crate) const fn first(&self) -> Index {
@@ -91,7 +109,7 @@ impl Log {
         self.configs[self.configs.len() - 1].0
     }
 
-    /// The term at an index, unless it is above the end or no longer known.
+    /// The term at an index, unless it is above the end, no longer known, or lost.
     pub(crate) fn term_of(&self, index: Index) -> Option<Term> {
         if index == Index(0) {
             return Some(Term(0));
@@ -99,8 +117,16 @@ impl Log {
         if index < self.first || index > self.last.index {
             return None;
         }
+        match self.faulty.get(index.0) {
+            Some(range) => range.term().map(Term),
+            None => Some(self.run_term(index)),
+        }
+    }
+
+    /// The lowest term that the entry at an index can have.
+    fn run_term(&self, index: Index) -> Term {
         let run = self.runs.partition_point(|(start, _)| *start <= index);
-        self.runs[..run].last().map(|(_, term)| *term)
+        self.runs[..run].last().map_or(Term(0), |(_, term)| *term)
     }
 
     pub(crate) fn id_of(&self, index: Index) -> Option<EntryId> {
@@ -114,11 +140,17 @@ impl Log {
     /// The last entry at or below `at.index` whose term is not above `at.term`: nothing between the
     /// two can match (Raft §5.3, fast back-up).
     pub(crate) fn last_not_above(&self, at: EntryId) -> EntryId {
-        let index = at.index.min(self.last.index);
-        let run = self.runs.partition_point(|(start, term)| *start <= index && *term <= at.term);
-        let Some((_, term)) = self.runs[..run].last() else { return EntryId::default() };
-        let end = self.runs.get(run).map_or(index, |(next, _)| Index(next.0 - 1).min(index));
-        EntryId { term: *term, index: end }
+        let mut index = at.index.min(self.last.index);
+        loop {
+            let run =
+                self.runs.partition_point(|(start, term)| *start <= index && *term <= at.term);
+            let Some((_, term)) = self.runs[..run].last() else { return EntryId::default() };
+            let end = self.runs.get(run).map_or(index, |(next, _)| Index(next.0 - 1).min(index));
+            match self.faulty.get(end.0) {
+                Some(lost) if lost.term().is_none() => index = Index(lost.first - 1),
+                Some(_) | None => return EntryId { term: *term, index: end },
+            }
+        }
     }
 
     /// Append entries that `ticket` makes durable, and the configurations among them.
@@ -148,7 +180,8 @@ impl Log {
     pub(crate) fn truncate_after(&mut self, index: Index) -> bool {
         assert!(index < self.last.index, "a truncation takes something away");
         assert!(index.next() >= self.first, "what is no longer known is not cut");
-        self.last = EntryId { term: self.term_of(index).unwrap_or_default(), index };
+        self.last = EntryId { term: self.run_term(index), index };
+        self.faulty.truncate_after(index.0);
         self.runs.retain(|(start, _)| *start <= index);
         while let Some(entry) = self.tail.pop_back_if(|entry| entry.index > index.0) {
             self.tail_bytes -= size_bytes(&entry);

@@ -6,7 +6,8 @@
 //!  one append at a time    a window of appends, bounded in number and bytes
 //! ```
 //!
-//! What always holds: `matched < next`; `matched` never goes back within a term.
+//! What always holds: `matched < next`; `matched` never goes back within a term, unless the peer itself
+//! says that it lost what it had acknowledged.
 
 use std::collections::VecDeque;
 
@@ -39,6 +40,8 @@ pub(crate) struct Progress {
     pub(crate) fitness: Option<Fitness>,
     /// The newest feature level that it understands, as it said last in this term; 0 before that.
     pub(crate) level: u16,
+    /// It lost what it had acknowledged up to here, and counts for nothing until it holds that again.
+    fence: Index,
     /// The disk that acknowledged an append in this term: so it is the one bound to that number.
     pub(crate) acted: Option<StoreId>,
 }
@@ -77,6 +80,7 @@ impl Progress {
             wall_offset: None,
             fitness: None,
             level: 0,
+            fence: Index(0),
             acted: None,
         }
     }
@@ -126,6 +130,18 @@ impl Progress {
         while let Some(sent) = self.inflight.pop_front_if(|sent| sent.last <= matched) {
             self.inflight_bytes -= sent.bytes;
         }
+    }
+
+    /// Up to where its copy counts.
+    pub(crate) fn counts(&self) -> Index {
+        if self.matched >= self.fence { self.matched } else { Index(0) }
+    }
+
+    /// It acknowledged entries up to `matched`, and its log is sure only up to `end`.
+    pub(crate) fn regressed(&mut self, matched: Index, end: Index) {
+        self.fence = self.fence.max(matched);
+        self.matched = Index(0);
+        self.probe(end.next());
     }
 
     /// Look again for where the logs meet, from `next` on.

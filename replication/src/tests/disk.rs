@@ -37,7 +37,7 @@ impl Disk {
             Op::Bind { node, store } => {
                 self.bindings.entry(NodeId(node)).or_insert(StoreId(store));
             }
-            Op::Repair(_) | Op::Settle => panic!("nothing is damaged here"),
+            Op::Repair(_) | Op::Doubt | Op::Settle => panic!("nothing is damaged here"),
         }
     }
 
@@ -106,6 +106,7 @@ pub(super) fn boot(me: VoterId, genesis: &ClusterConfig, disk: &Disk, seed: u64)
         }),
         term_runs,
         configs,
+        faulty: Vec::new(),
         ticket: Ticket(0),
         seed,
         level: 1,

@@ -8,8 +8,8 @@ use super::{
     cluster::EPOCH,
     disk::{Disk, boot, genesis, voter},
     one::{
-        One, append, appended, at, bound_boot, entry, hard_state, heartbeat, heartbeat_answer,
-        persist, role, send,
+        One, append, appended, at, bound_boot, counting_heartbeat, entry, hard_state, heartbeat,
+        heartbeat_answer, persist, role, send,
     },
 };
 use crate::{ClusterConfig, Effect, Input, LinkEvent, Message, Outcome, ProposalId, ReadId, Role};
@@ -61,7 +61,7 @@ fn a_leader_sends_in_parallel_with_its_own_fsync() {
     let mut effects = one.sync();
     effects.extend(one.hear(2, appended(2, 2)));
     effects.extend(one.hear(3, appended(2, 2)));
-    let commit = |to| send(to, heartbeat(2, 2, 1), 1);
+    let commit = |to| send(to, counting_heartbeat(2, 2, 1, 2), 1);
     assert_eq!(effects, [Effect::Commit(Index(2)), commit(2), commit(3)]);
 
     let effects = one.propose(7, b"hello");
@@ -79,11 +79,11 @@ fn a_leader_sends_in_parallel_with_its_own_fsync() {
         [
             Effect::Commit(Index(3)),
             Effect::Reply { id: ProposalId(7), outcome: Outcome::Committed(Index(3)) },
-            send(3, heartbeat(2, 3, 1), 1),
+            send(3, counting_heartbeat(2, 3, 1, 3), 1),
         ],
         "two is told when it has it"
     );
-    assert_eq!(one.hear(2, appended(2, 3)), [send(2, heartbeat(2, 3, 1), 1)]);
+    assert_eq!(one.hear(2, appended(2, 3)), [send(2, counting_heartbeat(2, 3, 1, 3), 1)]);
 }
 
 #[test]

@@ -52,7 +52,13 @@ pub(super) fn append(term: u64, previous: EntryId, commit: u64, entries: Vec<Ent
 }
 
 pub(super) fn heartbeat(term: u64, commit: u64, round: u64) -> Message {
-    Message::Heartbeat { term: Term(term), commit: Index(commit), round }
+    counting_heartbeat(term, commit, round, 0)
+}
+
+/// Of a leader that counts on the receiver's log up to `matched`.
+pub(super) fn counting_heartbeat(term: u64, commit: u64, round: u64, matched: u64) -> Message {
+    let matched = Index(matched);
+    Message::Heartbeat { term: Term(term), commit: Index(commit), round, matched }
 }
 
 pub(super) fn heartbeat_answer(term: u64, round: u64, wall: Micros) -> Message {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use election::{EntryId, Index, Micros, NodeId, Random, StoreId, Term, VoterId};
-use wal::{Entry, EntryKind};
+use wal::{Entry, EntryKind, FaultyKind, FaultyRange};
 
 use super::{
     disk::voter,
@@ -19,9 +19,15 @@ struct Liar {
     /// What the replica's last entry and term are.
     last: EntryId,
     term: Term,
+    /// What the replica asked for its repair.
+    asked: Option<u64>,
 }
 
 impl Liar {
+    fn new(seed: u64) -> Self {
+        Self { random: Random::new(seed), last: at(3, 3), term: Term(3), asked: None }
+    }
+
     fn near(&mut self, truth: u64) -> u64 {
         match self.random.up_to(999) {
             0 => u64::MAX - self.random.up_to(1),
@@ -78,12 +84,12 @@ impl Liar {
     fn message(&mut self) -> Message {
         let (id, term, index) = (self.random.up_to(9), self.term(), self.index());
         let asked = Term(term.0.saturating_add(1));
-        match self.random.up_to(18) {
+        match self.random.up_to(20) {
             0 => Message::PreVote { term: asked, last: self.id() },
             1 => Message::PreVoteAnswer { term: asked, granted: self.flag() },
             2 => Message::Vote { term: asked, last: self.id(), transfer: self.flag() },
             3 => Message::VoteAnswer { term, granted: self.flag() },
-            4 => Message::Heartbeat { term, commit: index, round: id },
+            4 => Message::Heartbeat { term, commit: index, round: id, matched: index },
             5 => {
                 let wall = Micros(self.random.next());
                 let (has_space, stalled, draining) = (self.flag(), self.flag(), self.flag());
@@ -106,6 +112,16 @@ impl Liar {
             14 => Message::Reconfigure { id, change: self.change() },
             15 => Message::Named { store: voter(self.random.up_to(3)).store, index },
             16 if self.random.up_to(99) == 0 => Message::Removed { index },
+            17 if self.flag() => Message::Regressed { term, matched: index, end: self.index() },
+            17 => Message::Mend { id, first: index, last: self.index(), anchor: self.id() },
+            18 if self.flag() => {
+                let (end, first) = (self.flag().then(|| self.index()), self.index());
+                let entries = (0..self.random.up_to(3))
+                    .map(|n| self.entry(first.0.saturating_add(n)))
+                    .collect();
+                let id = self.asked.unwrap_or(id);
+                Message::Mended { id, term, end, holds: self.flag(), first, entries }
+            }
             _ => {
                 let previous = self.id();
                 let count = self.random.up_to(3);
@@ -146,6 +162,7 @@ impl Liar {
             5 if self.random.up_to(9) == 0 => {
                 Input::Space(if self.flag() { Room::Enough } else { Room::None })
             }
+            5 if self.random.up_to(9) == 0 => Input::Damaged { ranges: damage(self.random.next()) },
             5 if self.random.up_to(19) == 0 => Input::Leave,
             5 if self.random.up_to(19) == 0 => Input::Drain { node: peer },
             5 if self.random.up_to(9) == 0 => {
@@ -157,14 +174,29 @@ impl Liar {
     }
 }
 
+/// Somewhere in the first three entries, of known terms or not, and the end.
+fn damage(seed: u64) -> Vec<FaultyRange> {
+    let mut random = Random::new(seed);
+    let (first, kind) = (random.up_to(2) + 1, FaultyKind::Corrupt);
+    let last = first + random.up_to(3 - first);
+    let term_max = if last == 3 || random.up_to(1) == 0 { 3 } else { 1 };
+    let term_min = if first == 3 { 3 } else { 1 };
+    let range = FaultyRange { first, last, term_min, term_max, kind };
+    let kind = FaultyKind::EndUnknown;
+    let end = FaultyRange { first: 4, last: u64::MAX, term_min: 3, term_max: u64::MAX, kind };
+    [Some(range), (random.up_to(1) == 0).then_some(end)].into_iter().flatten().collect()
+}
+
 #[test]
 fn nothing_that_a_peer_says_panics() {
     let (mut led, mut committed, mut halted) = (0, 0, 0);
     for seed in 0..400 {
-        let mut liar = Liar { random: Random::new(seed), last: at(3, 3), term: Term(3) };
+        let mut liar = Liar::new(seed);
         let entries = vec![entry(1, 1), entry(1, 2), entry(3, 3)];
         let limits = Limits { tail_bytes_max: 50, append_entries_max: 2, ..Limits::default() };
-        let boot = Boot { limits, ..bound_boot([2, 3, 5, 3][seed as usize % 4], 3, entries) };
+        let faulty = if seed % 8 == 2 { damage(seed) } else { Vec::new() };
+        let boot =
+            Boot { limits, faulty, ..bound_boot([2, 3, 5, 3][seed as usize % 4], 3, entries) };
         let mut one = if seed % 4 == 2 { One::boot(boot) } else { One::lead_with(boot) };
         led += u32::from(one.replica.status().role == Role::Leader);
         let mut effects = Vec::new();
@@ -176,6 +208,10 @@ fn nothing_that_a_peer_says_panics() {
             }
             let status = one.replica.status();
             (liar.last, liar.term) = (status.last, status.term);
+            liar.asked = effects.iter().rev().find_map(|effect| match effect {
+                Effect::Send { message: Message::Mend { id, .. }, .. } => Some(*id),
+                _ => None,
+            });
             let input = liar.input(&effects);
             effects.extend(one.input(input));
             if liar.flag() {

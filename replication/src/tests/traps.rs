@@ -8,7 +8,8 @@ use super::{
     cluster::{Cluster, EPOCH},
     disk::voter,
     one::{
-        One, append, appended, at, bound_boot, commits, entry, heartbeat, heartbeat_answer, send,
+        One, append, appended, at, bound_boot, commits, counting_heartbeat, entry, heartbeat,
+        heartbeat_answer, send,
     },
 };
 use crate::{
@@ -229,7 +230,7 @@ fn trap_37_the_commit_index_stops_where_the_logs_are_known_to_match() {
     assert_eq!(commits(&effects), [2]);
     leader.now = leader.now.plus(millis(50));
     let effects = leader.input(Input::Wake);
-    assert!(effects.contains(&send(2, heartbeat(2, 2, 2), 1)));
+    assert!(effects.contains(&send(2, counting_heartbeat(2, 2, 2, 2), 1)));
     assert!(effects.contains(&send(3, heartbeat(2, 0, 2), 1)), "three has acknowledged nothing");
 }
 

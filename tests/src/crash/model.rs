@@ -73,8 +73,8 @@ impl Contents {
             Op::Bind { node, store } => {
                 self.bindings.entry(*node).or_insert(*store);
             }
-            // They give back what was there.
-            Op::Repair(_) | Op::Settle => {}
+            // They give back what was there, or say that there may have been more.
+            Op::Repair(_) | Op::Doubt | Op::Settle => {}
         }
     }
 
@@ -197,6 +197,7 @@ impl Model {
             | Op::HardState(_)
             | Op::Bind { .. }
             | Op::Repair(_)
+            | Op::Doubt
             | Op::Settle => {
                 self.submitted.push((self.last_ticket, op.clone()));
             }

@@ -45,7 +45,7 @@ impl Contents {
                 self.bindings.entry(node).or_insert(store);
             }
             // They give back what was there.
-            Op::Repair(_) | Op::Settle => {}
+            Op::Repair(_) | Op::Doubt | Op::Settle => {}
         }
     }
 
@@ -154,8 +154,11 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 fn records_of(op: Op) -> Vec<Op> {
     match op {
         Op::Append(entries) => entries.into_iter().map(|entry| Op::Append(vec![entry])).collect(),
-        Op::TruncateAfter(_) | Op::HardState(_) | Op::Bind { .. } | Op::Repair(_) | Op::Settle => {
-            vec![op]
-        }
+        Op::TruncateAfter(_)
+        | Op::HardState(_)
+        | Op::Bind { .. }
+        | Op::Repair(_)
+        | Op::Doubt
+        | Op::Settle => vec![op],
     }
 }

@@ -332,6 +332,9 @@ impl World {
             | Message::ReadAnswer { .. }
             | Message::TimeoutNow { .. }
             | Message::Drain
+            | Message::Regressed { .. }
+            | Message::Mend { .. }
+            | Message::Mended { .. }
             | Message::Bind
             | Message::Bound { .. }
             | Message::Reconfigure { .. }
@@ -413,7 +416,9 @@ fn promised_term(message: &Message) -> Option<u64> {
         | Message::HeartbeatAnswer { term, .. }
         | Message::Append { term, .. }
         | Message::Appended { term, .. }
-        | Message::Conflict { term, .. } => Some(term.0),
+        | Message::Conflict { term, .. }
+        | Message::Regressed { term, .. }
+        | Message::Mended { term, .. } => Some(term.0),
         // A pre-vote is of a term that nobody has yet; the others rest on no term of the sender.
         Message::PreVote { .. }
         | Message::PreVoteAnswer { .. }
@@ -423,6 +428,7 @@ fn promised_term(message: &Message) -> Option<u64> {
         | Message::ReadAnswer { .. }
         | Message::TimeoutNow { .. }
         | Message::Drain
+        | Message::Mend { .. }
         | Message::Bind
         | Message::Bound { .. }
         | Message::Reconfigure { .. }

@@ -313,6 +313,7 @@ impl Node {
                 .map(|&(index, term)| (Index(index), Term(term)))
                 .collect(),
             configs: configs.collect::<Result<_, Violation>>()?,
+            faulty: recovery.faulty.clone(),
             ticket: Ticket(0),
             seed: rng.next_u64(),
             level: 1,

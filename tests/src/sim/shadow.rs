@@ -97,7 +97,7 @@ impl Shadow {
                 self.change(ticket, Change::HardState(*state));
             }
             Op::Bind { node, store } => self.change(ticket, Change::Bind(*node, *store)),
-            Op::Repair(_) | Op::Settle => panic!("nothing is damaged here: {op:?}"),
+            Op::Repair(_) | Op::Doubt | Op::Settle => panic!("nothing is damaged here: {op:?}"),
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::BINDINGS_MAX;
 use crate::{
-    EntryKind, FAULTY_RANGES_MAX, HardState,
+    EntryKind, FAULTY_RANGES_MAX, FaultyKind, HardState,
     batch::{Counts, Record, batch_bytes, frame_bytes},
     payload::{FAULTY_BYTES, VOTE_BYTES},
     replay::Replay,
@@ -89,8 +89,13 @@ impl Written {
                 gathered.tells_of_damage = true;
                 self.terms.faulty.settle();
             }
-            // It repeats what is known.
-            Record::Faulty(_) => gathered.tells_of_damage = true,
+            // Anything else repeats what is known.
+            Record::Faulty(range) => {
+                gathered.tells_of_damage = true;
+                if range.kind == FaultyKind::EndUnknown {
+                    self.terms.faulty.mark(*range);
+                }
+            }
         }
     }
 

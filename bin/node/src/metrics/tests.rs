@@ -187,6 +187,7 @@ fn status() -> Status {
         commit: Index(1),
         last: EntryId { term: Term(1), index: Index(3) },
         durable: Index(2),
+        faulty: Vec::new(),
         config,
         config_index: Index(0),
         level: 1,

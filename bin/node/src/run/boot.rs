@@ -189,6 +189,7 @@ fn replica_boot(
             .map(|(index, term)| (Index(*index), Term(*term)))
             .collect(),
         configs,
+        faulty: recovery.faulty.clone(),
         ticket: Ticket(0),
         seed: random_u64()?,
         level: FEATURE_LEVEL,

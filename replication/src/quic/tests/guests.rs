@@ -35,7 +35,12 @@ async fn a_guest_is_heard_and_answered_and_gets_no_service() {
     say(Packet::Core(Message::Read { id: 1 }));
     say(Packet::GenesisQuestion);
     // It may lead the cluster, and this node be the one that has not heard of it.
-    let heartbeat = Message::Heartbeat { term: Term(7), commit: election::Index(0), round: 1 };
+    let heartbeat = Message::Heartbeat {
+        term: Term(7),
+        commit: election::Index(0),
+        round: 1,
+        matched: election::Index(0),
+    };
     say(Packet::Core(heartbeat.clone()));
     assert_eq!(one.event().await, Event::GenesisQuestion { from: them });
     assert_eq!(one.event().await, Event::Message { from: them, message: heartbeat });

@@ -16,7 +16,7 @@ use crate::{
 };
 
 fn heartbeat(round: u64) -> Message {
-    Message::Heartbeat { term: Term(1), commit: Index(0), round }
+    Message::Heartbeat { term: Term(1), commit: Index(0), round, matched: Index(0) }
 }
 
 #[tokio::test]

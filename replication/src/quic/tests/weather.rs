@@ -22,7 +22,7 @@ const NOTICED: Duration = Duration::from_millis(1_500 + 400 + 50);
 const FOUND_AGAIN: Duration = Duration::from_millis(2_500);
 
 fn heartbeat(round: u64) -> Packet {
-    Packet::Core(Message::Heartbeat { term: Term(1), commit: Index(0), round })
+    Packet::Core(Message::Heartbeat { term: Term(1), commit: Index(0), round, matched: Index(0) })
 }
 
 fn bulk() -> Packet {

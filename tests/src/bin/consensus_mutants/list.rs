@@ -144,7 +144,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "truncate-always",
         removed: "the look for a real conflict before a suffix is cut",
         seeds: 300,
-        changes: &[(FOLLOWER, "entries.iter().take_while(known).count()", "0")],
+        changes: &[(FOLLOWER, "fits.iter().take_while(is_here).count()", "0")],
     },
     Mutant {
         trap: 41,
