@@ -230,7 +230,7 @@ pub(crate) enum Command {
         after_help = "Example:\n  chatctl channel create general\n  chatctl channel join general"
     )]
     Channel(ChannelCommand),
-    /// Look at the cluster
+    /// Look at the cluster, and say who is in it and who leads it
     #[command(subcommand, after_help = "Example:\n  chatctl cluster status --watch")]
     Cluster(ClusterCommand),
     /// Find out why it does not work: names, ports, TLS, clocks, versions, login, quorum

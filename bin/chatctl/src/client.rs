@@ -4,6 +4,7 @@
 
 mod account;
 mod call;
+mod cluster;
 mod endpoint;
 mod follow;
 mod load;
@@ -44,7 +45,7 @@ pub use self::{
 };
 use crate::{
     ClientError,
-    types::{Channel, ClusterStatus, Conversation, Page, Signed, Target, User},
+    types::{Channel, Conversation, Page, Signed, Target, User},
 };
 
 /// Most items that a node gives in one answer.
@@ -313,14 +314,6 @@ impl Client {
         after: Option<&str>,
     ) -> Result<Page<Conversation>, ClientError> {
         self.get(vec!["conversations"], page_query(None, after, None)).await
-    }
-
-    /// The cluster, as the node that answers sees it.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn cluster(&self) -> Result<ClusterStatus, ClientError> {
-        self.get(vec!["cluster"], Vec::new()).await
     }
 
     /// A new request id, timed by the nodes' clock as far as it is known.

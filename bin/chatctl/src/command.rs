@@ -10,6 +10,7 @@ mod docs;
 mod doctor;
 mod follow;
 mod lines;
+mod membership;
 mod message;
 mod password;
 mod read;
@@ -122,8 +123,7 @@ async fn dispatch(app: &mut App, command: Command) -> Result<(), ClientError> {
         }
         Command::Account(command) => account(app, command).await,
         Command::Channel(command) => channel(app, command).await,
-        Command::Cluster(ClusterCommand::Status { watch }) => cluster::status(app, watch).await,
-        Command::Cluster(ClusterCommand::Verify) => verify::verify(app).await,
+        Command::Cluster(command) => cluster(app, command).await,
         Command::Doctor => doctor::doctor(app).await,
         Command::Bench(BenchCommand::Send(args)) => bench::send(app, &args).await,
         Command::Docs(command) => docs::print(&command),
@@ -136,6 +136,22 @@ async fn account(app: &mut App, command: AccountCommand) -> Result<(), ClientErr
         AccountCommand::Delete { erase_messages, yes, password } => {
             deletion::delete(app, &deletion::Asked { erase_messages, yes, password }).await
         }
+    }
+}
+
+async fn cluster(app: &App, command: ClusterCommand) -> Result<(), ClientError> {
+    match command {
+        ClusterCommand::Status { watch } => cluster::status(app, watch).await,
+        ClusterCommand::Verify => verify::verify(app).await,
+        ClusterCommand::Add { node, peer, client, wait } => {
+            membership::add(app, node, (&peer, &client), wait).await
+        }
+        ClusterCommand::Remove { node, yes } => membership::remove(app, node, yes).await,
+        ClusterCommand::Replace { node, yes, wait } => {
+            membership::replace(app, node, (yes, wait)).await
+        }
+        ClusterCommand::Transfer { node } => membership::transfer(app, node).await,
+        ClusterCommand::Drain { node } => membership::drain(app, node).await,
     }
 }
 

@@ -1,5 +1,7 @@
 //! What every command works with: the configuration, the login, the client and the output.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::{
@@ -25,6 +27,8 @@ pub(super) struct App {
     pub(super) config: Config,
     pub(super) output: Output,
     pub(super) no_input: bool,
+    /// How long a request may take over all nodes.
+    pub(super) timeout: Duration,
     client: Client,
     store: Store,
     user: Option<String>,
@@ -47,7 +51,16 @@ impl App {
         client.saw(session.as_ref().map_or(0, |session| session.index));
         let (user, nodes) = session.map(|session| (session.user, session.endpoints)).unzip();
         let nodes = nodes.unwrap_or_default();
-        Ok(Self { config, output, no_input: global.no_input, client, store, user, nodes })
+        Ok(Self {
+            config,
+            output,
+            no_input: global.no_input,
+            timeout: global.timeout,
+            client,
+            store,
+            user,
+            nodes,
+        })
     }
 
     /// The client, whether logged in or not.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use comfy_table::{Table, presets};
 
-use super::app::App;
+use super::{app::App, membership::part};
 use crate::{
     ClientError, ClusterStatus, NodeStatus,
     output::{columns, visible_line},
@@ -63,7 +63,31 @@ fn text(status: &ClusterStatus) -> String {
         table.add_row(row(node, status.term));
     }
     text.push_str(&columns(&table));
+    for joiner in joiners(status) {
+        text.push_str(&format!(
+            "\nnode {joiner} waits to be admitted: chatctl cluster add {joiner} --peer HOST:PORT \
+             --client URL"
+        ));
+    }
     text
+}
+
+/// Who waits to be admitted.
+fn joiners(status: &ClusterStatus) -> Vec<u64> {
+    let joiners = status.more.get("joiners").and_then(serde_json::Value::as_array);
+    joiners.into_iter().flatten().filter_map(serde_json::Value::as_u64).collect()
+}
+
+/// Its role, and what is special about it.
+fn role(node: &NodeStatus) -> String {
+    let mut role = visible_line(&node.role);
+    if part(node) != "voter" && part(node) != node.role {
+        role.push_str(&format!(" {}", visible_line(part(node))));
+    }
+    if node.more.get("draining").and_then(serde_json::Value::as_bool).unwrap_or(false) {
+        role.push_str(", drained");
+    }
+    role
 }
 
 fn row(node: &NodeStatus, term: u64) -> [String; 9] {
@@ -75,7 +99,7 @@ fn row(node: &NodeStatus, term: u64) -> [String; 9] {
     };
     [
         node.id.to_string(),
-        visible_line(&node.role),
+        role(node),
         if node.reachable { "yes" } else { "no" }.to_owned(),
         number(term),
         number(node.commit),
@@ -98,7 +122,7 @@ pub(super) fn survives(status: &ClusterStatus) -> String {
     named.sort_unstable();
     named.dedup();
     let others = |reachable: bool| -> Vec<u64> {
-        let voters = status.nodes.iter().filter(|node| node.role != "learner");
+        let voters = status.nodes.iter().filter(|node| part(node) == "voter");
         let others = voters.filter(|node| node.reachable == reachable && !named.contains(&node.id));
         others.map(|node| node.id).collect()
     };
