@@ -14,25 +14,39 @@ mod driver;
 mod faults;
 mod history;
 mod ledger;
+mod linear;
+mod members;
 mod mix;
 mod network;
 mod node;
 pub(crate) mod panics;
 pub(crate) mod rng;
 mod shadow;
+mod shrink;
 mod trace;
 mod workload;
 mod world;
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 pub use batch::{Batch, Totals};
+pub use mix::Fault;
+pub use shrink::shrink;
 
 /// How seeds are run.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// That many nodes instead of what the seed draws.
     pub nodes: Option<u64>,
+    /// That many clients instead of what the seed draws.
+    pub clients: Option<u64>,
+    /// Faults that do not strike.
+    pub without: BTreeSet<Fault>,
+    /// Heal after so many virtual milliseconds, and do not ask whether much has happened by then.
+    pub storm_ms: Option<u64>,
     /// Print every event.
     pub prints: bool,
 }
@@ -42,6 +56,8 @@ pub struct Options {
 pub struct Report {
     /// Which seed.
     pub seed: u64,
+    /// Nodes that it began with.
+    pub nodes: u64,
     /// Virtual microseconds lived through.
     pub virtual_us: u64,
     /// Faults that struck, messages not counted.
@@ -83,6 +99,16 @@ impl fmt::Display for Report {
 impl Options {
     /// The command-line flags that set these.
     pub(crate) fn as_flags(&self) -> String {
-        self.nodes.map(|nodes| format!(" --nodes {nodes}")).unwrap_or_default()
+        let mut flags = String::new();
+        let numbers =
+            [("nodes", self.nodes), ("clients", self.clients), ("storm-ms", self.storm_ms)];
+        for (name, number) in numbers {
+            flags += &number.map(|number| format!(" --{name} {number}")).unwrap_or_default();
+        }
+        let without: Vec<&str> = self.without.iter().map(|fault| fault.name()).collect();
+        if !without.is_empty() {
+            flags += &format!(" --without {}", without.join(","));
+        }
+        flags
     }
 }

@@ -3,19 +3,21 @@
 //!
 //! A write is answered when its own entry is folded here, and by nothing else.
 
-use chat::{Accepted, Answer, Command};
+use chat::{Accepted, AccountId, Answer, Command, RequestId, Target, Window};
 use election::NodeId;
-use replication::{Input, Outcome, ProposalId, ReadId, split_stamp};
+use replication::{Input, Outcome, ProposalId, ReadId, Refusal, Role, split_stamp};
 use wal::{Entry, EntryKind};
 
 use super::{
     checkers::{Checked, Violation, violated},
     clock::wall_max_us,
     driver::answered_twice,
+    history::request_at,
     ledger::Did,
-    node::Proposal,
+    linear::Seen,
+    node::{Failure, Process, Proposal, Question},
     shadow::Mark,
-    workload::{ClientEvent, Demand, Key, Reply},
+    workload::{ClientEvent, Demand, Key, LOBBY, Reply},
     world::{Event, World},
 };
 
@@ -38,9 +40,10 @@ impl World {
                 self.workload.ledger.proposed(request);
                 Input::Propose { id, body }
             }
-            Demand::Read => {
+            Demand::Read { reader } => {
                 let id = ReadId(number);
-                process.calls.reads.insert(id, key);
+                let term = process.term;
+                process.calls.reads.insert(id, Question { key, reader, term });
                 Input::Read { id }
             }
         };
@@ -66,12 +69,14 @@ impl World {
             self.fold_entry(id, &entry)?;
         }
         self.note("fold", id, self.nodes[&id].folded().unwrap_or(0), 0);
-        self.settle(id);
-        Ok(())
+        self.settle(id)
     }
 
     /// A proposal has its outcome.
     pub(super) fn reply(&mut self, id: NodeId, proposal: ProposalId, outcome: Outcome) -> Checked {
+        if self.changed(id, proposal, outcome) {
+            return Ok(());
+        }
         let calls = &mut self.up(id).calls;
         let call =
             calls.proposals.remove(&proposal).ok_or_else(|| answered_twice(id, proposal.0))?;
@@ -85,8 +90,11 @@ impl World {
                 }
                 self.up(id).calls.committed.entry(index.0).or_default().push(call);
             }
-            Outcome::NotAccepted(_) => {
+            Outcome::NotAccepted(refusal) => {
                 self.trace.count("a write was turned away");
+                if refusal == Refusal::NoSpace {
+                    self.trace.count("a write was turned away for want of space");
+                }
                 self.workload.ledger.turned_away(call.request)?;
                 self.answer(call.key, Reply::Again);
             }
@@ -165,6 +173,48 @@ impl World {
         }
     }
 
+    /// A read is confirmed: answer it once everything up to `index` is folded.
+    pub(super) fn read_ready(&mut self, id: NodeId, read: ReadId, index: u64) -> Checked {
+        let process = self.up(id);
+        let (term, leads) = (process.term, process.role == Role::Leader);
+        let question = process.calls.reads.remove(&read);
+        let question = question.ok_or_else(|| answered_twice(id, read.0))?;
+        process.calls.confirmed.entry(index).or_default().push(question);
+        self.trace.count("a read was confirmed");
+        if !leads {
+            self.trace.count("a follower served a read");
+        }
+        if !leads && term != question.term {
+            self.trace.count("a follower served a read across a change of leaders");
+        }
+        Ok(())
+    }
+
+    /// A read cannot be confirmed.
+    pub(super) fn read_failed(&mut self, id: NodeId, read: ReadId) -> Checked {
+        let question = self.up(id).calls.reads.remove(&read);
+        let Question { key, .. } = question.ok_or_else(|| answered_twice(id, read.0))?;
+        self.answer(key, Reply::Again);
+        Ok(())
+    }
+
+    /// Answer the reads for which enough is folded.
+    pub(super) fn answer_reads(&mut self, id: NodeId) -> Checked {
+        let process = self.up(id);
+        let folded = process.folded;
+        let later = process.calls.confirmed.split_off(&(folded + 1));
+        let due = std::mem::replace(&mut process.calls.confirmed, later);
+        for Question { key, reader, .. } in due.into_values().flatten() {
+            let lobby = match reader.map(|reader| lobby(self.up(id), reader)).transpose() {
+                Ok(lobby) => lobby.flatten(),
+                Err(Failure::Law(violation)) => return Err(violation),
+                Err(Failure::Disk(error)) => return self.disk_failed(id, &error),
+            };
+            self.answer(key, Reply::Read { folded, lobby });
+        }
+        Ok(())
+    }
+
     /// An answer sets out for its client; it may be lost on the way.
     pub(super) fn answer(&mut self, key: Key, reply: Reply) {
         if !self.is_healed && self.rng.chance(30) {
@@ -174,6 +224,21 @@ impl World {
         let travel_us = self.rng.within(50, 2_000);
         self.queue.after(travel_us, Event::Client(ClientEvent::Answer { key, reply }));
     }
+}
+
+/// What `reader` sees of the lobby on this node: read from the log, as any text is.
+fn lobby(process: &Process, reader: AccountId) -> Result<Option<Seen<RequestId>>, Failure> {
+    let Ok(Some(id)) = process.state.resolve(reader, &Target::channel(LOBBY)) else {
+        return Ok(None);
+    };
+    let Ok(page) = process.state.history(reader, id, Window::Newest, 1) else {
+        return Ok(None);
+    };
+    let Some(last) = page.items.last() else {
+        return Ok(Some(Seen { count: 0, last: None }));
+    };
+    let request = request_at(process, last.id.0)?;
+    Ok(Some(Seen { count: last.seq, last: Some(request) }))
 }
 
 /// What was changed of what there was, if anything.

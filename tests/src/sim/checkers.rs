@@ -5,7 +5,8 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use election::{NodeId, VoterId};
+use election::{Electorate, NodeId, VoterId};
+use replication::ClusterConfig;
 
 use super::shadow::{Image, Mark};
 
@@ -25,8 +26,10 @@ struct Golden {
 }
 
 /// What the whole cluster has done so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Checkers {
+    /// Every configuration that anybody appended, by index and term; (0, 0) is the genesis.
+    configs: BTreeMap<(u64, u64), (ClusterConfig, Electorate)>,
     /// Election safety: who led each term.
     leaders: BTreeMap<u64, NodeId>,
     /// Log matching: what follows which term at each (index, term).
@@ -45,6 +48,59 @@ pub(crate) fn violated<T>(reason: String) -> Result<T, Violation> {
 }
 
 impl Checkers {
+    /// A cluster that begins with this configuration.
+    pub(crate) fn new(genesis: &ClusterConfig) -> Self {
+        Self {
+            configs: BTreeMap::from([((0, 0), with_quorums(genesis))]),
+            leaders: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            golden: Vec::new(),
+            votes: BTreeMap::new(),
+            folded: Vec::new(),
+        }
+    }
+
+    /// A configuration stands in a log.
+    pub(crate) fn configured(&mut self, index: u64, term: u64, config: &ClusterConfig) {
+        self.configs.entry((index, term)).or_insert_with(|| with_quorums(config));
+    }
+
+    /// The quorums that are in force for whoever has this log: those of its last configuration,
+    /// committed or not.
+    pub(crate) fn in_force(&self, log: &Image) -> &Electorate {
+        &self.last_config(|index| log.at(index)).1
+    }
+
+    /// The last configuration that is committed.
+    pub(crate) fn newest_config(&self) -> &ClusterConfig {
+        &self.last_config(|index| self.golden(index).map(|golden| golden.mark)).0
+    }
+
+    /// Its quorums.
+    pub(crate) fn newest_electorate(&self) -> &Electorate {
+        &self.last_config(|index| self.golden(index).map(|golden| golden.mark)).1
+    }
+
+    fn last_config(&self, at: impl Fn(u64) -> Option<Mark>) -> &(ClusterConfig, Electorate) {
+        let mut newest_first = self.configs.iter().rev();
+        let found = newest_first.find(|&(&(index, term), _)| {
+            index == 0 || at(index).is_some_and(|mark| mark.term == term)
+        });
+        found.map(|(_, config)| config).expect("the genesis stands in every log")
+    }
+
+    /// Terms in which several stood and nobody won.
+    pub(crate) fn split_votes(&self) -> u64 {
+        let mut candidates: BTreeMap<u64, u64> = BTreeMap::new();
+        for ((voter, term), candidate) in &self.votes {
+            *candidates.entry(*term).or_default() += u64::from(voter == candidate);
+        }
+        let split = candidates
+            .iter()
+            .filter(|&(term, &stood)| stood > 1 && !self.leaders.contains_key(term));
+        u64::try_from(split.count()).expect("a count fits 64 bits")
+    }
+
     /// A node says that it leads `term`: nobody else does, and it has every entry that a leader of
     /// an earlier term has committed (election safety, leader completeness). True when it is news.
     pub(crate) fn leads(
@@ -107,15 +163,15 @@ impl Checkers {
         Ok(())
     }
 
-    /// A node of `term` regards everything up to `commit` as committed, having `log`. What is new
-    /// must be durable on a majority of `durable`; what is known must be the same. Returns how many
-    /// entries are new.
+    /// A node of `term` regards everything up to `to` as committed, having `log`. What is new must be
+    /// `durable` on a commit quorum of the configuration in force there; what is known must be the
+    /// same. Returns how many entries are new.
     pub(crate) fn committed(
         &mut self,
         (node, term): (NodeId, u64),
         (from, to): (u64, u64),
         log: &Image,
-        durable: &[&Image],
+        durable: impl Fn(NodeId, u64, Mark) -> bool,
     ) -> Result<u64, Violation> {
         let mut news = 0;
         for index in from + 1..=to {
@@ -132,12 +188,14 @@ impl Checkers {
                 }
                 continue;
             }
-            let copies = durable.iter().filter(|image| image.at(index) == Some(mark)).count();
-            if copies * 2 <= durable.len() {
+            let electorate = self.in_force(log);
+            if !electorate.commits(|voter| durable(voter, index, mark)) {
+                let voters = electorate.voters().iter();
+                let copies: Vec<&NodeId> =
+                    voters.filter(|voter| durable(**voter, index, mark)).collect();
                 return violated(format!(
-                    "durable before commit: node {node} commits {mark:?} at {index} with {copies} \
-                     durable copies of {}",
-                    durable.len()
+                    "durable before commit: node {node} commits {mark:?} at {index}, durable at \
+                     {copies:?} of {electorate:?}"
                 ));
             }
             self.golden.push(Golden { mark, committed_in: term });
@@ -180,6 +238,12 @@ impl Checkers {
     fn golden(&self, index: u64) -> Option<&Golden> {
         self.golden.get(usize::try_from(index - 1).expect("an index fits memory"))
     }
+}
+
+fn with_quorums(config: &ClusterConfig) -> (ClusterConfig, Electorate) {
+    let voters = config.voters.iter().map(|member| member.node).collect();
+    let electorate = Electorate::new(config.mode, voters);
+    (config.clone(), electorate.expect("a configuration has quorums"))
 }
 
 impl fmt::Display for Violation {

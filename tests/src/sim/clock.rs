@@ -79,7 +79,9 @@ impl<E> PartialEq for Scheduled<E> {
 
 impl<E> Eq for Scheduled<E> {}
 
-/// How far a right wall clock may be ahead: drawn once, and what its rate adds in a seed.
+/// A right wall clock is set to at most this much too late a time, ...
+const WALL_SET_US_MAX: u64 = 4_000_000;
+/// ... and what its rate adds in a seed keeps it below this.
 const WALL_AHEAD_US_MAX: u64 = 6_000_000;
 
 /// The latest that a right wall clock may show.
@@ -87,8 +89,8 @@ pub(crate) const fn wall_max_us(at: Micros) -> u64 {
     WALL_EPOCH_US + at.0 + WALL_AHEAD_US_MAX
 }
 
-/// The clocks of one node. The monotonic one runs a little fast or slow and starts anywhere at
-/// each boot; the wall clock is off by some seconds, or quite wrong.
+/// The clocks of one node. The monotonic one runs fast or slow and starts anywhere at each boot; the
+/// wall clock is off by some seconds, or quite wrong, and is set now and then.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clocks {
     /// Microseconds shown per second of virtual time.
@@ -96,24 +98,36 @@ pub(crate) struct Clocks {
     booted_at: Micros,
     monotonic_at_boot: Micros,
     wall_start_us: u64,
+    /// The wall clock is quite wrong.
+    is_wrong: bool,
 }
 
 impl Clocks {
     pub(crate) fn new(rng: &mut Rng) -> Self {
         Self {
-            rate: rng.within(990_000, 1_010_000),
+            rate: *rng.pick(&[900_000, 990_000, 999_000, 1_000_000, 1_010_000, 1_100_000]),
             booted_at: Micros(0),
             monotonic_at_boot: Micros(0),
-            wall_start_us: WALL_EPOCH_US + rng.below(4_000_000),
+            wall_start_us: WALL_EPOCH_US + rng.below(WALL_SET_US_MAX),
+            is_wrong: false,
         }
     }
 
     /// Set the wall clock wrong, by minutes to days.
     pub(crate) fn set_wrong(&mut self, rng: &mut Rng) {
-        let off_us = rng.magnitude(60_000_000, 200_000_000_000);
-        let is_ahead = rng.chance(700);
-        let start_us = self.wall_start_us;
-        self.wall_start_us = if is_ahead { start_us + off_us } else { start_us - off_us };
+        self.is_wrong = true;
+        self.jump(rng);
+    }
+
+    /// The wall clock is set: a right one by seconds, back or forth; a wrong one to anything.
+    pub(crate) fn jump(&mut self, rng: &mut Rng) {
+        self.wall_start_us = WALL_EPOCH_US + rng.below(WALL_SET_US_MAX);
+        if self.is_wrong {
+            let off_us = rng.magnitude(60_000_000, 200_000_000_000);
+            let is_ahead = rng.chance(700);
+            let start_us = self.wall_start_us;
+            self.wall_start_us = if is_ahead { start_us + off_us } else { start_us - off_us };
+        }
     }
 
     /// The node boots: its monotonic clock starts anew.
@@ -127,7 +141,8 @@ impl Clocks {
         let elapsed = at.since(self.booted_at).0 * self.rate / 1_000_000;
         Now {
             monotonic: self.monotonic_at_boot.plus(Micros(elapsed)),
-            wall: Micros(self.wall_start_us + at.0 * self.rate / 1_000_000),
+            // The rates differ less than those of the others, for log time is held against it.
+            wall: Micros(self.wall_start_us + at.0 + at.0 * (self.rate / 100_000) / 1_000),
         }
     }
 

@@ -7,17 +7,15 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use election::{Micros, NodeId, Ticket, VoterId};
-use replication::{Effect, Effects, Input, Lane, LinkEvent, Message, Role, Room, codec};
-use wal::Op;
+use replication::{ClusterConfig, Effect, Effects, Input, Lane, LinkEvent, Message, Role, Room, codec};
+use wal::{EntryKind, Op};
 
 use super::{
     checkers::{Checked, Violation, violated},
-    faults::SLOW_SYNC_US,
     network::Packet,
     node::{DiskFault, Failure, HeldSend, Process},
-    shadow::{Image, Mark},
+    shadow::Mark,
     trace::hash_bytes,
-    workload::Reply,
     world::{Event, World},
 };
 
@@ -179,7 +177,7 @@ impl World {
                 }
             }
         }
-        self.settle(id);
+        self.settle(id)?;
         self.begin_write(id)
     }
 
@@ -188,14 +186,17 @@ impl World {
         match effect {
             Effect::Persist { ticket, op } => self.persist(id, ticket, op)?,
             Effect::Send { to, lane, message, after } => {
-                let send = HeldSend { to, lane, message, after };
-                self.up(id).held.push_back(send);
-                self.release(id)?;
+                if after <= self.up(id).durable {
+                    self.transmit(id, to, lane, message)?;
+                } else {
+                    self.up(id).held.push_back(HeldSend { to, lane, message, after });
+                }
             }
             Effect::Role { role, term, leader } => {
                 let leader = leader.map_or(0, |leader| leader.0);
                 self.note("role", id, term.0, leader);
-                self.up(id).role = role;
+                let process = self.up(id);
+                (process.role, process.term) = (role, term.0);
                 if role == Role::Leader {
                     let log = &self.nodes[&id].shadow.asked;
                     if self.checkers.leads(id, term.0, log)? {
@@ -205,21 +206,8 @@ impl World {
                 }
             }
             Effect::Commit(index) => self.commit(id, index.0)?,
-            Effect::ReadReady { id: read, index } => {
-                let calls = &mut self.up(id).calls;
-                let key = calls.reads.remove(&read).ok_or_else(|| answered_twice(id, read.0))?;
-                calls.confirmed.entry(index.0).or_default().push(key);
-                self.trace.count("a read was confirmed");
-            }
-            Effect::ReadFailed { id: read } => {
-                let key = self
-                    .up(id)
-                    .calls
-                    .reads
-                    .remove(&read)
-                    .ok_or_else(|| answered_twice(id, read.0))?;
-                self.answer(key, Reply::Again);
-            }
+            Effect::ReadReady { id: read, index } => self.read_ready(id, read, index.0)?,
+            Effect::ReadFailed { id: read } => self.read_failed(id, read)?,
             Effect::Reply { id: proposal, outcome } => self.reply(id, proposal, outcome)?,
             Effect::Fetch { fetch, first, last, bytes_max } => {
                 let bytes_max = usize::try_from(bytes_max).expect("32 bits fit");
@@ -233,7 +221,7 @@ impl World {
             Effect::Config(config) => {
                 self.note("config", id, config.predecessor.0, 0);
             }
-            Effect::Halt(halt) => return violated(format!("node {id} halts: {halt:?}")),
+            Effect::Halt(why) => self.halted(id, why)?,
         }
         Ok(None)
     }
@@ -261,6 +249,11 @@ impl World {
                 let mark = Mark { term: entry.term, checksum: entry.checksum };
                 self.checkers.appended(id, entry.index, mark, previous)?;
                 previous = entry.term;
+                if entry.kind == EntryKind::Config {
+                    let config = ClusterConfig::decode(&entry.payload)
+                        .map_err(|error| Violation(format!("node {id} appends {error}")))?;
+                    self.checkers.configured(entry.index, entry.term, &config);
+                }
             }
         }
         process.log.stage(ticket.0, op);
@@ -273,9 +266,10 @@ impl World {
     fn begin_write(&mut self, id: NodeId) -> Checked {
         let now = self.queue.now();
         let mut sync_us = self.rng.within(self.mix.sync_us / 4, self.mix.sync_us);
+        let slow_sync_us = self.mix.slow_sync_us;
         let node = self.node_mut(id);
         if node.slow_until > now {
-            sync_us += SLOW_SYNC_US;
+            sync_us += slow_sync_us;
         }
         let life = node.life;
         let Some(process) = node.process.as_mut() else {
@@ -351,30 +345,28 @@ impl World {
     /// A node regards everything up to `index` as committed.
     fn commit(&mut self, id: NodeId, index: u64) -> Checked {
         let process = self.up(id);
-        let (before, term) = (process.commit, process.replica.status().term.0);
+        let (before, term) = (process.commit, process.term);
         if index <= before {
             return violated(format!("the commit of node {id} goes from {before} to {index}"));
         }
         process.commit = index;
-        let durable: Vec<&Image> = self.nodes.values().map(|node| &node.shadow.durable).collect();
-        let log = &self.nodes[&id].shadow.asked;
-        self.checkers.committed((id, term), (before, index), log, &durable)?;
+        let nodes = &self.nodes;
+        let durable = |node: NodeId, index, mark| nodes[&node].held(index, mark);
+        let log = &nodes[&id].shadow.asked;
+        self.checkers.committed((id, term), (before, index), log, durable)?;
         self.note("commit", id, index, term);
         Ok(())
     }
 
     /// Answer the reads that are due, and see to the next fold and the next wake.
-    pub(super) fn settle(&mut self, id: NodeId) {
+    pub(super) fn settle(&mut self, id: NodeId) -> Checked {
         let now = self.queue.now();
         let fold_us = self.rng.within(self.mix.apply_us / 4, self.mix.apply_us);
         let node = self.node_mut(id);
         let (life, clocks) = (node.life, node.clocks);
         let Some(process) = node.process.as_mut() else {
-            return;
+            return Ok(());
         };
-        let folded = process.folded;
-        let due = process.calls.confirmed.split_off(&(folded + 1));
-        let due = std::mem::replace(&mut process.calls.confirmed, due);
         let folds = process.folded < process.commit && !process.is_folding;
         process.is_folding |= folds;
         let deadline = process.replica.deadline();
@@ -386,15 +378,13 @@ impl World {
             process.wakes += 1;
         }
         let number = process.wakes;
-        for key in due.into_values().flatten() {
-            self.answer(key, Reply::Read { folded });
-        }
         if folds {
             self.queue.after(fold_us, Event::Fold { node: id, life });
         }
         if let Some(at) = wakes {
             self.queue.at(at, Event::Wake { node: id, life, number });
         }
+        self.answer_reads(id)
     }
 
     pub(super) fn process(&mut self, id: NodeId, life: u64) -> Option<&mut Process> {

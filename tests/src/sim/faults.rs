@@ -15,18 +15,18 @@ use super::{
 /// Partitions that may overlap.
 const PARTITIONS_MAX: usize = 4;
 
-/// A sync on a slow disk takes up to this much longer.
-pub(super) const SLOW_SYNC_US: u64 = 400_000;
-
 impl World {
     /// A fault strikes, and the next one is set.
     pub(super) fn strike(&mut self) -> Checked {
         if self.is_healed {
             return Ok(());
         }
-        let fault = self.mix.weights.pick(&mut self.rng);
+        let Some(fault) = self.mix.weights.pick(&mut self.rng) else {
+            return Ok(());
+        };
         let struck = match fault {
             Fault::CrashOne => self.crash_some(1),
+            Fault::CrashTwo => self.crash_some(2),
             Fault::CrashLeader => self.crash_leader(),
             Fault::CrashSeveral => {
                 let count = self.rng.slot(self.nodes.len()) + 1;
@@ -36,13 +36,20 @@ impl World {
             Fault::PartitionOneWay => self.partition_one_way(),
             Fault::PartitionNode => self.partition_groups(1),
             Fault::PartitionHalves => self.partition_groups(self.nodes.len() / 2),
+            Fault::PartitionBridge => self.partition_bridge(),
             Fault::BreakConnection => self.break_connection(),
             Fault::ResetLane => self.reset_lane(),
             Fault::Pause => self.pause(),
             Fault::SlowDisk => self.slow_disk(),
             Fault::FailDisk => self.fail_disk(),
             Fault::FullDisk => self.full_disk()?,
+            Fault::JumpClock => self.jump_clock(),
             Fault::Leave => self.leave()?,
+            Fault::Transfer => self.transfer()?,
+            Fault::Drain => self.drain_one()?,
+            Fault::Members => self.change_members()?,
+            Fault::Wipe => self.wipe_one(),
+            Fault::ShortReign | Fault::Weather => unreachable!("they come with a mix"),
         };
         if struck {
             self.struck(fault);
@@ -80,7 +87,7 @@ impl World {
         let node = &self.nodes[&id];
         if act == self.act && life == node.life && node.leads().is_some() {
             self.crash(id);
-            self.struck(Fault::CrashLeader);
+            self.struck(Fault::ShortReign);
         }
     }
 
@@ -91,7 +98,7 @@ impl World {
         }
         self.act += 1;
         let is_calm = self.rng.chance(250);
-        let mix = if is_calm { Mix::CALM } else { Mix::draw(&mut self.rng) };
+        let mix = if is_calm { Mix::CALM } else { Mix::draw(&mut self.rng, &self.without) };
         self.set_mix(mix);
         let length_us = self.rng.within(1_000_000, 6_000_000);
         self.queue.after(length_us, Event::NextAct);
@@ -149,17 +156,16 @@ impl World {
     }
 
     fn partition_one_way(&mut self) -> bool {
-        let pairs = self.network.pairs();
-        let [one, other] = self.rng.pick(&pairs).nodes();
+        let Some([one, other]) = self.draw_pair().map(Pair::nodes) else {
+            return false;
+        };
         let direction = if self.rng.chance(500) { (one, other) } else { (other, one) };
         self.partition(vec![direction])
     }
 
     /// Cut `size` nodes off from the others, in both directions or, sometimes, in one.
     fn partition_groups(&mut self, size: usize) -> bool {
-        let mut others: Vec<NodeId> = self.nodes.keys().copied().collect();
-        let group: Vec<NodeId> =
-            (0..size).map(|_| others.swap_remove(self.rng.slot(others.len()))).collect();
+        let (group, others) = self.draw_group(size);
         let (inward, outward) =
             *self.rng.pick(&[(true, true), (true, true), (true, false), (false, true)]);
         let mut directions = Vec::new();
@@ -176,8 +182,18 @@ impl World {
         self.partition(directions)
     }
 
+    /// Two groups that do not hear each other, and a node that hears both.
+    fn partition_bridge(&mut self) -> bool {
+        let (group, mut others) = self.draw_group((self.nodes.len() - 1) / 2);
+        others.pop();
+        let across = |&inside: &NodeId| {
+            others.iter().flat_map(move |&outside| [(inside, outside), (outside, inside)])
+        };
+        self.partition(group.iter().flat_map(across).collect())
+    }
+
     fn partition(&mut self, directions: Vec<(NodeId, NodeId)>) -> bool {
-        if self.partitions.len() >= PARTITIONS_MAX {
+        if self.partitions.len() >= PARTITIONS_MAX || directions.is_empty() {
             return false;
         }
         for &(from, to) in &directions {
@@ -191,15 +207,17 @@ impl World {
     }
 
     fn break_connection(&mut self) -> bool {
-        let pairs = self.network.pairs();
-        let pair: Pair = *self.rng.pick(&pairs);
+        let Some(pair) = self.draw_pair() else {
+            return false;
+        };
         self.network.break_connection(pair, &mut self.queue);
         true
     }
 
     fn reset_lane(&mut self) -> bool {
-        let pairs = self.network.pairs();
-        let [one, other] = self.rng.pick(&pairs).nodes();
+        let Some([one, other]) = self.draw_pair().map(Pair::nodes) else {
+            return false;
+        };
         let lane = *self.rng.pick(&[Lane::Control, Lane::Log, Lane::Log, Lane::Bulk]);
         self.network.reset_lane(one, other, lane);
         self.network.reset_lane(other, one, lane);
@@ -219,8 +237,7 @@ impl World {
     /// One of the next calls to a disk fails, under a running node or one that recovers: a sync, a
     /// write, or all calls from there on, until the machine is started again.
     fn fail_disk(&mut self) -> bool {
-        let nodes: Vec<NodeId> = self.nodes.keys().copied().collect();
-        let node = *self.rng.pick(&nodes);
+        let node = self.draw_node();
         let (way, after) = (self.rng.below(3), self.rng.below(12));
         let node = self.node_mut(node);
         if node.disk_fault.is_some() {
@@ -237,11 +254,18 @@ impl World {
     }
 
     fn slow_disk(&mut self) -> bool {
-        let nodes: Vec<NodeId> = self.nodes.keys().copied().collect();
-        let node = *self.rng.pick(&nodes);
+        let node = self.draw_node();
         let lasts_us = self.rng.within(100_000, 3_000_000);
         let until = self.queue.now().plus(Micros(lasts_us));
         self.node_mut(node).slow_until = until;
+        true
+    }
+
+    /// A wall clock is set: a right one by seconds at most, a wrong one to anything.
+    fn jump_clock(&mut self) -> bool {
+        let node = self.draw_node();
+        let mut rng = self.rng.fork();
+        self.node_mut(node).clocks.jump(&mut rng);
         true
     }
 }
@@ -282,29 +306,26 @@ impl World {
         Ok(())
     }
 
-    fn draw_up(&mut self) -> Option<NodeId> {
+    /// So many nodes, and the others.
+    fn draw_group(&mut self, size: usize) -> (Vec<NodeId>, Vec<NodeId>) {
+        let mut others: Vec<NodeId> = self.nodes.keys().copied().collect();
+        let group = (0..size).map(|_| others.swap_remove(self.rng.slot(others.len()))).collect();
+        (group, others)
+    }
+
+    /// None where there is one node.
+    fn draw_pair(&mut self) -> Option<Pair> {
+        let pairs = self.network.pairs();
+        if pairs.is_empty() { None } else { Some(*self.rng.pick(&pairs)) }
+    }
+
+    pub(super) fn draw_node(&mut self) -> NodeId {
+        let nodes: Vec<NodeId> = self.nodes.keys().copied().collect();
+        *self.rng.pick(&nodes)
+    }
+
+    pub(super) fn draw_up(&mut self) -> Option<NodeId> {
         let up = self.nodes_up();
         if up.is_empty() { None } else { Some(*self.rng.pick(&up)) }
-    }
-}
-
-impl Fault {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::CrashOne => "crash one node",
-            Self::CrashLeader => "crash the leader",
-            Self::CrashSeveral => "crash several nodes",
-            Self::CrashAll => "crash all nodes",
-            Self::PartitionOneWay => "partition one way",
-            Self::PartitionNode => "partition a node",
-            Self::PartitionHalves => "partition in halves",
-            Self::BreakConnection => "break a connection",
-            Self::ResetLane => "reset a lane",
-            Self::Pause => "pause a node",
-            Self::SlowDisk => "slow a disk",
-            Self::FailDisk => "fail a disk",
-            Self::FullDisk => "fill a disk",
-            Self::Leave => "stop a node in order",
-        }
     }
 }

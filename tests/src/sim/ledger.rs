@@ -50,6 +50,11 @@ impl Ledger {
         self.chains.insert(request, (client, number));
     }
 
+    /// A client has given a send up: its place among the others is no longer promised.
+    pub(crate) fn given_up(&mut self, request: RequestId) {
+        self.chains.remove(&request);
+    }
+
     /// A node proposes a request: that may make one entry of it, and one only.
     pub(crate) fn proposed(&mut self, request: RequestId) {
         self.entries.entry(request).or_default().0 += 1;
@@ -114,14 +119,16 @@ impl Ledger {
         self.gone.contains(&message)
     }
 
-    /// A client is told what `request` came to, by the entry at `index`.
+    /// A client is told what `request` came to, by the entry at `index`. Returns the index of the entry
+    /// that did it, which a repeated one follows.
     pub(crate) fn acknowledged(
         &mut self,
         request: RequestId,
         index: u64,
         outcome: Outcome,
-    ) -> Checked {
+    ) -> Result<u64, Violation> {
         let told = outcome.map(|accepted| accepted.answer);
+        let mut did_at = index;
         if let Ok(answer) = told {
             let Some(&(first, effect)) = self.effects.get(&request) else {
                 return violated(format!(
@@ -133,13 +140,14 @@ impl Ledger {
                     "{request:?} did {effect:?} at {first} and is told {answer:?} at {index}"
                 ));
             }
+            did_at = first;
         }
         match self.acknowledged.entry(request) {
             Entry::Vacant(vacant) => {
                 vacant.insert(told);
-                Ok(())
+                Ok(did_at)
             }
-            Entry::Occupied(before) if is_same_outcome(*before.get(), told) => Ok(()),
+            Entry::Occupied(before) if is_same_outcome(*before.get(), told) => Ok(did_at),
             Entry::Occupied(before) => {
                 violated(format!("{request:?} is told {:?}, then {told:?}", before.get()))
             }

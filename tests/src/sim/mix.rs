@@ -5,13 +5,15 @@
 //! (swarm testing; Groce et al., ISSTA 2012). A seed draws its timing once and a new mix every few
 //! virtual seconds.
 
+use std::collections::BTreeSet;
+
 use super::rng::Rng;
 
 /// The state of the network.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Weather {
-    /// A message takes half of this to all of it.
-    pub(crate) latency_us: u64,
+    /// A message takes half of this to all of it, on each lane: control, log, bulk.
+    pub(crate) latency_us: [u64; 3],
     /// How many in a thousand take ten times as long.
     pub(crate) spike_per_mille: u64,
     pub(crate) drop_per_mille: u64,
@@ -41,35 +43,22 @@ pub(crate) struct Mix {
     pub(crate) partition_us: u64,
     /// The longest time for which a node gets no inputs.
     pub(crate) pause_us: u64,
-    /// A sync takes up to this.
+    /// A sync takes up to this, ...
     pub(crate) sync_us: u64,
+    /// ... and on a slow disk so much more.
+    pub(crate) slow_sync_us: u64,
     /// A committed entry waits up to this before it is folded.
     pub(crate) apply_us: u64,
 }
 
-/// The relative frequency of each kind of fault.
+/// The relative frequency of each kind of fault, in the order of [`Fault::ALL`].
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Weights {
-    pub(crate) crash_one: u64,
-    pub(crate) crash_leader: u64,
-    pub(crate) crash_several: u64,
-    pub(crate) crash_all: u64,
-    pub(crate) partition_one_way: u64,
-    pub(crate) partition_node: u64,
-    pub(crate) partition_halves: u64,
-    pub(crate) break_connection: u64,
-    pub(crate) reset_lane: u64,
-    pub(crate) pause: u64,
-    pub(crate) slow_disk: u64,
-    pub(crate) fail_disk: u64,
-    pub(crate) full_disk: u64,
-    pub(crate) leave: u64,
-}
+pub(crate) struct Weights([u64; Fault::ALL.len()]);
 
 impl Weather {
     /// A quiet local network.
     pub(crate) const CALM: Self = Self {
-        latency_us: 500,
+        latency_us: [500; 3],
         spike_per_mille: 0,
         drop_per_mille: 0,
         log_drop_per_mille: 0,
@@ -80,8 +69,11 @@ impl Weather {
     };
 
     fn draw(rng: &mut Rng) -> Self {
+        let latency_us = *rng.pick(&[200, 1_000, 1_000, 5_000, 20_000, 100_000]);
+        // Lanes share no order: sometimes one is far behind another.
+        let lag = |rng: &mut Rng| latency_us * *rng.pick(&[1, 1, 1, 10]);
         Self {
-            latency_us: *rng.pick(&[200, 1_000, 1_000, 5_000, 20_000, 100_000]),
+            latency_us: [lag(rng), lag(rng), lag(rng)],
             spike_per_mille: *rng.pick(&[0, 0, 10, 100]),
             drop_per_mille: *rng.pick(&[0, 0, 20, 100, 300]),
             log_drop_per_mille: *rng.pick(&[0, 0, 0, 500, 900]),
@@ -104,10 +96,28 @@ impl Mix {
         partition_us: 1_000,
         pause_us: 1_000,
         sync_us: 1_000,
+        slow_sync_us: 10_000,
         apply_us: 100,
     };
 
-    pub(crate) fn draw(rng: &mut Rng) -> Self {
+    /// Draw one, without those faults.
+    pub(crate) fn draw(rng: &mut Rng, without: &BTreeSet<Fault>) -> Self {
+        let mut mix = Self::draw_any(rng);
+        for (fault, weight) in Fault::ALL.into_iter().zip(&mut mix.weights.0) {
+            if without.contains(&fault) {
+                *weight = 0;
+            }
+        }
+        if without.contains(&Fault::ShortReign) {
+            mix.reign_us = 0;
+        }
+        if without.contains(&Fault::Weather) {
+            mix.weather = Weather::CALM;
+        }
+        mix
+    }
+
+    fn draw_any(rng: &mut Rng) -> Self {
         Self {
             weather: Weather::draw(rng),
             interval_us: rng.magnitude(30_000, 2_000_000),
@@ -117,94 +127,160 @@ impl Mix {
             partition_us: *rng.pick(&[200_000, 1_000_000, 5_000_000]),
             pause_us: rng.magnitude(10_000, 2_000_000),
             sync_us: *rng.pick(&[200, 2_000, 20_000, 50_000]),
+            slow_sync_us: rng.magnitude(10_000, 4_000_000),
             apply_us: *rng.pick(&[10, 1_000, 50_000]),
         }
     }
 }
 
 /// One kind of fault.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Fault {
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Fault {
+    /// A process or its machine dies.
     CrashOne,
+    /// Two in the same instant.
+    CrashTwo,
+    /// The leader dies.
     CrashLeader,
+    /// Any number in the same instant.
     CrashSeveral,
+    /// All of them in the same instant.
     CrashAll,
+    /// One direction of one link carries nothing.
     PartitionOneWay,
+    /// A node is cut off, in both directions or in one.
     PartitionNode,
+    /// A half is cut off, in both directions or in one.
     PartitionHalves,
+    /// Two groups that do not hear each other, and one node that hears both.
+    PartitionBridge,
+    /// A connection breaks.
     BreakConnection,
+    /// What is in flight on a lane is lost.
     ResetLane,
+    /// A node gets no inputs for a while.
     Pause,
+    /// Syncs of a disk take long, up to a stall.
     SlowDisk,
+    /// A call to a disk fails, or all from there on.
     FailDisk,
+    /// A disk has no room for entries.
     FullDisk,
+    /// A wall clock is set.
+    JumpClock,
+    /// A node is asked to stop.
     Leave,
+    /// An operator asks for another leader.
+    Transfer,
+    /// An operator asks that a node leads no more.
+    Drain,
+    /// An operator adds, removes or replaces a member.
+    Members,
+    /// A disk is lost, and its node comes back with an empty one.
+    Wipe,
+    /// Every new leader dies soon. Comes with a mix, not as a strike.
+    ShortReign,
+    /// A bad network: loss, doubling, overtaking, delay. Comes with a mix, not as a strike.
+    Weather,
 }
 
 impl Weights {
-    const NONE: Self = Self {
-        crash_one: 0,
-        crash_leader: 0,
-        crash_several: 0,
-        crash_all: 0,
-        partition_one_way: 0,
-        partition_node: 0,
-        partition_halves: 0,
-        break_connection: 0,
-        reset_lane: 0,
-        pause: 0,
-        slow_disk: 0,
-        fail_disk: 0,
-        full_disk: 0,
-        leave: 0,
-    };
+    const NONE: Self = Self([0; Fault::ALL.len()]);
 
     /// Each kind is absent half of the time, so that the others come in long unbroken runs.
     fn draw(rng: &mut Rng) -> Self {
-        let mut weight = || *rng.pick(&[0, 0, 1, 4]);
-        Self {
-            crash_one: weight() + 1,
-            crash_leader: weight() * 2,
-            crash_several: weight(),
-            crash_all: weight(),
-            partition_one_way: weight(),
-            partition_node: weight(),
-            partition_halves: weight(),
-            break_connection: weight(),
-            reset_lane: weight(),
-            pause: weight(),
-            slow_disk: weight(),
-            fail_disk: weight(),
-            full_disk: weight(),
-            leave: weight(),
-        }
+        Self(Fault::ALL.map(|fault| {
+            let weight = *rng.pick(&[0, 0, 1, 4]);
+            if fault.comes_with_a_mix() {
+                0
+            } else if fault == Fault::CrashOne {
+                weight + 1
+            } else {
+                weight
+            }
+        }))
     }
 
-    /// Draw a fault.
-    pub(crate) fn pick(&self, rng: &mut Rng) -> Fault {
-        let table = [
-            (Fault::CrashOne, self.crash_one),
-            (Fault::CrashLeader, self.crash_leader),
-            (Fault::CrashSeveral, self.crash_several),
-            (Fault::CrashAll, self.crash_all),
-            (Fault::PartitionOneWay, self.partition_one_way),
-            (Fault::PartitionNode, self.partition_node),
-            (Fault::PartitionHalves, self.partition_halves),
-            (Fault::BreakConnection, self.break_connection),
-            (Fault::ResetLane, self.reset_lane),
-            (Fault::Pause, self.pause),
-            (Fault::SlowDisk, self.slow_disk),
-            (Fault::FailDisk, self.fail_disk),
-            (Fault::FullDisk, self.full_disk),
-            (Fault::Leave, self.leave),
-        ];
-        let mut left = rng.below(table.iter().map(|(_, weight)| weight).sum());
-        for (fault, weight) in table {
+    /// Draw a fault; none when all are left out.
+    pub(crate) fn pick(&self, rng: &mut Rng) -> Option<Fault> {
+        let all: u64 = self.0.iter().sum();
+        let mut left = if all > 0 { rng.below(all) } else { return None };
+        for (fault, weight) in Fault::ALL.into_iter().zip(self.0) {
             if left < weight {
-                return fault;
+                return Some(fault);
             }
             left -= weight;
         }
         unreachable!("the draw lies below the sum of the weights")
+    }
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 23] = [
+        Self::CrashOne,
+        Self::CrashTwo,
+        Self::CrashLeader,
+        Self::CrashSeveral,
+        Self::CrashAll,
+        Self::PartitionOneWay,
+        Self::PartitionNode,
+        Self::PartitionHalves,
+        Self::PartitionBridge,
+        Self::BreakConnection,
+        Self::ResetLane,
+        Self::Pause,
+        Self::SlowDisk,
+        Self::FailDisk,
+        Self::FullDisk,
+        Self::JumpClock,
+        Self::Leave,
+        Self::Transfer,
+        Self::Drain,
+        Self::Members,
+        Self::Wipe,
+        Self::ShortReign,
+        Self::Weather,
+    ];
+
+    /// Is it a matter of the mix, and no strike?
+    const fn comes_with_a_mix(self) -> bool {
+        matches!(self, Self::ShortReign | Self::Weather | Self::Members | Self::Wipe)
+    }
+
+    /// What it is called in reports and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CrashOne => "crash-one",
+            Self::CrashTwo => "crash-two",
+            Self::CrashLeader => "crash-leader",
+            Self::CrashSeveral => "crash-several",
+            Self::CrashAll => "crash-all",
+            Self::PartitionOneWay => "partition-one-way",
+            Self::PartitionNode => "partition-node",
+            Self::PartitionHalves => "partition-halves",
+            Self::PartitionBridge => "partition-bridge",
+            Self::BreakConnection => "break-connection",
+            Self::ResetLane => "reset-lane",
+            Self::Pause => "pause",
+            Self::SlowDisk => "slow-disk",
+            Self::FailDisk => "fail-disk",
+            Self::FullDisk => "full-disk",
+            Self::JumpClock => "jump-clock",
+            Self::Leave => "leave",
+            Self::Transfer => "transfer",
+            Self::Drain => "drain",
+            Self::Members => "members",
+            Self::Wipe => "wipe",
+            Self::ShortReign => "short-reign",
+            Self::Weather => "weather",
+        }
+    }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|fault| fault.name() == name)
     }
 }

@@ -86,6 +86,7 @@ struct Direction {
 pub(crate) struct Network {
     rng: Rng,
     pub(crate) weather: Weather,
+    nodes: Vec<NodeId>,
     connections: BTreeMap<Pair, Connection>,
     directions: BTreeMap<(NodeId, NodeId), Direction>,
     /// Messages that were lost, doubled or overtaken so far.
@@ -105,15 +106,27 @@ impl Pair {
 
 impl Network {
     pub(crate) fn new(nodes: &[NodeId], weather: Weather, rng: Rng) -> Self {
-        let mut connections = BTreeMap::new();
-        let mut directions = BTreeMap::new();
-        for &from in nodes {
-            for &to in nodes.iter().filter(|&&to| to != from) {
-                connections.entry(Pair::new(from, to)).or_insert_with(Connection::default);
-                directions.insert((from, to), Direction::default());
-            }
+        let (connections, directions) = (BTreeMap::new(), BTreeMap::new());
+        let mut network = Self { rng, weather, connections, directions, nodes: vec![], mishaps: 0 };
+        for &node in nodes {
+            network.insert(node);
         }
-        Self { rng, weather, connections, directions, mishaps: 0 }
+        network
+    }
+
+    /// There is one node more, and it is connected to all others sooner or later.
+    pub(crate) fn add<E: From<NetEvent>>(&mut self, node: NodeId, queue: &mut Queue<E>) {
+        self.insert(node);
+        self.dial_all(queue);
+    }
+
+    fn insert(&mut self, node: NodeId) {
+        for &other in &self.nodes {
+            self.connections.insert(Pair::new(node, other), Connection::default());
+            self.directions.insert((node, other), Direction::default());
+            self.directions.insert((other, node), Direction::default());
+        }
+        self.nodes.push(node);
     }
 
     pub(crate) fn pairs(&self) -> Vec<Pair> {
@@ -149,7 +162,7 @@ impl Network {
         connection.up = true;
         let epoch = connection.epoch;
         for (at, peer) in [(low, high), (high, low)] {
-            let delay = self.delay_us();
+            let delay = self.delay_us(Lane::Control);
             queue.after(delay, NetEvent::Up { at, peer, epoch }.into());
         }
     }
@@ -305,7 +318,7 @@ impl Network {
             let Some(epoch) = direction.view.filter(|_| direction.blocked == 0) else {
                 continue;
             };
-            let delay_us = self.delay_us();
+            let delay_us = self.delay_us(Lane::Control);
             let closed = NetEvent::Lost { at, peer: node, epoch, stepped_down: true };
             queue.after(delay_us, closed.into());
         }
@@ -320,7 +333,7 @@ impl Network {
     }
 
     fn carry<E: From<NetEvent>>(&mut self, packet: Packet, queue: &mut Queue<E>) {
-        let arrival = queue.now().plus(Micros(self.delay_us()));
+        let arrival = queue.now().plus(Micros(self.delay_us(packet.lane)));
         let reorder = self.rng.chance(self.weather.reorder_per_mille);
         let (newest, _) =
             self.direction(packet.from.node, packet.to.node).lanes.entry(packet.lane).or_default();
@@ -343,8 +356,14 @@ impl Network {
         queue.after(back_off_us, NetEvent::Dial(pair).into());
     }
 
-    fn delay_us(&mut self) -> u64 {
-        let base = self.rng.within(self.weather.latency_us / 2, self.weather.latency_us);
+    fn delay_us(&mut self, lane: Lane) -> u64 {
+        let [control, log, bulk] = self.weather.latency_us;
+        let latency_us = match lane {
+            Lane::Control => control,
+            Lane::Log => log,
+            Lane::Bulk => bulk,
+        };
+        let base = self.rng.within(latency_us / 2, latency_us);
         if self.rng.chance(self.weather.spike_per_mille) { base * 10 } else { base }
     }
 

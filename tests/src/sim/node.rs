@@ -1,8 +1,8 @@
 //! One node: its disk and clocks, which outlive its process, and the process.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use chat::{Genesis, RequestId, State};
+use chat::{AccountId, Genesis, RequestId, State};
 use election::{EntryId, HardState, Index, Micros, NodeId, StoreId, Term, Ticket, VoterId};
 use replication::{
     Boot, ClusterConfig, Lane, Limits, Member, Message, Mode, ProposalId, ReadId, Replica, Role,
@@ -35,6 +35,8 @@ pub(crate) struct Node {
     pub(super) disk: SimDisk,
     pub(super) clocks: Clocks,
     pub(super) shadow: Shadow,
+    /// What its lost disks held: copies that counted when they were.
+    pub(super) ghosts: Vec<Image>,
     /// How often it was started.
     pub(super) life: u64,
     pub(super) process: Option<Process>,
@@ -69,6 +71,8 @@ pub(crate) struct Process {
     pub(super) folded: u64,
     pub(super) is_folding: bool,
     pub(super) role: Role,
+    /// As of its last word about its role.
+    pub(super) term: u64,
     pub(super) durable: Ticket,
     /// Operations staged since the last write.
     pub(super) staged: usize,
@@ -114,13 +118,25 @@ pub(crate) struct HeldSend {
 pub(crate) struct Calls {
     next: u64,
     pub(super) proposals: BTreeMap<ProposalId, Proposal>,
-    pub(super) reads: BTreeMap<ReadId, Key>,
+    pub(super) reads: BTreeMap<ReadId, Question>,
+    /// Changes that an operator waits for.
+    pub(super) changes: BTreeSet<ProposalId>,
     /// Committed at this index, and to be answered once it is folded.
     pub(super) committed: BTreeMap<u64, Vec<Proposal>>,
     /// To be answered once this index is folded.
-    pub(super) confirmed: BTreeMap<u64, Vec<Key>>,
+    pub(super) confirmed: BTreeMap<u64, Vec<Question>>,
     /// What each folded command was and came to: a forwarded write may be told its place late.
     pub(super) outcomes: BTreeMap<u64, (bytes::Bytes, chat::Outcome)>,
+}
+
+/// A read that a client of this node waits for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Question {
+    pub(super) key: Key,
+    /// Who reads the lobby.
+    pub(super) reader: Option<AccountId>,
+    /// The term in which it was asked.
+    pub(super) term: u64,
 }
 
 /// A write that a client of this node waits for.
@@ -133,39 +149,73 @@ pub(crate) struct Proposal {
 
 impl Node {
     /// The nodes of a seed, none of them started.
-    pub(super) fn cluster(ids: &[NodeId], rng: &mut Rng) -> BTreeMap<NodeId, Self> {
+    pub(super) fn cluster(
+        ids: &[NodeId],
+        genesis: &ClusterConfig,
+        rng: &mut Rng,
+    ) -> BTreeMap<NodeId, Self> {
         let setup = Setup {
-            genesis: genesis(ids),
+            genesis: genesis.clone(),
             timing: draw_timing(rng),
             limits: draw_limits(rng),
             options: draw_options(rng),
         };
-        let node = |&id: &NodeId| {
-            let node = Self {
-                id,
-                store: None,
-                disk: SimDisk::new(rng.next_u64()),
-                clocks: Clocks::new(rng),
-                shadow: Shadow::default(),
-                life: 0,
-                process: None,
-                paused_until: Micros(0),
-                disk_fault: None,
-                slow_until: Micros(0),
-                promised_term: 0,
-                setup: setup.clone(),
-            };
-            (id, node)
-        };
+        let node = |&id: &NodeId| (id, Self::new(id, setup.clone(), rng));
         let mut nodes: BTreeMap<NodeId, Self> = ids.iter().map(node).collect();
         // A minority may have any time at all: the median of the voters' clocks is right.
-        if rng.chance(300) {
-            let wrong = rng.slot(ids.len() / 2) + 1;
+        let minority = (ids.len() - 1) / 2;
+        if minority > 0 && rng.chance(300) {
+            let wrong = rng.slot(minority) + 1;
             for node in nodes.values_mut().take(wrong) {
                 node.clocks.set_wrong(rng);
             }
         }
         nodes
+    }
+
+    fn new(id: NodeId, setup: Setup, rng: &mut Rng) -> Self {
+        Self {
+            id,
+            store: None,
+            disk: SimDisk::new(rng.next_u64()),
+            clocks: Clocks::new(rng),
+            shadow: Shadow::default(),
+            ghosts: Vec::new(),
+            life: 0,
+            process: None,
+            paused_until: Micros(0),
+            disk_fault: None,
+            slow_until: Micros(0),
+            promised_term: 0,
+            setup,
+        }
+    }
+
+    /// Another machine for the cluster that this one is of.
+    pub(super) fn newcomer(&self, id: NodeId, rng: &mut Rng) -> Self {
+        // It has lost nothing, but like one that has, it is nobody yet.
+        let ghosts = vec![Image::default()];
+        Self { ghosts, ..Self::new(id, self.setup.clone(), rng) }
+    }
+
+    /// The disk is lost; the next one is empty.
+    pub(super) fn wipe(&mut self, seed: u64) {
+        assert!(self.process.is_none(), "node {} is up", self.id);
+        self.disk = SimDisk::new(seed);
+        self.ghosts.push(std::mem::take(&mut self.shadow).durable);
+        self.store = None;
+        self.promised_term = 0;
+    }
+
+    /// Is its disk another one than that with which the cluster began?
+    pub(super) const fn was_wiped(&self) -> bool {
+        !self.ghosts.is_empty()
+    }
+
+    /// Is this entry durable here, or was it on a disk that was lost?
+    pub(super) fn held(&self, index: u64, mark: Mark) -> bool {
+        let ghosts = self.ghosts.iter();
+        ghosts.chain([&self.shadow.durable]).any(|image| image.at(index) == Some(mark))
     }
 
     pub(super) const fn is_up(&self) -> bool {
@@ -180,7 +230,7 @@ impl Node {
     /// The term that it leads, if it does.
     pub(super) fn leads(&self) -> Option<Term> {
         let process = self.process.as_ref()?;
-        (process.role == Role::Leader).then(|| process.replica.status().term)
+        (process.role == Role::Leader).then_some(Term(process.term))
     }
 
     /// How far it has folded, if it is up.
@@ -238,6 +288,7 @@ impl Node {
             folded: 0,
             is_folding: false,
             role: Role::Follower,
+            term: recovery.hard_state.term,
             durable: Ticket(0),
             staged: 0,
             is_syncing: false,
@@ -347,21 +398,29 @@ impl Calls {
     }
 }
 
-fn genesis(ids: &[NodeId]) -> ClusterConfig {
-    let member = |&node: &NodeId| Member {
-        node,
-        store: None,
-        peer: format!("node-{node}:7410"),
-        client: format!("http://node-{node}:7411"),
-    };
+/// The configuration with which a cluster of these begins.
+pub(super) fn genesis(ids: &[NodeId]) -> ClusterConfig {
     ClusterConfig {
-        mode: Mode::Majority,
-        voters: ids.iter().map(member).collect(),
+        mode: match ids.len() {
+            1 => Mode::Solo,
+            2 => Mode::Pair,
+            _ => Mode::Majority,
+        },
+        voters: ids.iter().copied().map(member).collect(),
         learners: Vec::new(),
         known: Vec::new(),
         target_size: u8::try_from(ids.len()).expect("a handful"),
         predecessor: Index(0),
         level: 1,
+    }
+}
+
+pub(super) fn member(node: NodeId) -> Member {
+    Member {
+        node,
+        store: None,
+        peer: format!("node-{node}:7410"),
+        client: format!("http://node-{node}:7411"),
     }
 }
 
@@ -377,7 +436,7 @@ fn draw_timing(rng: &mut Rng) -> Timing {
         append_retry: Micros(rng.within(election_us / 2, election_us * 2)),
         answer: Micros(election_us * 3),
         disk_stall: Micros(election_us * rng.within(3, 20)),
-        promote_after: Micros(election_us * 4),
+        promote_after: Micros(election_us * rng.within(1, 5)),
     }
 }
 

@@ -18,14 +18,17 @@ use super::{
     checkers::{Checked, violated},
     clock::{Queue, WALL_EPOCH_US},
     ledger::Ledger,
+    linear::{Linear, Seen},
     rng::Rng,
     world::Event,
 };
 
-/// Clients of a seed.
-const CLIENTS: u64 = 5;
+/// All clients together begin an operation every so many microseconds: 22 to 40 a second.
+const INTERVAL_US: (u64, u64) = (25_000, 45_000);
+/// A client has at most so many operations under way.
+const UNDER_WAY_MAX: usize = 24;
 /// The channel that everyone joins.
-const LOBBY: &str = "lobby";
+pub(super) const LOBBY: &str = "lobby";
 
 /// What a client does, or what happens to it.
 #[derive(Clone, Debug)]
@@ -53,8 +56,8 @@ pub(crate) struct Key {
 pub(crate) enum Reply {
     /// It stands in the log at this index, and came to this.
     Outcome { index: u64, outcome: Outcome },
-    /// The state as of this index.
-    Read { folded: u64 },
+    /// The state as of this index, and the lobby in it, for those who may see it.
+    Read { folded: u64, lobby: Option<Seen<RequestId>> },
     /// Not now, or not known: ask again.
     Again,
 }
@@ -63,7 +66,7 @@ pub(crate) enum Reply {
 #[derive(Clone, Debug)]
 pub(crate) enum Demand {
     Write { request: RequestId, body: Bytes },
-    Read,
+    Read { reader: Option<AccountId> },
 }
 
 /// All clients, and what they were told.
@@ -73,6 +76,8 @@ pub(crate) struct Workload {
     clients: Vec<Client>,
     nodes: Vec<NodeId>,
     pub(crate) ledger: Ledger,
+    /// The lobby, as the clients saw it.
+    pub(crate) lobby: Linear<RequestId>,
     /// The newest index that any client knows of, by an acknowledgement or a read.
     known: u64,
     begun: u64,
@@ -81,7 +86,12 @@ pub(crate) struct Workload {
     messages: Vec<MessageId>,
     think_us: u64,
     patience_us: u64,
+    /// Writes that a client has under way at once.
     window: usize,
+    /// Attempts after which a client gives an operation up.
+    attempts_max: u32,
+    /// Operations that were given up.
+    given_up: u64,
     /// Once healed: begin nothing beyond this many operations.
     quota: Option<u64>,
 }
@@ -112,8 +122,19 @@ struct Operation {
 
 #[derive(Debug)]
 enum Kind {
-    Write { request: RequestId, bytes: Bytes },
-    Read,
+    Write { request: RequestId, bytes: Bytes, rank: Rank },
+    Read { reader: Option<AccountId> },
+}
+
+/// What giving a write up would mean.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Rank {
+    /// The client can do nothing without it.
+    Needed,
+    /// A link of the chain of sends.
+    Send { to_lobby: bool },
+    /// Nothing.
+    Loose,
 }
 
 impl ClientEvent {
@@ -127,7 +148,8 @@ impl ClientEvent {
 }
 
 impl Workload {
-    pub(crate) fn new(nodes: &[NodeId], mut rng: Rng) -> Self {
+    pub(crate) fn new(nodes: &[NodeId], count: Option<u64>, mut rng: Rng) -> Self {
+        let count = count.unwrap_or_else(|| *rng.pick(&[2, 4, 5, 8]));
         let client = |number: u64| Client {
             name: format!("user-{number}"),
             deleted: 0,
@@ -140,21 +162,29 @@ impl Workload {
             under_way: BTreeMap::new(),
             node: nodes[rng.slot(nodes.len())],
         };
-        let clients = (0..CLIENTS).map(client).collect();
+        let clients = (0..count).map(client).collect();
         Self {
             clients,
             nodes: nodes.to_vec(),
             ledger: Ledger::default(),
+            lobby: Linear::default(),
             known: 0,
             begun: 0,
             acknowledged: 0,
             messages: Vec::new(),
-            think_us: rng.within(30_000, 150_000),
+            think_us: count * rng.within(INTERVAL_US.0, INTERVAL_US.1),
             patience_us: *rng.pick(&[100_000, 300_000, 1_000_000, 3_000_000]),
             window: rng.slot(4) + 1,
+            attempts_max: *rng.pick(&[2, 5, 20]),
+            given_up: 0,
             quota: None,
             rng,
         }
+    }
+
+    /// There is one node more to ask.
+    pub(crate) fn knows(&mut self, node: NodeId) {
+        self.nodes.push(node);
     }
 
     /// Every client begins.
@@ -178,6 +208,10 @@ impl Workload {
         self.clients.iter().map(|client| client.under_way.len()).sum()
     }
 
+    pub(crate) const fn given_up(&self) -> u64 {
+        self.given_up
+    }
+
     /// The accounts that were made.
     pub(crate) fn accounts(&self) -> impl Iterator<Item = AccountId> {
         self.clients.iter().filter_map(|client| Some(client.session?.0))
@@ -198,10 +232,10 @@ impl Workload {
             return None;
         }
         Some(match &operation.kind {
-            Kind::Write { request, bytes } => {
+            Kind::Write { request, bytes, .. } => {
                 Demand::Write { request: *request, body: bytes.clone() }
             }
-            Kind::Read => Demand::Read,
+            Kind::Read { reader } => Demand::Read { reader: *reader },
         })
     }
 
@@ -210,18 +244,25 @@ impl Workload {
         if self.quota.is_some_and(|quota| self.begun >= quota) {
             return;
         }
-        let think_us = self.rng.within(self.think_us / 2, self.think_us * 2);
+        let think_us = self.rng.within(self.think_us / 2, self.think_us * 3 / 2);
         queue.after(think_us, Event::Client(ClientEvent::Begin { client }));
         let actor = &self.clients[client];
-        // Registering and joining come first, one at a time.
-        let window = if actor.is_in_lobby { self.window } else { 1 };
-        if actor.under_way.len() >= window {
+        if actor.under_way.len() >= UNDER_WAY_MAX {
             return;
         }
-        let kind = self.draw(client, queue.now());
+        // Registering and joining come first, one at a time. Who may not write, reads.
+        let window = if actor.is_in_lobby { self.window } else { 1 };
+        let kind = if actor.writes() < window {
+            self.draw(client, queue.now())
+        } else {
+            Kind::Read { reader: actor.reader() }
+        };
         let actor = &mut self.clients[client];
         let operation = actor.next_operation;
         actor.next_operation += 1;
+        if let Kind::Read { reader: Some(_) } = kind {
+            self.lobby.read_begins(call(client, operation));
+        }
         let known_at_begin = self.known;
         actor.under_way.insert(operation, Operation { attempt: 0, kind, known_at_begin });
         self.begun += 1;
@@ -239,8 +280,33 @@ impl Workload {
         }
         operation.attempt += 1;
         client.node = *self.rng.pick(&self.nodes);
+        if self.quota.is_none() && operation.attempt >= self.attempts_max {
+            match operation.kind {
+                Kind::Write { rank: Rank::Needed, .. } => {}
+                Kind::Write { rank: Rank::Send { .. }, .. } => {
+                    return self.give_sends_up(key.client);
+                }
+                Kind::Write { rank: Rank::Loose, .. } | Kind::Read { .. } => {
+                    client.under_way.remove(&key.operation);
+                    self.given_up += 1;
+                    return;
+                }
+            }
+        }
         let next = Key { attempt: operation.attempt, ..key };
         self.attempt(next, queue);
+    }
+
+    /// The client waits for none of its sends any more, and begins a new chain.
+    fn give_sends_up(&mut self, client: usize) {
+        let client = &mut self.clients[client];
+        client.last_send = None;
+        for (_, operation) in client.under_way.extract_if(.., |_, operation| operation.is_send()) {
+            if let Kind::Write { request, .. } = operation.kind {
+                self.ledger.given_up(request);
+                self.given_up += 1;
+            }
+        }
     }
 
     /// A node has answered an attempt, maybe one that the client gave up: the answer counts.
@@ -265,30 +331,44 @@ impl Workload {
                 self.try_again(key, queue);
                 Ok(())
             }
-            (Reply::Outcome { index, outcome }, Kind::Write { request, .. }) => {
-                self.ledger.acknowledged(*request, index, outcome)?;
+            (Reply::Outcome { index, outcome }, Kind::Write { request, rank, .. }) => {
+                let first = self.ledger.acknowledged(*request, index, outcome)?;
+                if first <= operation.known_at_begin {
+                    return violated(format!(
+                        "linearizable writes: {request:?} took effect at {first}, and began when {} \
+                         was acknowledged",
+                        operation.known_at_begin
+                    ));
+                }
+                if let Ok(Accepted { answer: Answer::Sent { id, seq, .. }, .. }) = outcome {
+                    self.messages.push(id);
+                    if *rank == (Rank::Send { to_lobby: true }) {
+                        self.lobby.send_returns(*request, seq);
+                    }
+                }
                 client.under_way.remove(&key.operation);
                 client.learn(outcome);
-                if let Ok(Accepted { answer: Answer::Sent { id, .. }, .. }) = outcome {
-                    self.messages.push(id);
-                }
                 self.known = self.known.max(index);
                 self.acknowledged += 1;
                 Ok(())
             }
-            (Reply::Read { folded }, Kind::Read) => {
+            (Reply::Read { folded, lobby }, Kind::Read { reader }) => {
                 if folded < operation.known_at_begin {
                     return violated(format!(
                         "linearizable reads: a read begun when {} was acknowledged shows {folded}",
                         operation.known_at_begin
                     ));
                 }
+                if let (Some(_), Some(seen)) = (reader, lobby) {
+                    self.lobby.read_returns(call(key.client, key.operation), seen);
+                }
                 client.under_way.remove(&key.operation);
                 self.known = self.known.max(folded);
                 self.acknowledged += 1;
                 Ok(())
             }
-            (Reply::Outcome { .. }, Kind::Read) | (Reply::Read { .. }, Kind::Write { .. }) => {
+            (Reply::Outcome { .. }, Kind::Read { .. })
+            | (Reply::Read { .. }, Kind::Write { .. }) => {
                 violated(format!("{key:?} is answered by {reply:?}"))
             }
         }
@@ -308,20 +388,26 @@ impl Workload {
         let request = request_id(now, &mut self.rng);
         let Some((account, session)) = self.clients[client].session else {
             let body = self.registration(client);
-            return write(request, Body::Register(body));
+            return write(request, Body::Register(body), Rank::Needed);
         };
         if !self.clients[client].is_in_lobby {
-            let action = if client == 0 && self.clients[client].next_operation == 1 {
+            let action = if client == 0 {
                 Action::CreateChannel { name: LOBBY.into(), private: false, topic: String::new() }
             } else {
                 Action::Join { channel: LOBBY.into() }
             };
-            return write(request, Body::Act { account, session, action });
+            return write(request, Body::Act { account, session, action }, Rank::Needed);
         }
+        let mut rank = Rank::Loose;
         let action = match self.rng.below(24) {
-            0..=9 => self.send(client, Target::channel(LOBBY), request),
+            0..=9 => {
+                rank = Rank::Send { to_lobby: true };
+                self.lobby.send_begins(request);
+                self.send(client, Target::channel(LOBBY), request)
+            }
             10..=12 => {
-                let peer = self.rng.below(CLIENTS);
+                rank = Rank::Send { to_lobby: false };
+                let peer = self.rng.slot(self.clients.len());
                 self.send(client, Target::user(&format!("user-{peer}")), request)
             }
             13 => Action::Mark { to: Target::channel(LOBBY), upto: self.rng.below(1_000) },
@@ -336,22 +422,23 @@ impl Workload {
                 None => {
                     let token_hash = token_hash(&mut self.rng);
                     let login = Login { account, password_generation: 0, token_hash };
-                    return write(request, Body::Login(login));
+                    return write(request, Body::Login(login), Rank::Loose);
                 }
             },
             18 | 19 if !self.messages.is_empty() => self.change(),
             // The first client stays, so that somebody can read what was said.
             20 if client > 0 && self.rng.chance(250) => {
                 // Nothing new until it is done.
+                rank = Rank::Needed;
                 self.clients[client].is_in_lobby = false;
                 Action::DeleteAccount {
                     password_generation: 0,
                     erase_messages: self.rng.chance(500),
                 }
             }
-            _ => return Kind::Read,
+            _ => return Kind::Read { reader: Some(account) },
         };
-        write(request, Body::Act { account, session, action })
+        write(request, Body::Act { account, session, action }, rank)
     }
 
     /// Another text or none, for a message of anyone.
@@ -388,7 +475,24 @@ impl Workload {
     }
 }
 
+impl Operation {
+    const fn is_send(&self) -> bool {
+        matches!(self.kind, Kind::Write { rank: Rank::Send { .. }, .. })
+    }
+}
+
 impl Client {
+    /// Writes under way.
+    fn writes(&self) -> usize {
+        let kinds = self.under_way.values().map(|operation| &operation.kind);
+        kinds.filter(|kind| matches!(kind, Kind::Write { .. })).count()
+    }
+
+    /// As whom it reads.
+    fn reader(&self) -> Option<AccountId> {
+        self.session.map(|(account, _)| account)
+    }
+
     /// What an outcome means for what comes next.
     fn learn(&mut self, outcome: Outcome) {
         let Ok(Accepted { answer, .. }) = outcome else {
@@ -417,8 +521,13 @@ impl Client {
     }
 }
 
-fn write(request: RequestId, body: Body) -> Kind {
-    Kind::Write { request, bytes: Command::new(request, body).encode().into() }
+fn write(request: RequestId, body: Body, rank: Rank) -> Kind {
+    Kind::Write { request, bytes: Command::new(request, body).encode().into(), rank }
+}
+
+/// One name for an operation of a client.
+fn call(client: usize, operation: u64) -> u64 {
+    u64::try_from(client).expect("a handful") << 32 | operation
 }
 
 /// A fresh `UUIDv7`.

@@ -4,7 +4,7 @@
 //! only the laws are checked. Then everything heals, and within a bounded time the cluster must
 //! elect, finish every client's work and agree: every node folded to the same index and hash.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use election::{Micros, NodeId};
 
@@ -12,9 +12,9 @@ use super::{
     Options, Report,
     checkers::{Checked, Checkers, Violation, violated},
     clock::Queue,
-    mix::Mix,
+    mix::{Fault, Mix},
     network::{Admission, NetEvent, Network, Packet, Pair},
-    node::Node,
+    node::{Failure, Node, genesis},
     panics,
     rng::Rng,
     trace::{self, Trace},
@@ -26,9 +26,11 @@ const STORM_US_MIN: u64 = 30_000_000;
 /// ... goes on until so many faults struck, ...
 const FAULTS_MIN: u64 = 20;
 /// ... and so many operations were begun, ...
-const OPERATIONS_MIN: u64 = 200;
+const OPERATIONS_MIN: u64 = 100;
 /// ... and ends in any case.
 const STORM_US_MAX: u64 = 120_000_000;
+/// Operations begun in each second of the storm, on average, at least.
+const OPERATIONS_PER_S: u64 = 20;
 /// What the cluster has to elect a leader, finish all work and agree, once healed.
 const RECOVERY_US_MAX: u64 = 10_000_000;
 /// Operations that are begun after the healing, at least.
@@ -105,7 +107,12 @@ pub(crate) struct World {
     pub(super) partitions: BTreeMap<u64, Vec<(NodeId, NodeId)>>,
     pub(super) is_healed: bool,
     healed_at: Micros,
+    begun_in_storm: u64,
     is_over: bool,
+    /// Faults that are left out.
+    pub(super) without: BTreeSet<Fault>,
+    /// The storm ends at the latest then, and may be weak.
+    storm_us: Option<u64>,
 }
 
 impl From<NetEvent> for Event {
@@ -118,17 +125,18 @@ impl World {
     /// The cluster of a seed, before its first event.
     pub(crate) fn new(seed: u64, options: &Options) -> Self {
         let mut rng = Rng::new(seed);
-        let size = options.nodes.unwrap_or_else(|| *rng.pick(&[3, 3, 5]));
+        let size = options.nodes.unwrap_or_else(|| *rng.pick(&[1, 2, 3, 3, 3, 4, 5, 5]));
         let ids: Vec<NodeId> = (1..=size).map(NodeId).collect();
-        let nodes = Node::cluster(&ids, &mut rng);
+        let genesis = genesis(&ids);
+        let nodes = Node::cluster(&ids, &genesis, &mut rng);
         let network = Network::new(&ids, Mix::CALM.weather, rng.fork());
-        let workload = Workload::new(&ids, rng.fork());
+        let workload = Workload::new(&ids, options.clients, rng.fork());
         Self {
             queue: Queue::new(),
             nodes,
             network,
             workload,
-            checkers: Checkers::default(),
+            checkers: Checkers::new(&genesis),
             trace: Trace::new(seed, options.prints),
             mix: Mix::CALM,
             act: 0,
@@ -136,7 +144,10 @@ impl World {
             partitions: BTreeMap::new(),
             is_healed: false,
             healed_at: Micros(0),
+            begun_in_storm: 0,
             is_over: false,
+            without: options.without.clone(),
+            storm_us: options.storm_ms.map(|ms| ms * 1_000),
             rng,
         }
     }
@@ -150,7 +161,7 @@ impl World {
         self.network.dial_all(&mut self.queue);
         self.workload.begin(&mut self.queue);
         self.queue.after(1_000_000, Event::NextAct);
-        self.queue.after(STORM_US_MIN, Event::Review);
+        self.queue.after(self.storm_us.unwrap_or(STORM_US_MIN), Event::Review);
         while !self.is_over {
             let Some(event) = self.queue.next() else {
                 return violated("nothing is left to happen".into());
@@ -166,9 +177,12 @@ impl World {
     /// What came of it.
     pub(crate) fn report(&mut self, seed: u64, flags: String, violation: Option<String>) -> Report {
         self.trace.add("messages lost, doubled or overtaken", self.network.mishaps);
+        self.trace.add("an operation was given up", self.workload.given_up());
+        self.trace.add("a split vote", self.checkers.split_votes());
         self.trace.add("operations acknowledged", self.workload.acknowledged());
         Report {
             seed,
+            nodes: u64::try_from(self.nodes.len()).expect("a handful"),
             virtual_us: self.queue.now().0,
             faults: self.faults,
             operations: self.workload.acknowledged(),
@@ -335,11 +349,12 @@ impl World {
         let now = self.queue.now();
         if !self.is_healed {
             let enough = self.faults >= FAULTS_MIN && self.workload.begun() >= OPERATIONS_MIN;
-            if enough || now.0 >= STORM_US_MAX {
+            if enough || now.0 >= self.storm_us.unwrap_or(STORM_US_MAX) {
                 self.heal();
                 self.healed_at = now;
-                self.workload
-                    .finish(OPERATIONS_MIN.max(self.workload.begun() + RECOVERY_OPERATIONS));
+                self.begun_in_storm = self.workload.begun();
+                let missing = OPERATIONS_MIN.saturating_sub(self.workload.acknowledged());
+                self.workload.finish(self.workload.begun() + missing.max(RECOVERY_OPERATIONS));
                 self.note("heal", NodeId(0), self.faults, self.workload.begun());
             }
             self.queue.after(500_000, Event::Review);
@@ -350,8 +365,14 @@ impl World {
             return Ok(());
         }
         if now.since(self.healed_at).0 > RECOVERY_US_MAX {
+            if !self.has_quorum() {
+                self.trace.count("too much was lost to go on");
+                self.is_over = true;
+                return Ok(());
+            }
             return violated(format!("no recovery: {}", self.standing()));
         }
+        self.replace_lost()?;
         self.queue.after(50_000, Event::Review);
         Ok(())
     }
@@ -359,7 +380,8 @@ impl World {
     /// Has every node folded everything that is committed? (Equal hashes are checked at the fold.)
     fn agree(&self) -> bool {
         let newest = self.checkers.newest();
-        self.nodes.values().all(|node| node.folded() == Some(newest))
+        let mut members = self.nodes.values().filter(|node| self.must_agree(node));
+        members.all(|node| node.folded() == Some(newest))
     }
 
     fn standing(&self) -> String {
@@ -373,18 +395,28 @@ impl World {
     }
 
     fn last_checks(&mut self) -> Checked {
-        if self.faults < FAULTS_MIN || self.workload.acknowledged() < OPERATIONS_MIN {
+        let is_whole = self.storm_us.is_none() && self.without.is_empty();
+        let is_weak = self.faults < FAULTS_MIN || self.workload.acknowledged() < OPERATIONS_MIN;
+        if is_whole && is_weak {
             return violated(format!(
                 "a weak seed: {} faults, {} operations",
                 self.faults,
                 self.workload.acknowledged()
             ));
         }
-        let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
-        for id in ids {
-            self.check_history(id)?;
+        let storm_s = self.healed_at.0 / 1_000_000;
+        if self.begun_in_storm < storm_s * OPERATIONS_PER_S {
+            let begun = self.begun_in_storm;
+            return violated(format!("a weak seed: {begun} operations in {storm_s} s"));
         }
-        Ok(())
+        let newest = self.checkers.newest();
+        for node in self.nodes.values().filter(|node| node.folded() == Some(newest)) {
+            self.check_history(node.id).map_err(|failure| match failure {
+                Failure::Law(violation) => violation,
+                Failure::Disk(error) => Violation(format!("node {}: {error:?}", node.id)),
+            })?;
+        }
+        self.workload.lobby.check()
     }
 }
 
