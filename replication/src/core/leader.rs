@@ -176,7 +176,7 @@ impl Core {
         }
         progress.answered_round = progress.answered_round.max(round);
         progress.heard = Some(now.monotonic);
-        progress.wall_offset = Some(super::stamp::offset(wall, now.wall));
+        progress.wall_offset = Some(super::stamp::offset(wall, now.monotonic));
         progress.fitness = Some(fitness);
         progress.level = level;
         self.confirm_reads(effects);

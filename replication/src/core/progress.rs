@@ -34,7 +34,7 @@ pub(crate) struct Progress {
     pub(crate) answered_round: u64,
     /// When it last answered anything.
     pub(crate) heard: Option<Micros>,
-    /// Its wall clock less this node's, microseconds.
+    /// Its wall clock less this node's monotonic one, microseconds.
     pub(crate) wall_offset: Option<i64>,
     /// How fit it is to lead, as it said last.
     pub(crate) fitness: Option<Fitness>,

@@ -10,9 +10,10 @@ use election::Micros;
 use super::Core;
 use crate::Now;
 
-/// How far a peer's wall clock is ahead of this one's, microseconds.
-pub(crate) fn offset(theirs: Micros, ours: Micros) -> i64 {
-    let ahead = i128::from(theirs.0) - i128::from(ours.0);
+/// How far a wall clock is ahead of this node's monotonic one, microseconds. Not of its wall clock:
+/// that may be set between an answer and a stamp, and would take everybody's with it.
+pub(crate) fn offset(wall: Micros, monotonic: Micros) -> i64 {
+    let ahead = i128::from(wall.0) - i128::from(monotonic.0);
     i64::try_from(ahead).unwrap_or(if ahead > 0 { i64::MAX } else { i64::MIN })
 }
 
@@ -23,10 +24,10 @@ impl Core {
         let peers = self.lead.iter().flat_map(|lead| &lead.peers);
         let voters = peers.filter(|(node, _)| self.electorate.contains(**node));
         let mut offsets: Vec<i64> = voters.filter_map(|(_, peer)| peer.wall_offset).collect();
-        offsets.push(0);
+        offsets.push(offset(now.wall, now.monotonic));
         offsets.sort_unstable();
         let majority = self.electorate.voters().len() / 2 + 1;
         let middle = offsets.len().checked_sub(majority)?;
-        Some(now.wall.0.saturating_add_signed(offsets[middle]))
+        Some(now.monotonic.0.saturating_add_signed(offsets[middle]))
     }
 }

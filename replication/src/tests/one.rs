@@ -15,6 +15,7 @@ use crate::{Boot, Effect, Effects, Fitness, Input, Message, Now, ProposalId, Rep
 pub(super) struct One {
     pub(super) replica: Replica,
     pub(super) now: Micros,
+    pub(super) wall: Micros,
     issued: Ticket,
 }
 
@@ -87,7 +88,7 @@ impl One {
         let now = Micros::from_millis(1_000);
         let issued = boot.ticket;
         let replica = Replica::new(Now { monotonic: now, wall: EPOCH }, boot);
-        let mut one = Self { replica, now, issued };
+        let mut one = Self { replica, now, wall: EPOCH, issued };
         one.input(Input::Wake);
         one
     }
@@ -159,7 +160,7 @@ impl One {
     }
 
     pub(super) fn clock(&self) -> Now {
-        Now { monotonic: self.now, wall: EPOCH }
+        Now { monotonic: self.now, wall: self.wall }
     }
 }
 

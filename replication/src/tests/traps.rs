@@ -462,6 +462,20 @@ fn log_time_is_the_median_of_the_voters_clocks() {
 }
 
 #[test]
+fn a_clock_that_is_set_moves_log_time_by_nothing() {
+    let mut one = One::elected(bound_boot(3, 1, Vec::new()));
+    for node in [2, 3] {
+        one.hear(node, heartbeat_answer(2, 1, EPOCH));
+    }
+    // The others' clocks were compared with one that no longer shows what it did.
+    one.wall = EPOCH.plus(millis(3_600_000));
+    let Effect::Persist { op: Op::Append(entries), .. } = &one.propose(1, b"x")[0] else {
+        panic!("it leads and knows two clocks");
+    };
+    assert_eq!(split_stamp(&entries[0].payload).unwrap().0, EPOCH.0);
+}
+
+#[test]
 fn two_wrong_clocks_of_five_move_log_time_by_nothing() {
     let mut one = One::elected(bound_boot(5, 1, Vec::new()));
     let stamp = |one: &mut One, id| match &one.propose(id, b"x")[..] {
