@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use election::{Micros, NodeId, Ticket, VoterId};
-use replication::{ClusterConfig, Effect, Effects, Input, Lane, LinkEvent, Message, Role, Room, codec};
+use replication::{
+    ClusterConfig, Effect, Effects, Input, Lane, LinkEvent, Message, Role, Room, codec,
+};
 use wal::{EntryKind, Op};
 
 use super::{

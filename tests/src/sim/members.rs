@@ -80,6 +80,19 @@ impl World {
         Ok(())
     }
 
+    /// Who was drained leads again once it is started again.
+    pub(super) fn restart_drained(&mut self) {
+        let drained = |node: &&Node| {
+            let process = node.process.as_ref();
+            process.is_some_and(|process| process.replica.status().draining)
+        };
+        let drained: Vec<NodeId> =
+            self.nodes.values().filter(drained).map(|node| node.id).collect();
+        for id in drained {
+            self.crash(id);
+        }
+    }
+
     /// What came of a change; true when it was one.
     pub(super) fn changed(&mut self, id: NodeId, asked: ProposalId, outcome: Outcome) -> bool {
         if !self.up(id).calls.changes.remove(&asked) {
@@ -108,7 +121,10 @@ impl World {
             Halt::BoundElsewhere { .. } if !is_member && node.was_wiped() => {
                 self.trace.count("an empty disk was not taken for the lost one");
             }
-            Halt::Removed | Halt::BoundElsewhere { .. } | Halt::TooOld { .. } | Halt::Diverged { .. } => {
+            Halt::Removed
+            | Halt::BoundElsewhere { .. }
+            | Halt::TooOld { .. }
+            | Halt::Diverged { .. } => {
                 return violated(format!("node {id} halts: {why:?}"));
             }
         }
@@ -121,7 +137,8 @@ impl World {
     fn lost_voters(&self, config: &ClusterConfig) -> Vec<NodeId> {
         let is_lost = |member: &&Member| {
             let node = &self.nodes[&member.node];
-            let has_it = node.identity().is_some_and(|id| member.store.is_none_or(|s| s == id.store));
+            let has_it =
+                node.identity().is_some_and(|id| member.store.is_none_or(|s| s == id.store));
             node.was_wiped() && !has_it
         };
         config.voters.iter().filter(is_lost).map(|member| member.node).collect()

@@ -26,7 +26,7 @@ use super::{
 /// All clients together begin an operation every so many microseconds: 22 to 40 a second.
 const INTERVAL_US: (u64, u64) = (25_000, 45_000);
 /// A client has at most so many operations under way.
-const UNDER_WAY_MAX: usize = 24;
+const UNDER_WAY_MAX: usize = 40;
 /// The channel that everyone joins.
 pub(super) const LOBBY: &str = "lobby";
 
@@ -88,8 +88,8 @@ pub(crate) struct Workload {
     patience_us: u64,
     /// Writes that a client has under way at once.
     window: usize,
-    /// Attempts after which a client gives an operation up.
-    attempts_max: u32,
+    /// A client gives an operation up after this time.
+    give_up_us: u64,
     /// Operations that were given up.
     given_up: u64,
     /// Once healed: begin nothing beyond this many operations.
@@ -115,6 +115,7 @@ struct Client {
 #[derive(Debug)]
 struct Operation {
     attempt: u32,
+    begun_at: Micros,
     kind: Kind,
     /// What every client together knew when this began: a read may not fall behind it.
     known_at_begin: u64,
@@ -175,7 +176,7 @@ impl Workload {
             think_us: count * rng.within(INTERVAL_US.0, INTERVAL_US.1),
             patience_us: *rng.pick(&[100_000, 300_000, 1_000_000, 3_000_000]),
             window: rng.slot(4) + 1,
-            attempts_max: *rng.pick(&[2, 5, 20]),
+            give_up_us: *rng.pick(&[300_000, 1_000_000, 3_000_000]),
             given_up: 0,
             quota: None,
             rng,
@@ -264,7 +265,8 @@ impl Workload {
             self.lobby.read_begins(call(client, operation));
         }
         let known_at_begin = self.known;
-        actor.under_way.insert(operation, Operation { attempt: 0, kind, known_at_begin });
+        let begun_at = queue.now();
+        actor.under_way.insert(operation, Operation { attempt: 0, begun_at, kind, known_at_begin });
         self.begun += 1;
         self.attempt(Key { client, operation, attempt: 0 }, queue);
     }
@@ -280,7 +282,8 @@ impl Workload {
         }
         operation.attempt += 1;
         client.node = *self.rng.pick(&self.nodes);
-        if self.quota.is_none() && operation.attempt >= self.attempts_max {
+        let waited_us = queue.now().since(operation.begun_at).0;
+        if self.quota.is_none() && waited_us >= self.give_up_us {
             match operation.kind {
                 Kind::Write { rank: Rank::Needed, .. } => {}
                 Kind::Write { rank: Rank::Send { .. }, .. } => {
