@@ -313,6 +313,9 @@ pub struct ClusterStatus {
     /// `majority`, `pair`, `armed` or `solo`.
     #[serde(default)]
     pub mode: String,
+    /// What every node is known to understand; none from a node that does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<u16>,
     /// The maximal sets of voters whose loss at once is survived now.
     #[serde(default)]
     pub survives: Vec<Vec<u64>>,

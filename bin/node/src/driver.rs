@@ -92,6 +92,8 @@ pub(crate) struct View {
     pub(crate) leader: Option<NodeId>,
     pub(crate) commit: Index,
     pub(crate) config: Arc<ClusterConfig>,
+    /// What needs a higher feature level must not be proposed.
+    pub(crate) level: u16,
 }
 
 /// The newest ticket that the log has fsynced, or the error that ended it.
@@ -113,6 +115,7 @@ impl View {
             leader: status.leader,
             commit: status.commit,
             config: Arc::new(status.config),
+            level: status.level,
         }
     }
 
@@ -357,6 +360,7 @@ impl Driver {
         if self.parts.line.is_seen() {
             self.parts.fold.commit(self.view.commit.0);
         }
+        self.view.level = self.parts.replica.level();
         self.publish();
         match self.halted.take() {
             Some(halt) => Err(CoreError::Halted(halt)),

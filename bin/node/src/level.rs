@@ -9,5 +9,29 @@
 //! |---|---|
 //! | 1 | everything so far |
 
+use chat::{Action, Body, Command};
+
 /// The newest level that this build understands.
 pub(crate) const FEATURE_LEVEL: u16 = 1;
+
+/// The level that a cluster must have reached before this is proposed.
+pub(crate) const fn needed(command: &Command) -> u16 {
+    match command.body() {
+        Body::Register(_) | Body::Login(_) => 1,
+        Body::Act { action, .. } => match action {
+            Action::Logout { .. }
+            | Action::CreateChannel { .. }
+            | Action::Join { .. }
+            | Action::Leave { .. }
+            | Action::Invite { .. }
+            | Action::Send { .. }
+            | Action::Mark { .. }
+            | Action::SetRegistration { .. }
+            | Action::Edit { .. }
+            | Action::Delete { .. }
+            | Action::SetPassword { .. }
+            | Action::DeleteAccount { .. }
+            | Action::OpenToken { .. } => 1,
+        },
+    }
+}

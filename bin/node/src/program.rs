@@ -18,7 +18,9 @@ use crate::{
     config::Config,
     dev,
     genesis::GENESIS_VERSION,
-    init, offline, run, telemetry,
+    init,
+    level::FEATURE_LEVEL,
+    offline, run, telemetry,
 };
 
 /// The whole program.
@@ -74,7 +76,8 @@ fn command(cli: Cli) -> Result<(), NodeError> {
 
 fn version() -> String {
     format!(
-        "node {}\nlog format {}\ngenesis format {GENESIS_VERSION}\nnode protocol {}\nclient API v1\n",
+        "node {}\nlog format {}\ngenesis format {GENESIS_VERSION}\nnode protocol {}\nclient API v1\n\
+         feature level {FEATURE_LEVEL}\n",
         env!("CARGO_PKG_VERSION"),
         wal::FORMAT_VERSION,
         String::from_utf8_lossy(replication::quic::identity::ALPN)

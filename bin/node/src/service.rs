@@ -27,6 +27,7 @@ use crate::{
         clock::Clock,
         report::Reports,
     },
+    level,
     metrics::Metrics,
 };
 
@@ -50,6 +51,9 @@ pub enum SubmitError {
     /// Nothing was done: the command is larger than a log entry may be.
     #[error("the command is too large")]
     TooLarge,
+    /// Nothing was done: some node does not understand the command yet.
+    #[error("not every node runs a version that understands this yet")]
+    UpgradeUnderWay,
     /// It may or may not take effect: the same request id asked again finds out.
     #[error("the outcome is unknown")]
     OutcomeUnknown,
@@ -124,6 +128,9 @@ impl Service {
         if Instant::now() >= deadline {
             // A password was hashed for too long, say: nothing was offered to anyone yet.
             return Err(SubmitError::Unavailable);
+        }
+        if level::needed(&command) > self.inner.view.borrow().level {
+            return Err(SubmitError::UpgradeUnderWay);
         }
         let body = Bytes::from(command.encode());
         let mut maybe_done = false;

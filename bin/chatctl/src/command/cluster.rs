@@ -49,10 +49,11 @@ pub(super) async fn status(app: &App, watch: bool) -> Result<(), ClientError> {
 fn text(status: &ClusterStatus) -> String {
     let leader = status.leader.map_or_else(|| "none".to_owned(), |id| format!("node {id}"));
     let mut text = format!(
-        "cluster {}: leader {leader}, term {}, mode {}\n{}\n\n",
+        "cluster {}: leader {leader}, term {}, mode {}{}\n{}\n\n",
         visible_line(&status.cluster),
         status.term,
         visible_line(&status.mode),
+        status.level.map_or_else(String::new, |level| format!(", level {level}")),
         survives(status),
     );
     let mut table = Table::new();

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{View, apply::Fold};
+use crate::level::FEATURE_LEVEL;
 
 /// A node counts as reachable for this long after its last report.
 const REACHABLE_FOR: Duration = Duration::from_millis(1_000);
@@ -33,6 +34,7 @@ pub(crate) struct Report {
     hash: u64,
     version: String,
     draining: bool,
+    level: u16,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
@@ -69,6 +71,8 @@ pub struct ClusterView {
     pub term: u64,
     /// `majority`, `pair`, `armed` or `solo`.
     pub mode: &'static str,
+    /// The feature level: what every node is known to understand.
+    pub level: u16,
     /// The maximal sets of voters whose loss at once is survived now.
     pub survives: Vec<Vec<u64>>,
     /// Every node of the configuration.
@@ -102,6 +106,8 @@ pub struct NodeView {
     pub lag: u64,
     /// Its version.
     pub version: String,
+    /// The newest feature level that its version understands; 0 while it is absent.
+    pub level: u16,
     /// The running hash of its state, in hex, at `hash_index`.
     pub hash: String,
     /// Where the hash was taken.
@@ -128,6 +134,7 @@ impl Report {
             durable: durable.0,
             hash,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            level: FEATURE_LEVEL,
             draining,
         }
     }
@@ -220,6 +227,7 @@ impl Reports {
             leader: view.leader.map(|node| node.0),
             term: view.term.0,
             mode: mode_name(view.config.mode),
+            level: view.level,
             survives: survivable_losses(&view.config, &live),
             nodes: members()
                 .map(|member| NodeView {
@@ -267,6 +275,7 @@ fn node_view(member: &Member, report: Option<&Report>, (term, commit): (Term, u6
         durable: report.map_or(0, |report| report.durable),
         lag: commit.saturating_sub(applied),
         version: report.map_or_else(String::new, |report| report.version.clone()),
+        level: report.map_or(0, |report| report.level),
         hash: report.map_or_else(String::new, |report| format!("{:016x}", report.hash)),
         hash_index: applied,
         client: member.client.clone(),

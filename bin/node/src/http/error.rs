@@ -272,6 +272,7 @@ impl From<SubmitError> for Refusal {
             SubmitError::Unavailable => Self::unavailable("unavailable", message),
             SubmitError::Busy => Self::unavailable("busy", message),
             SubmitError::NoSpace => Self::unavailable("disk_full", message),
+            SubmitError::UpgradeUnderWay => Self::unavailable("upgrade_under_way", message),
             SubmitError::TooLarge => Self::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too_large",

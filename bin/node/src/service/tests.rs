@@ -8,9 +8,15 @@ use tempfile::TempDir;
 use wal::{Log, RealIo};
 
 use super::*;
+use crate::level::FEATURE_LEVEL;
 
 /// A service whose core is the test.
 fn service() -> (Service, mpsc::Receiver<Request>, TempDir) {
+    service_of(FEATURE_LEVEL)
+}
+
+/// The same in a cluster of this feature level.
+fn service_of(level: u16) -> (Service, mpsc::Receiver<Request>, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let io: Arc<dyn wal::Io> = Arc::new(RealIo::new(dir.path()).unwrap());
     let options = wal::Options {
@@ -32,7 +38,7 @@ fn service() -> (Service, mpsc::Receiver<Request>, TempDir) {
         predecessor: Index(0),
     };
     let (commit, term, config) = (Index(0), Term(1), Arc::new(config));
-    let view = View { role: Role::Follower, term, leader: Some(NodeId(2)), commit, config };
+    let view = View { role: Role::Follower, term, leader: Some(NodeId(2)), commit, config, level };
     let clock = Arc::new(Clock::start());
     let metrics = Metrics::new();
     let (requests, inbox) = mpsc::channel(4);
@@ -91,6 +97,14 @@ async fn what_comes_too_late_is_offered_to_nobody() {
     let (service, mut inbox, _dir) = service();
     let outcome = service.submit(command(), Instant::now()).await;
     assert_eq!(outcome.unwrap_err(), SubmitError::Unavailable);
+    inbox.try_recv().unwrap_err();
+}
+
+#[tokio::test]
+async fn what_the_cluster_does_not_understand_yet_is_offered_to_nobody() {
+    let (service, mut inbox, _dir) = service_of(0);
+    let outcome = service.submit(command(), soon()).await;
+    assert_eq!(outcome.unwrap_err(), SubmitError::UpgradeUnderWay);
     inbox.try_recv().unwrap_err();
 }
 

@@ -149,6 +149,7 @@ fn leading() -> View {
         leader: Some(NodeId(1)),
         commit: Index(1),
         config: Arc::new(config),
+        level: 1,
     }
 }
 
