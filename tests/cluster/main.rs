@@ -8,6 +8,7 @@
 //! - `chatctl`: the command line client walks through all of its commands
 //! - `dev`: the text of `node dev` leads through the loss of two nodes
 //! - `failed_disk`: a write or sync that fails ends its node in words, and costs nobody a message
+//! - `failover`: what clients wait for when nodes are killed or stopped
 //! - `full_disk`: no room refuses writes alone, and is got over without a hand
 //! - `metrics`: the metrics of every node are sound through an election
 //! - `wal_tools`: a log is shown, checked and mended once its node has stopped
@@ -19,6 +20,7 @@ mod chatctl;
 mod crashes;
 mod dev;
 mod failed_disk;
+mod failover;
 mod full_disk;
 mod metrics;
 mod namespaces;

@@ -7,6 +7,8 @@ pub mod cluster;
 #[cfg(feature = "processes")]
 pub mod conversation;
 pub mod crash;
+#[cfg(feature = "processes")]
+pub mod failover;
 pub mod fuzz;
 pub mod kill9;
 pub mod mark;
