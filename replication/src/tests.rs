@@ -13,6 +13,7 @@ mod handover;
 mod levels;
 mod one;
 mod random;
+mod reads;
 mod total;
 mod transcript;
 mod traps;

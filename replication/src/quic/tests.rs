@@ -5,6 +5,7 @@ mod guests;
 mod kit;
 mod links;
 mod network;
+mod parameters;
 mod refusals;
 mod start;
 mod strangers;
