@@ -68,3 +68,27 @@ async fn a_failed_write_or_sync_ends_its_node_and_loses_nothing() {
     fail_while_talking(&mut cluster, &owner, follower, "pwrite64:error=EIO").await;
     Mark::new(env!("CARGO_TARGET_TMPDIR"), "node-faults").leave();
 }
+
+/// trap 32: heartbeats go on while a disk hangs; a leader with such a disk hands over and leads no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_whose_disk_hangs_hands_over_and_no_send_fails() {
+    if !can_trace() {
+        eprintln!("SKIPPED: strace is missing, or nothing may be traced here");
+        return;
+    }
+    let (mut cluster, owner) = talking_cluster(3).await;
+    let old = cluster.leader(&owner).await;
+    while_talking(&mut cluster, &owner, "hanging", async |cluster, speakers| {
+        let trace = Trace::new("fdatasync:delay_enter=3000000");
+        let mut strace = trace.attach(cluster.pid(old));
+        let others: Vec<u64> = cluster.ids().into_iter().filter(|id| *id != old).collect();
+        let client = cluster.client_with(&others, owner.token());
+        eventually("another one leads", async || cluster.leader(&client).await != old).await;
+        all_go_on(speakers).await;
+        strace.kill().unwrap();
+        strace.wait().unwrap();
+    })
+    .await;
+    let said = cluster.said(old);
+    assert!(!said.contains("error:"), "a disk that is slow is not broken: {said}");
+}

@@ -4,6 +4,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
+use chatctl::Outgoing;
 use reqwest::Response;
 use serde_json::json;
 use tests::{
@@ -134,6 +135,44 @@ async fn followers_without_room_hold_writes_up_and_lose_none() {
         }
     })
     .await;
+}
+
+/// The leader's disk alone is full: another one leads, and writes go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_without_room_hands_over_to_one_with_room() {
+    let Some(disk) = SmallDisk::mount(DISK_BYTES) else {
+        eprintln!("SKIPPED: nothing may be mounted here");
+        return;
+    };
+    let mut cluster = Cluster::init(PROGRAMS, 3);
+    keep_data_on(&disk, &cluster.node_dir(1), 1);
+    for id in cluster.ids() {
+        cluster.spawn(id);
+    }
+    for id in cluster.ids() {
+        cluster.ready(id).await;
+    }
+    let owner = cluster.owner().await;
+    owner.create_channel("general", false, None).await.unwrap();
+    while cluster.leader(&owner).await != 1 {
+        let leader = cluster.leader(&owner).await;
+        assert_eq!(cluster.terminate(leader).await, Some(0));
+        cluster.spawn(leader);
+        cluster.ready(leader).await;
+        cluster.converged(&owner).await;
+    }
+    disk.fill_up_to(RESERVE_BYTES * 3 / 4);
+    let others = cluster.client_with(&[2, 3], owner.token());
+    eventually("one with room leads", async || cluster.leader(&others).await != 1).await;
+    let client = cluster.client_with(&[1], owner.token());
+    let message = Outgoing {
+        to: general(),
+        text: "through the node without room".to_owned(),
+        reply_to: None,
+        after_request: None,
+        request_id: None,
+    };
+    client.send(&message).await.unwrap();
 }
 
 /// Is this the answer to a write that finds no room? What else may come is that it was taken.
