@@ -13,6 +13,7 @@ use election::{Index, NodeId, StoreId};
 
 use crate::DecodeError;
 
+mod change;
 mod wire;
 
 pub(crate) use wire::MemberV1;
@@ -67,6 +68,12 @@ impl ClusterConfig {
     pub fn member(&self, node: NodeId) -> Option<&Member> {
         let lists = [&self.voters, &self.learners, &self.known];
         lists.into_iter().flatten().find(|member| member.node == node)
+    }
+
+    /// Is every voter's disk written here? Always so after the genesis.
+    #[must_use]
+    pub fn names_all_voters(&self) -> bool {
+        self.voters.iter().all(|member| member.store.is_some())
     }
 
     /// Its bytes.

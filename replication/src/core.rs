@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use election::{
-    Electorate, EntryId, HardState, Index, Micros, NodeId, Random, Term, Ticket, VoterId,
+    Electorate, EntryId, HardState, Index, Micros, NodeId, Random, StoreId, Term, Ticket, VoterId,
 };
 
 use crate::{
@@ -27,6 +27,7 @@ mod follower;
 mod forward;
 mod handover;
 mod leader;
+mod learner;
 mod level;
 mod log;
 mod members;
@@ -36,6 +37,7 @@ mod read;
 mod reading;
 pub(crate) mod repair;
 mod stamp;
+mod standing;
 mod ticket;
 
 #[cfg(test)]
@@ -58,6 +60,8 @@ pub(crate) struct Core {
     pub(crate) role: Role,
     pub(crate) term: Term,
     pub(crate) leader: Option<NodeId>,
+    /// Its disk, once it was heard.
+    pub(crate) leader_store: Option<StoreId>,
     /// The term in which that was last decided.
     role_term: Term,
     /// The part of a leader, while leading.
@@ -86,7 +90,7 @@ pub(crate) struct Core {
 
 /// A link to a peer, as far as it was heard of.
 #[derive(Clone, Copy, Debug)]
-struct Link {
+pub(crate) struct Link {
     id: VoterId,
     up: bool,
 }
@@ -113,11 +117,12 @@ impl Core {
             role: Role::Follower,
             term: hard_state.term,
             leader: None,
+            leader_store: None,
             role_term: hard_state.term,
             lead: None,
             electorate: electorate.expect("a configuration that was written was checked before"),
             electorate_changed: false,
-            binding: Binding::new(me, bindings, log.config()),
+            binding: Binding::new(me, bindings),
             log,
             links: BTreeMap::new(),
             proposals: Proposals::default(),
@@ -137,7 +142,7 @@ impl Core {
     pub(crate) fn deadline(&self) -> Micros {
         let answer = self.timing.answer;
         let due = [
-            self.binding.deadline(),
+            self.binding_deadline(),
             self.lead.as_ref().map(Leader::deadline),
             self.proposals.deadline(answer),
             self.questions.deadline(answer),
@@ -161,6 +166,7 @@ impl Core {
         if self.lead.is_some() {
             self.hand_over_if_wanted(now);
             self.fill_stores(now, effects);
+            self.promote_if_ready(now, effects);
             self.raise_level(now, effects);
             self.start_round_if_wanted(now, effects);
             self.send_appends(now, effects);
@@ -202,6 +208,7 @@ impl Core {
             let give_up_at = now.monotonic.plus(self.timing.quorum_silence);
             self.proposals.leader_lost(give_up_at, effects);
             self.questions.fail(effects);
+            self.leader_store = None;
         }
         (self.role, self.role_term, self.leader) = (role, self.term, leader);
         effects.push(Effect::Role { role, term: self.term, leader });
@@ -227,10 +234,13 @@ impl Core {
     }
 
     pub(crate) fn link_up(&mut self, id: VoterId, effects: &mut Effects) {
-        if !self.knows(id) {
+        let is_member = self.meet(id, effects);
+        if !self.am_named() && id.node != self.me.node {
+            self.send_to(id, Message::Bind, self.tickets.issued, effects);
+        }
+        if !is_member {
             return;
         }
-        self.links.insert(id.node, Link { id, up: true });
         if let Some(progress) = self.lead.as_mut().and_then(|lead| lead.peers.get_mut(&id.node)) {
             progress.restart();
         }
@@ -238,39 +248,19 @@ impl Core {
             self.proposals.answers_lost(effects);
             self.questions.lost();
         }
-        if !self.binding.is_bound() {
-            self.send(id.node, Message::Bind, self.tickets.issued, effects);
-        }
     }
 
     pub(crate) fn link_lost(&mut self, peer: NodeId, effects: &mut Effects) {
         if let Some(link) = self.links.get_mut(&peer) {
             link.up = false;
         }
+        if self.log.config().member(peer).is_none() {
+            self.links.remove(&peer);
+        }
         if self.leader == Some(peer) {
             self.proposals.answers_lost(effects);
             self.questions.fail(effects);
         }
-    }
-
-    /// Is this identity one that the configuration and the bindings allow for its node?
-    pub(crate) fn knows(&self, id: VoterId) -> bool {
-        let bound = self.binding.store_of(id.node);
-        let member = self.log.config().member(id.node).filter(|_| id.node != self.me.node);
-        member.is_some_and(|member| member.store.or(bound).is_none_or(|store| store == id.store))
-    }
-
-    /// A message from it came, so this is whom answers go to.
-    pub(crate) fn note_identity(&mut self, id: VoterId) {
-        self.links.entry(id.node).or_insert(Link { id, up: true }).id = id;
-    }
-
-    /// The whole identity of a member, if it is known yet.
-    pub(crate) fn identity(&self, node: NodeId) -> Option<VoterId> {
-        let linked = self.links.get(&node).map(|link| link.id.store);
-        let named = self.log.config().member(node)?.store;
-        let store = named.or(linked).or_else(|| self.binding.store_of(node))?;
-        Some(VoterId { node, store })
     }
 
     pub(crate) fn status(&self) -> Status {
@@ -279,10 +269,12 @@ impl Core {
             let progress = self.lead.as_ref().and_then(|lead| lead.peers.get(&member.node));
             PeerStatus {
                 node: member.node,
+                voter: self.electorate.contains(member.node),
                 store: self.identity(member.node).map(|id| id.store),
                 connected: self.is_connected(member.node),
                 matched: progress.map(|progress| progress.matched),
                 heard: progress.and_then(|progress| progress.heard),
+                keeps_up_since: progress.and_then(|progress| progress.catching_up.steady_since),
             }
         };
         let members = config.voters.iter().chain(&config.learners);
@@ -299,15 +291,11 @@ impl Core {
             config: config.clone(),
             config_index: self.log.config_index(),
             level: self.level(),
-            bound: self.binding.is_bound(),
+            bound: self.am_named(),
             draining: self.leaving || self.draining,
             election_timeout: self.timing.election_timeout,
             peers: others.map(peer).collect(),
         }
-    }
-
-    fn is_connected(&self, node: NodeId) -> bool {
-        self.links.get(&node).is_some_and(|link| link.up)
     }
 
     pub(crate) fn last(&self) -> EntryId {
@@ -323,7 +311,7 @@ impl Core {
     /// Send once `after` is durable; to nobody, when it is not known yet who that is.
     pub(crate) fn send(&self, to: NodeId, message: Message, after: Ticket, effects: &mut Effects) {
         if let Some(to) = self.identity(to) {
-            effects.push(Effect::Send { to, lane: message.lane(), message, after });
+            self.send_to(to, message, after, effects);
         }
     }
 

@@ -274,6 +274,27 @@ impl Message {
         term <= TERM_MAX
     }
 
+    /// An answer to a candidate.
+    pub(crate) const fn is_ballot_answer(&self) -> bool {
+        matches!(self, Self::PreVoteAnswer { .. } | Self::VoteAnswer { .. })
+    }
+
+    /// What a leader or a candidate says, who may be in a configuration that the receiver has yet to
+    /// learn of, and what answers a question to one.
+    pub(crate) const fn is_for_strangers(&self) -> bool {
+        self.is_about_binding()
+            || matches!(
+                self,
+                Self::PreVote { .. }
+                    | Self::Vote { .. }
+                    | Self::Heartbeat { .. }
+                    | Self::Append { .. }
+                    | Self::TimeoutNow { .. }
+                    | Self::Forwarded { .. }
+                    | Self::ReadAnswer { .. }
+            )
+    }
+
     /// The only messages that a node takes before it is bound, or from one that it does not know.
     pub(crate) const fn is_about_binding(&self) -> bool {
         matches!(self, Self::Bind | Self::Bound { .. } | Self::Named { .. } | Self::Removed { .. })

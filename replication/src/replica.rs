@@ -182,6 +182,8 @@ pub struct Status {
 pub struct PeerStatus {
     /// Its number.
     pub node: NodeId,
+    /// Whether it votes; if not, it is a learner.
+    pub voter: bool,
     /// Its disk, when known.
     pub store: Option<StoreId>,
     /// Whether the link to it is up.
@@ -190,6 +192,9 @@ pub struct PeerStatus {
     pub matched: Option<Index>,
     /// When it last answered (monotonic); only the leader knows.
     pub heard: Option<Micros>,
+    /// Since when a learner keeps up (monotonic): after `Timing::promote_after` of it, it becomes a
+    /// voter, if one is wanted. Only the leader knows.
+    pub keeps_up_since: Option<Micros>,
 }
 
 /// One voter.
@@ -279,6 +284,7 @@ impl Replica {
         }
         effects.push(Effect::Config(self.core.log.config().clone()));
         self.core.start_binding(now, effects);
+        self.announce_part(now, effects);
     }
 
     fn take(&mut self, now: Now, input: Input, effects: &mut Effects) {
@@ -321,21 +327,8 @@ impl Replica {
         }
     }
 
-    /// Is there anything to be done about this message from there?
-    fn admits(&mut self, from: VoterId, message: &Message) -> bool {
-        let unbound = !self.core.binding.is_bound() && !message.is_about_binding();
-        if unbound || !message.is_plausible() {
-            return false;
-        }
-        let known = self.core.knows(from);
-        if known {
-            self.core.note_identity(from);
-        }
-        known || message.is_about_binding()
-    }
-
     fn message(&mut self, now: Now, from: VoterId, message: Message, effects: &mut Effects) {
-        if !self.admits(from, &message) {
+        if !self.core.admits(from, &message, effects) {
             return;
         }
         match message {
@@ -382,11 +375,7 @@ impl Replica {
             Message::ReadAnswer { id, index } => {
                 self.core.on_read_answer(from.node, id, index, effects);
             }
-            Message::TimeoutNow { term } => {
-                if term == self.core.term && self.core.leader == Some(from.node) {
-                    self.elect(now, election::Input::HandedOver, effects);
-                }
-            }
+            Message::TimeoutNow { term } => self.handed_over(now, from, term, effects),
             Message::Drain => self.core.drain(now, self.core.me.node, effects),
             Message::Regressed { term, matched, end } => {
                 if self.answers_me(now, from, term, effects) {
@@ -403,7 +392,8 @@ impl Replica {
             Message::Bound { node, store } => {
                 self.core.on_bound(now, from, (node, store), effects);
             }
-            Message::Named { .. } | Message::Removed { .. } => {}
+            Message::Named { store, index } => self.core.on_named(store, index),
+            Message::Removed { index } => self.core.on_removed(index, effects),
         }
     }
 
@@ -425,11 +415,21 @@ impl Replica {
         self.elect(now, election::Input::Message { from, message }, effects);
     }
 
+    fn handed_over(&mut self, now: Now, from: VoterId, term: Term, effects: &mut Effects) {
+        if term == self.core.term && self.core.leader == Some(from.node) {
+            self.elect(now, election::Input::HandedOver, effects);
+        }
+    }
+
     /// A leader of `term` speaks: is it the one of this node's term from now on? One of an older
     /// term is not, nor is anybody when this node leads the term itself.
     fn follows(&mut self, now: Now, leader: VoterId, term: Term, effects: &mut Effects) -> bool {
         self.elect(now, election::Input::LeaderHeard { leader, term }, effects);
-        term == self.core.term && self.core.leader == Some(leader.node)
+        let follows = term == self.core.term && self.core.leader == Some(leader.node);
+        if follows {
+            self.core.leader_store = Some(leader.store);
+        }
+        follows
     }
 
     /// Is this an answer to the leader that this node is, in its term? A higher term is adopted from
@@ -450,6 +450,8 @@ impl Replica {
         let floor = election::Input::Floor(self.core.log.possible_last());
         self.election.handle(now.monotonic, last, &mut decided);
         self.election.handle(now.monotonic, floor, &mut decided);
+        let asker =
+            if let election::Input::Message { from, .. } = &input { Some(*from) } else { None };
         self.election.handle(now.monotonic, input, &mut decided);
         for effect in decided {
             match effect {
@@ -457,8 +459,12 @@ impl Replica {
                     self.core.persist_hard_state(now, hard_state, effects);
                 }
                 election::Effect::Send { to, message } => {
-                    let after = self.core.tickets.issued;
-                    self.core.send(to, ballot(message), after, effects);
+                    let (message, after) = (ballot(message), self.core.tickets.issued);
+                    // An answer goes to who asked, whom the configuration may not know yet.
+                    match asker.filter(|asker| asker.node == to && message.is_ballot_answer()) {
+                        Some(asker) => self.core.send_to(asker, message, after, effects),
+                        None => self.core.send(to, message, after, effects),
+                    }
                 }
                 election::Effect::Role { role, term, leader } => {
                     assert_eq!(term, self.core.term, "a term is written before a part is played");
@@ -477,19 +483,26 @@ impl Replica {
             let electorate = self.core.electorate.clone();
             self.elect(now, election::Input::Electorate(electorate), effects);
         }
+        self.announce_part(now, effects);
         let fitness = self.core.fitness(now);
-        let electable = self.core.binding.is_bound() && !fitness.draining && !fitness.stalled;
+        let electable = self.core.am_voter() && !fitness.draining && !fitness.stalled;
         if electable != self.electable {
             self.electable = electable;
             self.elect(now, election::Input::Electable(electable), effects);
         }
     }
 
+    /// A configuration may make a learner of a follower, and the other way round.
+    fn announce_part(&mut self, now: Now, effects: &mut Effects) {
+        let role = self.role(self.election.role());
+        if role != self.core.role {
+            self.core.set_role(now, role, self.election.leader(), effects);
+        }
+    }
+
     fn role(&self, role: election::Role) -> Role {
         match role {
-            election::Role::Follower if !self.core.electorate.contains(self.core.me.node) => {
-                Role::Learner
-            }
+            election::Role::Follower if self.core.only_learns() => Role::Learner,
             election::Role::Follower => Role::Follower,
             election::Role::PreCandidate => Role::PreCandidate,
             election::Role::Candidate => Role::Candidate,

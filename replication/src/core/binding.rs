@@ -1,62 +1,67 @@
-//! Genesis: which node is which disk (design §7).
+//! Which node is which disk: at the genesis, and of those who come later (design §7).
 //!
-//! A fresh node draws its store id at its first start, and asks the other voters to bind it to its
-//! number, until a majority of *them* has done so durably. Any two such majorities meet, and in each
-//! voter the first binding wins: so of two directories with one number, a copied folder or a wiped
-//! disk, at most one ever votes. The other one is told and stops.
+//! A fresh node draws its store id at its first start. A voter of the genesis asks the other voters
+//! to bind it to its number, until a majority of *them* has done so durably. Any two such majorities
+//! meet, and in each voter the first binding wins: so of two directories with one number, a copied
+//! folder or a wiped disk, at most one ever votes. The other one is told and stops.
 //!
-//! What always holds: until it is bound a node answers nothing but `Bind`; a binding once answered
-//! is durable and never changes.
+//! After the genesis the log says who is who. A node that is added, or comes back with another disk
+//! in place of a lost one, asks as well: the leader writes its disk into the configuration, and the
+//! node is told that it is named. Bindings of the genesis count no longer.
+//!
+//! What always holds: a genesis voter answers nothing but `Bind` until it is bound; a binding once
+//! answered is durable and never changes; an identity that was struck out is never written in again;
+//! every voter of a configuration after the genesis is named with its disk.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use election::{Micros, NodeId, StoreId, VoterId};
-use wal::EntryKind;
+use election::{Index, Micros, NodeId, StoreId, VoterId};
 
 use super::Core;
-use crate::{ClusterConfig, Effect, Effects, Halt, Message, Now};
+use crate::{ClusterConfig, Effect, Effects, Halt, Member, Message, Now};
 
 #[derive(Debug)]
 pub(crate) struct Binding {
-    /// What this disk remembers, this node included once it is bound.
+    /// What this disk remembers of the genesis, this node included once it is bound.
     known: BTreeMap<NodeId, StoreId>,
     /// Who has confirmed this node's own binding.
     confirmed: BTreeSet<NodeId>,
     bound: bool,
+    /// The newest configuration that is said to name this disk, though this log does not say so yet.
+    named_at: Option<Index>,
     ask_at: Micros,
 }
 
 impl Binding {
-    pub(crate) fn new(
-        me: VoterId,
-        known: BTreeMap<NodeId, StoreId>,
-        config: &ClusterConfig,
-    ) -> Self {
-        let remembered = known.get(&me.node) == Some(&me.store);
-        let named = config.member(me.node).and_then(|member| member.store) == Some(me.store);
-        let confirmed = BTreeSet::new();
-        Self { known, confirmed, bound: remembered || named, ask_at: Micros(0) }
+    pub(crate) fn new(me: VoterId, known: BTreeMap<NodeId, StoreId>) -> Self {
+        let bound = known.get(&me.node) == Some(&me.store);
+        Self { known, confirmed: BTreeSet::new(), bound, named_at: None, ask_at: Micros(0) }
     }
 
+    /// Has a majority of the genesis bound this disk?
     pub(crate) const fn is_bound(&self) -> bool {
         self.bound
+    }
+
+    /// Is this disk said to be named in a configuration?
+    pub(crate) const fn is_joining(&self) -> bool {
+        self.named_at.is_some()
     }
 
     pub(crate) fn store_of(&self, node: NodeId) -> Option<StoreId> {
         self.known.get(&node).copied()
     }
-
-    pub(crate) fn deadline(&self) -> Option<Micros> {
-        (!self.bound).then_some(self.ask_at)
-    }
 }
 
 impl Core {
+    pub(crate) fn binding_deadline(&self) -> Option<Micros> {
+        (!self.am_named()).then_some(self.binding.ask_at)
+    }
+
     /// At the start: stop if this number is known to be another disk; be bound if nobody is to ask.
     pub(crate) fn start_binding(&mut self, now: Now, effects: &mut Effects) {
         let remembered = self.binding.store_of(self.me.node);
-        let named = self.log.config().member(self.me.node).and_then(|member| member.store);
-        match remembered.or(named).filter(|store| *store != self.me.store) {
+        match remembered.filter(|store| *store != self.me.store) {
             Some(store) => {
                 self.halt(Halt::BoundElsewhere { by: self.me.node, bound: store }, effects);
             }
@@ -66,23 +71,35 @@ impl Core {
 
     /// Ask all who have not answered, again and again.
     pub(crate) fn ask_binding_if_due(&mut self, now: Now, effects: &mut Effects) {
-        if self.binding.bound || now.monotonic < self.binding.ask_at {
+        if self.am_named() || now.monotonic < self.binding.ask_at {
             return;
         }
         self.binding.ask_at = now.monotonic.plus(self.timing.election_timeout);
-        for voter in self.electorate.voters() {
-            if *voter != self.me.node && !self.binding.confirmed.contains(voter) {
-                self.send(*voter, Message::Bind, self.tickets.issued, effects);
+        let voters = self.electorate.voters().iter().filter_map(|voter| self.identity(*voter));
+        let linked = self.links.values().filter(|link| link.up).map(|link| link.id);
+        let asked: BTreeSet<VoterId> = voters.chain(linked).collect();
+        for id in asked {
+            if id.node != self.me.node && !self.binding.confirmed.contains(&id.node) {
+                self.send_to(id, Message::Bind, self.tickets.issued, effects);
             }
         }
     }
 
-    /// A fresh node asks to be remembered. The first binding wins, here and for ever.
+    /// A node asks to be known under the disk it has.
     pub(crate) fn on_bind(&mut self, now: Now, from: VoterId, effects: &mut Effects) {
-        let Some(member) = self.log.config().member(from.node) else { return };
-        if from.node == self.me.node {
-            return;
+        let answer = if self.log.config_index() == Index(0) {
+            self.bind(now, from, effects)
+        } else {
+            self.name_joiner(now, from, effects)
+        };
+        if let Some(message) = answer {
+            self.send_to(from, message, self.tickets.issued, effects);
         }
+    }
+
+    /// In the genesis the first binding wins, here and for ever.
+    fn bind(&mut self, now: Now, from: VoterId, effects: &mut Effects) -> Option<Message> {
+        let member = self.log.config().member(from.node)?;
         let store = match member.store.or_else(|| self.binding.store_of(from.node)) {
             Some(store) if store != from.store => store,
             Some(_) | None => {
@@ -93,9 +110,23 @@ impl Core {
                 from.store
             }
         };
-        let message = Message::Bound { node: from.node, store };
-        let after = self.tickets.issued;
-        effects.push(Effect::Send { to: from, lane: message.lane(), message, after });
+        Some(Message::Bound { node: from.node, store })
+    }
+
+    /// After the genesis the configuration in force says who is who. Whoever is in it is told so by
+    /// every member; that somebody else is, or nobody, only by a leader that knows what is committed:
+    /// others may be late.
+    fn name_joiner(&mut self, now: Now, from: VoterId, effects: &mut Effects) -> Option<Message> {
+        self.fill_joiner(now, from, effects);
+        let (index, config) = (self.log.config_index(), self.log.config());
+        let is_sure = self.may_reconfigure();
+        let member = config.member(from.node);
+        match member.map(|member| member.store) {
+            Some(Some(store)) if store == from.store => Some(Message::Named { store, index }),
+            Some(Some(store)) if is_sure => Some(Message::Bound { node: from.node, store }),
+            None if is_sure => Some(Message::Removed { index }),
+            Some(_) | None => None,
+        }
     }
 
     /// A voter says which disk it knows this node by.
@@ -106,23 +137,47 @@ impl Core {
         (node, store): (NodeId, StoreId),
         effects: &mut Effects,
     ) {
-        let is_asked = from.node != self.me.node && self.electorate.contains(from.node);
-        if self.binding.bound || node != self.me.node || !is_asked {
+        if self.am_named() || self.binding.is_joining() || node != self.me.node {
             return;
         }
-        if store == self.me.store {
+        if store != self.me.store {
+            return self.halt(Halt::BoundElsewhere { by: from.node, bound: store }, effects);
+        }
+        if self.electorate.contains(from.node) {
             self.binding.confirmed.insert(from.node);
             self.bind_if_confirmed(now, effects);
-        } else {
-            self.halt(Halt::BoundElsewhere { by: from.node, bound: store }, effects);
+        }
+    }
+
+    /// A configuration names this disk. What a leader sends is for it from now on; it votes and
+    /// stands by what its own log says (research trap 26).
+    pub(crate) fn on_named(&mut self, store: StoreId, index: Index) {
+        if store == self.me.store && index > Index(0) {
+            self.binding.named_at = self.binding.named_at.max(Some(index));
+        }
+    }
+
+    /// A committed configuration names this node no longer; older news than what it knows of itself
+    /// is none. Who never was a member cannot be removed: it waits to be added.
+    pub(crate) fn on_removed(&mut self, index: Index, effects: &mut Effects) {
+        let after_this = Index(u64::MAX);
+        let was_voter = self.log.genesis().member(self.me.node).is_some_and(|m| m.store.is_none());
+        let was_member =
+            self.binding.is_joining() || was_voter || self.was_named_before(after_this, self.me);
+        let is_news = Some(index) > self.binding.named_at
+            && (index > self.log.config_index()
+                || index == self.log.config_index() && !self.am_named());
+        if was_member && is_news {
+            self.halt(Halt::Removed, effects);
         }
     }
 
     fn bind_if_confirmed(&mut self, now: Now, effects: &mut Effects) {
         let me = self.me;
+        let in_genesis = self.log.config_index() == Index(0) && self.electorate.contains(me.node);
         let others = self.electorate.voters().iter().filter(|voter| **voter != me.node).count();
         let needed = if others == 0 { 0 } else { others / 2 + 1 };
-        if self.binding.bound || self.binding.confirmed.len() < needed {
+        if !in_genesis || self.am_named() || self.binding.confirmed.len() < needed {
             return;
         }
         self.binding.bound = true;
@@ -134,16 +189,36 @@ impl Core {
     /// acknowledged append shows it: only a bound node gives one.
     pub(crate) fn fill_stores(&mut self, now: Now, effects: &mut Effects) {
         let config = self.log.config();
-        if config.voters.iter().all(|member| member.store.is_some()) || !self.may_reconfigure() {
+        if config.names_all_voters() || !self.may_append_config() {
             return;
         }
-        let mut filled = config.clone();
-        filled.predecessor = self.log.config_index();
-        for member in &mut filled.voters {
-            let Some(store) = self.acting_store(member.node) else { return };
-            member.store = Some(store);
+        let filled = ClusterConfig { predecessor: self.log.config_index(), ..config.clone() };
+        if let Some(filled) = self.with_stores(filled) {
+            self.append_config(now, &filled, effects);
         }
-        self.append_own(now, EntryKind::Config, filled.encode().into(), effects);
+    }
+
+    /// The leader writes the disk of a learner in, the first that asks under its number.
+    fn fill_joiner(&mut self, now: Now, from: VoterId, effects: &mut Effects) {
+        let waits = |m: &Member| m.node == from.node && m.store.is_none();
+        let config = self.log.config();
+        let was_struck_out = self.was_named_before(self.log.config_index(), from);
+        if !config.learners.iter().any(waits) || was_struck_out || !self.may_append_config() {
+            return;
+        }
+        let mut named = ClusterConfig { predecessor: self.log.config_index(), ..config.clone() };
+        for learner in named.learners.iter_mut().filter(|learner| waits(learner)) {
+            learner.store = Some(from.store);
+        }
+        self.append_config(now, &named, effects);
+    }
+
+    /// With the disk of every voter, if all are known.
+    pub(super) fn with_stores(&self, mut config: ClusterConfig) -> Option<ClusterConfig> {
+        for member in config.voters.iter_mut().filter(|member| member.store.is_none()) {
+            member.store = Some(self.acting_store(member.node)?);
+        }
+        Some(config)
     }
 
     fn acting_store(&self, node: NodeId) -> Option<StoreId> {

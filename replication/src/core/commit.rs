@@ -53,8 +53,11 @@ impl Core {
             return;
         }
         assert!(index <= self.log.last().index, "what is committed here is in the log");
-        self.commit = index;
+        let before = std::mem::replace(&mut self.commit, index);
         self.show_commit(effects);
+        if self.log.config_at(index).0 > before {
+            self.tell_struck_out(effects);
+        }
         self.proposals.committed(index, &self.log, effects);
         if let Some(lead) = &mut self.lead {
             while let Some((_, bytes)) = lead.uncommitted.pop_front_if(|(at, _)| *at <= index) {

@@ -26,7 +26,8 @@ impl Core {
         self.set_commit(commit.min(self.verified), effects);
     }
 
-    /// Also to a leader of an older term, which so learns of the newer one (trap 29).
+    /// Also to a leader of an older term, which so learns of the newer one (trap 29), and to one whom
+    /// the configuration here does not know yet.
     pub(crate) fn answer_heartbeat(
         &self,
         now: Now,
@@ -37,7 +38,7 @@ impl Core {
         let fitness = self.fitness(now);
         let (term, wall, level) = (self.term, now.wall, self.understands);
         let message = Message::HeartbeatAnswer { term, round, wall, fitness, level };
-        self.send(to.node, message, self.tickets.hard_state, effects);
+        self.send_to(to, message, self.tickets.hard_state, effects);
     }
 
     pub(crate) fn refuse_append(
@@ -48,7 +49,7 @@ impl Core {
         effects: &mut Effects,
     ) {
         let message = Message::Conflict { term: self.term, refused, hint };
-        self.send(to.node, message, self.tickets.issued, effects);
+        self.send_to(to, message, self.tickets.issued, effects);
     }
 
     /// An append of the leader of this term.
@@ -83,17 +84,21 @@ impl Core {
             end = Index(last.index);
         }
         if let Some(first) = news.first().map(|entry| Index(entry.index)) {
+            let taken = first..=end;
+            let configs: Vec<(Index, ClusterConfig)> =
+                configs.into_iter().filter(|(index, _)| taken.contains(index)).collect();
+            if !self.may_follow(Index(first.0 - 1), &configs) {
+                return;
+            }
             if first <= self.log.last().index {
                 self.truncate_after(now, Index(first.0 - 1), effects);
             }
-            let taken = first..=end;
-            let configs = configs.into_iter().filter(|(index, _)| taken.contains(index)).collect();
             self.append(now, news, configs, effects);
         }
         self.verified = self.verified.max(end);
         let matched = end.min(self.log.readable_from(self.commit));
         let message = Message::Appended { term: self.term, matched };
-        self.send(from.node, message, self.acknowledge_after(), effects);
+        self.send_to(from, message, self.acknowledge_after(), effects);
         self.set_commit(commit.min(self.verified), effects);
         self.settle_if_sure(now, effects);
     }

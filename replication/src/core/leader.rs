@@ -16,7 +16,7 @@ use super::{
     progress::{Pace, Progress},
     read::Rounds,
 };
-use crate::{ClusterConfig, Effect, Effects, FetchId, Fitness, Limits, Message, Now};
+use crate::{ClusterConfig, Effect, Effects, FetchId, Fitness, Limits, Member, Message, Now};
 
 #[derive(Debug)]
 pub(crate) struct Leader {
@@ -74,17 +74,22 @@ impl Core {
         }
     }
 
-    /// Track exactly the members of the configuration in force.
+    /// Track exactly the members of the configuration in force. What is known of a number with
+    /// another disk is not known of this one.
     pub(crate) fn meet_members(&mut self) {
         let Some(lead) = &mut self.lead else { return };
         let config = self.log.config();
         let next = self.log.last().index.next();
-        let members = config.voters.iter().chain(&config.learners).map(|member| member.node);
-        let members: Vec<NodeId> = members.filter(|node| *node != self.me.node).collect();
-        lead.peers.retain(|node, _| members.contains(node));
-        for node in members {
-            lead.peers.entry(node).or_insert_with(|| Progress::new(next));
-        }
+        let members = config.voters.iter().chain(&config.learners);
+        let others = members.filter(|member| member.node != self.me.node);
+        let mut peers = std::mem::take(&mut lead.peers);
+        let track = |member: &Member| {
+            let known = peers.remove(&member.node).filter(|known| known.is_of(member.store));
+            let mut progress = known.unwrap_or_else(|| Progress::new(next));
+            progress.store = member.store;
+            (member.node, progress)
+        };
+        lead.peers = others.map(track).collect();
     }
 
     /// Make an entry of the own term.
@@ -116,6 +121,10 @@ impl Core {
         effects: &mut Effects,
     ) {
         let changed = !configs.is_empty();
+        assert!(
+            self.may_follow(self.log.last().index, &configs),
+            "each configuration fits the last"
+        );
         let ticket = self.persist(now, wal::Op::Append(entries.clone()), effects);
         self.log.append(ticket, entries, configs);
         if changed {
@@ -148,6 +157,7 @@ impl Core {
         for node in peers {
             self.heartbeat(node, effects);
         }
+        self.look_at_learners(now);
         self.confirm_reads(effects);
     }
 
@@ -316,12 +326,6 @@ impl Core {
         let message = Message::Append { term: self.term, previous, commit: self.commit, entries };
         self.send(to, message, self.tickets.hard_state, effects);
         true
-    }
-
-    /// The preconditions of every change of the configuration (research trap 20): the one in force
-    /// is committed, and so is an entry of the own term.
-    pub(crate) fn may_reconfigure(&self) -> bool {
-        self.log.config_index() <= self.commit && self.has_committed_own()
     }
 
     pub(crate) fn has_committed_own(&self) -> bool {

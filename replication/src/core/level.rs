@@ -7,16 +7,13 @@
 //! - a build that does not understand the level of a configuration stops before it takes it, at the
 //!   start as well as from a leader, and has changed nothing by then.
 
-use wal::EntryKind;
-
 use super::Core;
 use crate::{ClusterConfig, Effects, Halt, Now};
 
 impl Core {
     /// That of the newest committed configuration: no later leader's log is without it.
     pub(crate) fn level(&self) -> u16 {
-        let committed = self.log.configs().rev().find(|(index, _)| *index <= self.commit);
-        committed.map_or(0, |(_, config)| config.level)
+        self.committed_config().map_or(0, |(_, config)| config.level)
     }
 
     /// The level of one of these that this build does not understand, if there is one.
@@ -40,7 +37,10 @@ impl Core {
     pub(crate) fn raise_level(&mut self, now: Now, effects: &mut Effects) {
         let Some(lead) = &self.lead else { return };
         let config = self.log.config();
-        if self.understands <= config.level || lead.handover.is_some() || !self.may_reconfigure() {
+        if self.understands <= config.level
+            || !config.names_all_voters()
+            || !self.may_append_config()
+        {
             return;
         }
         let members = config.voters.iter().chain(&config.learners);
@@ -50,7 +50,7 @@ impl Core {
         if level > config.level {
             let predecessor = self.log.config_index();
             let raised = ClusterConfig { level, predecessor, ..config.clone() };
-            self.append_own(now, EntryKind::Config, raised.encode().into(), effects);
+            self.append_config(now, &raised, effects);
         }
     }
 }

@@ -105,6 +105,17 @@ impl Log {
         self.configs.iter()
     }
 
+    /// The configuration in force where `index` is the last entry, and where it stands.
+    pub(crate) fn config_at(&self, index: Index) -> (Index, &ClusterConfig) {
+        let above = self.configs.partition_point(|(at, _)| *at <= index);
+        let (at, config) = &self.configs[above.max(1) - 1];
+        (*at, config)
+    }
+
+    pub(crate) fn genesis(&self) -> &ClusterConfig {
+        &self.configs[0].1
+    }
+
     pub(crate) fn config_index(&self) -> Index {
         self.configs[self.configs.len() - 1].0
     }

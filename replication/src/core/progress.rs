@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 
 use election::{Index, Micros, StoreId};
 
+use super::learner::CatchingUp;
 use crate::{FetchId, Fitness, Limits};
 
 #[derive(Debug)]
@@ -44,6 +45,10 @@ pub(crate) struct Progress {
     fence: Index,
     /// The disk that acknowledged an append in this term: so it is the one bound to that number.
     pub(crate) acted: Option<StoreId>,
+    /// The disk that the configuration names.
+    pub(crate) store: Option<StoreId>,
+    /// Of a learner: does it keep up?
+    pub(crate) catching_up: CatchingUp,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -82,7 +87,14 @@ impl Progress {
             level: 0,
             fence: Index(0),
             acted: None,
+            store: None,
+            catching_up: CatchingUp { goal: None, steady_since: None },
         }
+    }
+
+    /// Is all this known of that disk? One that the genesis did not name is the one that acted.
+    pub(crate) fn is_of(&self, store: Option<StoreId>) -> bool {
+        self.store == store || (self.store.is_none() && self.acted == store)
     }
 
     /// May another append go out?

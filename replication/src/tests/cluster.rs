@@ -38,6 +38,27 @@ pub(super) struct Node {
     pub(super) level: u16,
 }
 
+impl Node {
+    /// With an empty disk.
+    pub(super) fn new(id: VoterId) -> Self {
+        Self {
+            id,
+            replica: None,
+            disk: Disk::default(),
+            life: 0,
+            issued: Ticket(0),
+            durable: Ticket(0),
+            held: VecDeque::new(),
+            commit: Index(0),
+            fsync: Micros(1_000),
+            stalled: false,
+            wall_ahead: Micros(0),
+            halt: None,
+            level: 1,
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Event {
     Deliver { from: VoterId, to: VoterId, lives: (u64, u64), message: Message },
@@ -77,30 +98,15 @@ pub(super) struct Cluster {
     pub(super) reads: BTreeMap<ReadId, Option<Index>>,
     /// What was committed anywhere when the read was asked for.
     pub(super) read_floor: BTreeMap<ReadId, Index>,
-    names: u64,
+    pub(super) names: u64,
+    /// Disks that were replaced, and their processes, which stand still.
+    pub(super) ghosts: BTreeMap<VoterId, Node>,
 }
 
 impl Cluster {
     /// Fresh nodes, all linked, none started.
     pub(super) fn new(count: u64, seed: u64) -> Self {
-        let node = |node| {
-            let node = Node {
-                id: voter(node),
-                replica: None,
-                disk: Disk::default(),
-                life: 0,
-                issued: Ticket(0),
-                durable: Ticket(0),
-                held: VecDeque::new(),
-                commit: Index(0),
-                fsync: Micros(1_000),
-                stalled: false,
-                wall_ahead: Micros(0),
-                halt: None,
-                level: 1,
-            };
-            (node.id.node, node)
-        };
+        let node = |node| (NodeId(node), Node::new(voter(node)));
         Self {
             now: Micros(0),
             nodes: (1..=count).map(node).collect(),
@@ -127,6 +133,7 @@ impl Cluster {
             reads: BTreeMap::new(),
             read_floor: BTreeMap::new(),
             names: 0,
+            ghosts: BTreeMap::new(),
         }
     }
 
@@ -217,7 +224,7 @@ impl Cluster {
         }
     }
 
-    fn link(&mut self, at: NodeId, peer: NodeId, up: bool) {
+    pub(super) fn link(&mut self, at: NodeId, peer: NodeId, up: bool) {
         if self.is_alive(at) && (!up || self.is_alive(peer)) {
             let id = self.nodes[&peer].id;
             let event = if up { LinkEvent::Up(id) } else { LinkEvent::Lost };
@@ -331,7 +338,14 @@ impl Cluster {
             }
             Effect::Config(config) => {
                 let bound = config.voters.iter().filter(|member| member.store.is_some()).count();
-                self.note(node, &format!("config {:?}, {bound} disks known", config.mode));
+                let learners = match config.learners.len() {
+                    0 => String::new(),
+                    count => format!(", {count} learning"),
+                };
+                self.note(
+                    node,
+                    &format!("config {:?}, {bound} disks known{learners}", config.mode),
+                );
             }
             Effect::Halt(why) => {
                 self.note(node, &format!("halt {why:?}"));
@@ -362,6 +376,7 @@ impl Cluster {
         let this = self.nodes.get_mut(&node).unwrap();
         assert!(index > this.commit, "the commit index never goes back");
         this.commit = index;
+        self.check_quorum_holds(node, index);
         let mine = log.get(..index.0 as usize).expect("what is committed is in the log");
         for (at, entry) in mine.iter().enumerate() {
             match self.committed.get(at) {
@@ -372,6 +387,28 @@ impl Cluster {
                 }
             }
         }
+    }
+
+    /// What a leader commits is durable on a commit quorum of the configuration in force there, each
+    /// copy on the very disk that it names.
+    fn check_quorum_holds(&self, node: NodeId, index: Index) {
+        let status = self.replica(node).status();
+        if status.role != Role::Leader {
+            return;
+        }
+        let entry = self.nodes[&node].disk.view()[index.0 as usize - 1].clone();
+        let voters = status.config.voters.iter().map(|member| member.node).collect();
+        let electorate = election::Electorate::new(status.config.mode, voters).unwrap();
+        let holds = |voter: NodeId| {
+            let store = status.config.member(voter).and_then(|member| member.store);
+            let ghosts = self.ghosts.values();
+            let mut disks = self.nodes.values().chain(ghosts).filter(|node| node.id.node == voter);
+            disks.any(|node| {
+                let durable = node.disk.entries.get(index.0 as usize - 1);
+                store.is_none_or(|store| store == node.id.store) && durable == Some(&entry)
+            })
+        };
+        assert!(electorate.commits(holds), "a quorum of the configuration in force holds {index}");
     }
 
     fn transmit(&mut self, node: NodeId, to: VoterId, message: Message) {
@@ -448,7 +485,8 @@ impl Cluster {
         match event {
             Event::Deliver { from, to, lives, message } => {
                 let now = (self.nodes[&from.node].life, self.nodes[&to.node].life);
-                if lives == now && self.linked(from.node, to.node) {
+                let there = self.nodes[&to.node].id == to && self.nodes[&from.node].id == from;
+                if there && lives == now && self.linked(from.node, to.node) {
                     self.input(to.node, Input::Message { from, message });
                 }
             }
@@ -495,7 +533,7 @@ impl Cluster {
 
     /// Everybody holds the same committed log, and nothing that was answered is a lie.
     pub(super) fn check_settled(&self) {
-        for node in self.nodes.values() {
+        for node in self.nodes.values().filter(|node| node.halt.is_none()) {
             assert_eq!(node.disk.view(), self.committed, "node {} has the log", node.id.node);
         }
         let bodies: BTreeMap<&[u8], u64> = self
@@ -505,7 +543,8 @@ impl Cluster {
             .map(|entry| (&entry.payload[crate::STAMP_BYTES..], entry.index))
             .collect();
         for (id, outcome) in &self.outcomes {
-            let stands = bodies.get(&self.bodies[id][..]).copied();
+            let Some(body) = self.bodies.get(id) else { continue };
+            let stands = bodies.get(&body[..]).copied();
             match outcome {
                 Outcome::Committed(index) => assert_eq!(stands, Some(index.0), "{id:?}"),
                 Outcome::NotAccepted(_) => assert_eq!(stands, None, "{id:?} was refused"),

@@ -213,12 +213,13 @@ fn a_link_that_comes_up_is_probed() {
 }
 
 #[test]
-fn a_message_of_another_disk_is_ignored() {
-    let mut one = One::new(1, vec![entry(1, 1)]);
+fn an_answer_of_another_disk_is_ignored() {
+    let mut one = One::lead(1, vec![entry(1, 1)]);
+    one.sync();
     let mut wiped = voter(2);
     wiped.store.0 += 1;
-    let vote = Message::Vote { term: Term(2), last: at(1, 1), transfer: false };
-    assert_eq!(one.hear_from(wiped, vote), []);
+    assert_eq!(one.hear_from(wiped, appended(2, 2)), []);
+    assert_eq!(one.hear_from(wiped, heartbeat_answer(9, 1, EPOCH)), [], "not even its term");
     let answer = Message::Bound { node: NodeId(2), store: voter(2).store };
     let effects = one.hear_from(wiped, Message::Bind);
     assert!(

@@ -177,8 +177,15 @@ fn status() -> Status {
         predecessor: Index(0),
     };
     let node = NodeId(2);
-    let peer =
-        PeerStatus { node, store: None, connected: true, matched: Some(Index(1)), heard: None };
+    let peer = PeerStatus {
+        node,
+        voter: true,
+        store: None,
+        connected: true,
+        matched: Some(Index(1)),
+        heard: None,
+        keeps_up_since: None,
+    };
     Status {
         me: VoterId { node: NodeId(1), store: StoreId(1) },
         role: Role::Leader,
