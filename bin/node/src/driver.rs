@@ -15,6 +15,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod clock;
+pub(crate) mod damage;
 mod error;
 pub(crate) mod fetch;
 pub(crate) mod kept;
@@ -130,6 +131,7 @@ pub(crate) struct Parts {
     pub(crate) me: VoterId,
     pub(crate) replica: Replica,
     pub(crate) line: Line,
+    pub(crate) reader: wal::Reader,
     pub(crate) fetches: Fetches,
     pub(crate) fetched: mpsc::Receiver<Fetched>,
     pub(crate) durability: watch::Receiver<Durability>,
@@ -166,6 +168,7 @@ pub(crate) struct Driver {
     round_trips: Recent,
     /// Report intervals since the core was last told how quick the world is.
     unpaced: u32,
+    known: damage::Known,
     halted: Option<Halt>,
 }
 
@@ -173,6 +176,7 @@ impl Driver {
     /// A driver that has not run yet.
     pub(crate) fn new(parts: Parts) -> Self {
         let view = parts.view.borrow().clone();
+        let known = damage::Known::new(parts.reader.faulty());
         Self {
             parts,
             view,
@@ -186,6 +190,7 @@ impl Driver {
             unreported: 0,
             round_trips: Recent::default(),
             unpaced: 0,
+            known,
             halted: None,
         }
     }
@@ -217,7 +222,11 @@ impl Driver {
                         break;
                     }
                 }
-                _ = report.tick() => self.report(),
+                _ = report.tick() => {
+                    self.look_for_damage()?;
+                    self.compare_hashes()?;
+                    self.report();
+                }
             }
             if self.drain()? {
                 break;
@@ -282,7 +291,12 @@ impl Driver {
     }
 
     fn on_fetched(&mut self, (fetch, read): Fetched) -> Result<(), CoreError> {
-        self.handle(Input::Fetched { fetch, entries: read? });
+        let entries = match read {
+            // The core hears of it at the next look.
+            Err(wal::Error::Faulty { .. }) => Vec::new(),
+            read => read?,
+        };
+        self.handle(Input::Fetched { fetch, entries });
         Ok(())
     }
 
@@ -466,7 +480,8 @@ impl Driver {
         let status = self.parts.replica.status();
         self.sample(&status);
         self.measure(&status);
-        let report = Report::of(&self.view, (status.durable, status.draining), &self.parts.fold);
+        let report = Report::of(&self.view, (status.durable, status.draining), &self.parts.fold)
+            .lacking(damage::count(&status.faulty));
         self.unreported += 1;
         if self.unreported < REPORT_ANYWAY && !self.parts.reports.is_news(&report) {
             return;

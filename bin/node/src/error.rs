@@ -147,9 +147,11 @@ impl NodeError {
             Self::NotReady(_) => 3,
             Self::Damaged { .. }
             | Self::Log(wal::Error::Damaged { .. } | wal::Error::Faulty { .. })
-            | Self::Core(CoreError::Log(wal::Error::Damaged { .. } | wal::Error::Faulty { .. })) => {
-                4
-            }
+            | Self::Core(
+                CoreError::Log(wal::Error::Damaged { .. } | wal::Error::Faulty { .. })
+                | CoreError::OddState { .. }
+                | CoreError::SplitState { .. },
+            ) => 4,
             Self::Io { .. }
             | Self::System { .. }
             | Self::Log(_)

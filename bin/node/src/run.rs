@@ -130,8 +130,7 @@ impl Node {
         let clock = Arc::new(Clock::start());
         let metrics = Metrics::new();
         let boot = boot::open(config, clock.now(), &metrics.disk)?;
-        let options = http_options(config)?;
-        let listener = http::bind(&options)?;
+        let listener = http::bind(&http_options(config)?)?;
         let (peer_events, peer_events_in) = mpsc::channel(PEER_EVENTS_MAX);
         let transport =
             Arc::new(Transport::start(boot.transport_options(config.listen.peer, peer_events))?);
@@ -149,6 +148,7 @@ impl Node {
             me: boot.me,
             replica: boot.replica,
             line: Line::new(writer),
+            reader: reader.clone(),
             fetches,
             fetched,
             durability: durability.clone(),

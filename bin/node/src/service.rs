@@ -25,6 +25,7 @@ use crate::{
         Refused, Request, View,
         apply::{Fold, command_of},
         clock::Clock,
+        damage,
         report::Reports,
     },
     level,
@@ -295,6 +296,16 @@ impl Service {
             && self.inner.fold.applied() >= commit.0
             && self.inner.reader.term_of(commit.0) == Some(term.0)
             && !*self.inner.draining.borrow()
+            && self.repairs().is_none()
+    }
+
+    /// Why it is not ready, while a part of its log cannot be read.
+    pub(crate) fn repairs(&self) -> Option<String> {
+        let entries = damage::count(&self.inner.reader.faulty());
+        let plural = if entries == 1 { "y" } else { "ies" };
+        (entries > 0).then(|| {
+            format!("repairing: {entries} entr{plural} of the log cannot be read, and are fetched")
+        })
     }
 
     /// The node's clock for clients: microseconds since 1970, never below log time.

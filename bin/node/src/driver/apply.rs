@@ -33,6 +33,13 @@ const APPLY_ENTRIES_MAX: usize = 256;
 /// How often the sleeping thread looks whether it should stop.
 const STOP_CHECK: Duration = Duration::from_millis(200);
 
+/// How often the thread looks whether an entry was repaired.
+const REPAIR_CHECK: Duration = Duration::from_millis(20);
+/// Hashes are compared at every so many entries,
+const MARK_EVERY: u64 = 1_024;
+/// and the newest so many are remembered.
+pub(crate) const MARKS_MAX: usize = 32;
+
 /// The fold's decision about one entry.
 #[derive(Clone, Debug)]
 pub struct Submitted {
@@ -65,6 +72,8 @@ struct Progress {
     answers: BTreeMap<u64, Vec<oneshot::Sender<Submitted>>>,
     /// The running hash of the state at `applied`.
     hash: u64,
+    /// The newest indexes at which nodes compare their hashes, ascending, and the hashes.
+    marks: VecDeque<(u64, u64)>,
 }
 
 /// What is remembered of an applied entry.
@@ -143,6 +152,11 @@ impl Fold {
         self.progress().recent(index).map(|past| past.hash)
     }
 
+    /// The newest indexes at which nodes compare their states, ascending, and the running hashes there.
+    pub(crate) fn marks(&self) -> Vec<(u64, u64)> {
+        self.progress().marks.iter().copied().collect()
+    }
+
     /// Look at the state.
     pub(crate) fn state(&self) -> RwLockReadGuard<'_, chat::State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
@@ -172,7 +186,14 @@ impl Fold {
     /// The log could not be read, or holds a command that this version does not understand.
     pub(crate) fn run(&self, reader: &Reader) -> Result<(), CoreError> {
         while let Some((applied, commit)) = self.next_work() {
-            let entries = reader.read(applied + 1, commit, READ_BYTES_MAX)?;
+            let entries = match reader.read(applied + 1, commit, READ_BYTES_MAX) {
+                // Until it is repaired; who watches the log tells the core.
+                Err(wal::Error::Faulty { .. }) => {
+                    self.rest();
+                    continue;
+                }
+                read => read?,
+            };
             assert!(!entries.is_empty(), "a committed entry is in the log");
             for chunk in entries.chunks(APPLY_ENTRIES_MAX) {
                 self.apply(chunk)?;
@@ -194,6 +215,13 @@ impl Fold {
                 .committed
                 .wait_timeout(progress, STOP_CHECK)
                 .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn rest(&self) {
+        let progress = self.progress();
+        if !progress.stop {
+            drop(self.committed.wait_timeout(progress, REPAIR_CHECK));
         }
     }
 
@@ -228,6 +256,12 @@ impl Fold {
             }
             progress.recent.push_back(Past { outcome, hash });
             progress.hash = hash;
+            if index.is_multiple_of(MARK_EVERY) {
+                progress.marks.push_back((index, hash));
+                if progress.marks.len() > MARKS_MAX {
+                    progress.marks.pop_front();
+                }
+            }
             if let Some(live) = live {
                 progress.events.keep(bytes, live);
             }

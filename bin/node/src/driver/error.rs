@@ -25,6 +25,26 @@ pub enum CoreError {
         /// Why not.
         reason: String,
     },
+    /// A majority has another state at the same index.
+    #[error(
+        "the state of this node behind entry {index} is not that of a majority of the voters: it \
+         serves no more. Its log is kept and read anew at the next start; if this comes again, keep a \
+         copy of its data directory and admit it anew with `chatctl cluster replace N`"
+    )]
+    OddState {
+        /// Where.
+        index: u64,
+    },
+    /// Nodes have different states at the same index, and none of these has a majority.
+    #[error(
+        "the nodes have different states behind entry {index}, and no majority has the same: nobody \
+         serves. Their logs are kept and read anew at the next start; if this comes again, keep a copy \
+         of every data directory"
+    )]
+    SplitState {
+        /// Where.
+        index: u64,
+    },
     /// Consensus refuses to go on.
     #[error("{}", describe(.0))]
     Halted(Halt),

@@ -3,7 +3,7 @@
 //! Reports are for people: nothing that is written or committed rests on them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -14,7 +14,11 @@ use replication::{ClusterConfig, Member, Mode, Role};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{View, apply::Fold};
+use super::{
+    View,
+    apply::{Fold, MARKS_MAX},
+    damage::{Judgement, judge},
+};
 use crate::level::FEATURE_LEVEL;
 
 /// A node counts as reachable for this long after its last report.
@@ -35,6 +39,10 @@ pub(crate) struct Report {
     version: String,
     draining: bool,
     level: u16,
+    /// Entries of its log that it cannot read.
+    faulty: u64,
+    /// The newest index at which nodes compare their states, and the running hash there.
+    mark: (u64, u64),
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
@@ -58,6 +66,8 @@ pub(crate) struct Reports {
 struct Heard {
     voter: Option<VoterId>,
     report: Option<(Report, Instant)>,
+    /// The marks that it reported, the newest last.
+    marks: VecDeque<(u64, u64)>,
 }
 
 /// The cluster as one node sees it: the object of `GET /v1/cluster`.
@@ -102,6 +112,8 @@ pub struct NodeView {
     pub applied: u64,
     /// The newest index of its log that is fsynced.
     pub durable: u64,
+    /// Entries of its log that it cannot read, and repairs from the others.
+    pub faulty: u64,
     /// Entries between the cluster's commit index and its fold.
     pub lag: u64,
     /// Its version.
@@ -136,7 +148,14 @@ impl Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             level: FEATURE_LEVEL,
             draining,
+            faulty: 0,
+            mark: fold.marks().last().copied().unwrap_or_default(),
         }
+    }
+
+    /// The same of a node that cannot read so many entries of its log.
+    pub(crate) fn lacking(self, faulty: u64) -> Self {
+        Self { faulty, ..self }
     }
 
     /// The report as bytes.
@@ -179,8 +198,33 @@ impl Reports {
     /// A peer reported. What cannot be read is ignored: a newer version may say more.
     pub(crate) fn heard(&self, node: NodeId, bytes: &[u8]) {
         if let Ok((report, _newer)) = postcard::take_from_bytes::<Report>(bytes) {
-            self.nodes().entry(node).or_default().report = Some((report, Instant::now()));
+            let mut nodes = self.nodes();
+            let heard = nodes.entry(node).or_default();
+            if report.mark.0 > 0 && heard.marks.back() != Some(&report.mark) {
+                heard.marks.push_back(report.mark);
+                if heard.marks.len() > MARKS_MAX {
+                    heard.marks.pop_front();
+                }
+            }
+            heard.report = Some((report, Instant::now()));
         }
+    }
+
+    /// What this node's states are beside those that these voters reported.
+    pub(crate) fn judge(&self, own: &[(u64, u64)], voters: &[NodeId]) -> Judgement {
+        let nodes = self.nodes();
+        let at = |node: NodeId, index: u64| {
+            let marks = &nodes.get(&node)?.marks;
+            marks.iter().rev().find(|mark| mark.0 == index).map(|mark| mark.1)
+        };
+        let judgements = own.iter().rev().map(|&(index, hash)| {
+            let reported: Vec<u64> = voters
+                .iter()
+                .filter_map(|node| if *node == self.me { Some(hash) } else { at(*node, index) })
+                .collect();
+            judge(index, hash, &reported, voters.len())
+        });
+        judgements.max_by_key(Judgement::severity).unwrap_or(Judgement::Agrees)
     }
 
     /// A node asked to be bound; it may be none of the cluster yet.
@@ -273,6 +317,7 @@ fn node_view(member: &Member, report: Option<&Report>, (term, commit): (Term, u6
         commit: report.map_or(0, |report| report.commit),
         applied,
         durable: report.map_or(0, |report| report.durable),
+        faulty: report.map_or(0, |report| report.faulty),
         lag: commit.saturating_sub(applied),
         version: report.map_or_else(String::new, |report| report.version.clone()),
         level: report.map_or(0, |report| report.level),

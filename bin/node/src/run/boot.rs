@@ -79,13 +79,18 @@ pub(super) fn open(config: &Config, now: Now, metrics: &Disk) -> Result<Boot, No
     let begun = Instant::now();
     let (log, recovery) = Log::open(io, options)?;
     let took = begun.elapsed();
-    recovery.check_whole()?;
+    if is_alone(&genesis, &recovery) {
+        recovery.check_whole()?;
+    }
     check_identity(config, &genesis, &recovery)?;
     // Only now: it writes, and until here the directory may be another's.
     promise::check(data_dir);
     metrics.opened(took, recovery.scanned_bytes, log.reader());
     for wal::Found { path, damage, .. } in &recovery.rebuilt {
         tracing::warn!(path = %path.display(), %damage, "a file of the log was lost and made anew");
+    }
+    for wal::FaultyRange { first, last, kind, .. } in &recovery.faulty {
+        tracing::error!(first, last, ?kind, "entries cannot be read: asking the other nodes");
     }
     let (last_index, last_term) = recovery.last;
     tracing::info!(
@@ -132,6 +137,17 @@ pub(super) fn read_tls(config: &Config) -> Result<TlsOptions, NodeError> {
         cert_pem: read(&config.tls.cert)?,
         key_pem: read(&config.tls.key)?,
     })
+}
+
+/// Is there nobody who could give back what a damaged log has lost?
+fn is_alone(genesis: &Genesis, recovery: &Recovery) -> bool {
+    let newest = recovery.configs.last().map(|entry| ClusterConfig::decode(&entry.payload));
+    let voters = match newest {
+        Some(Ok(config)) => config.voters.len(),
+        // What cannot be read is told of later.
+        Some(Err(_)) | None => genesis.config().voters.len(),
+    };
+    voters == 1
 }
 
 /// The log must be this node's own: a directory copied from another host is refused untouched.

@@ -28,7 +28,7 @@ pub(super) async fn ready(State(api): State<Api>) -> Result<&'static str, Refusa
     }
     Err(Refusal::unavailable(
         "not_ready",
-        api.service.awaits_admission().unwrap_or_else(|| {
+        api.service.awaits_admission().or_else(|| api.service.repairs()).unwrap_or_else(|| {
             "this node knows no leader, or has not caught up with it".to_owned()
         }),
     ))
