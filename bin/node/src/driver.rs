@@ -377,7 +377,7 @@ impl Driver {
         self.view.level = self.parts.replica.level();
         self.publish();
         match self.halted.take() {
-            Some(halt) => Err(CoreError::Halted(halt)),
+            Some(halt) => Err(CoreError::Halted { node: self.parts.me.node, halt }),
             None => Ok(()),
         }
     }

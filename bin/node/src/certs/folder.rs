@@ -15,7 +15,7 @@ use super::{
 use crate::{
     NodeError,
     args::CertsCommand,
-    config::{CLUSTER_NODES_MAX, Config, HostPort, NODE_ID_MAX},
+    config::{CLUSTER_NODES_MAX, Config, HostPort, NODE_ID_MAX, TlsClient},
     durable::{self, Access},
     genesis::Genesis,
     init::{self, Layout, PlannedNode},
@@ -41,8 +41,22 @@ fn issue(dir: &Path, node: NodeId, at: &HostPort) -> Result<String, NodeError> {
         let problem = "node numbers are never used again: take the next free one";
         return Err(NodeError::Usage(format!("there is a node {node} already; {problem}")));
     }
-    let planned = PlannedNode::public(node, at.clone());
+    if !layout.ca_key().is_file() {
+        return Err(NodeError::Usage(format!(
+            "{} is not there: run this where the cluster's certificate authority is kept",
+            layout.ca_key().display()
+        )));
+    }
+    // Like the others: those of `node dev` serve plain HTTP on loopback.
+    let dev = config.tls.client == TlsClient::Off && at.ip().is_some_and(|ip| ip.is_loopback());
+    let planned = PlannedNode { dev, ..PlannedNode::public(node, at.clone()) };
     let mut nodes = config.cluster.nodes;
+    for folder in layout.node_folders()? {
+        let own = Config::load(&folder.join("node.toml"))?.own().clone();
+        if nodes.iter().all(|known| known.id != own.id) {
+            nodes.push(own);
+        }
+    }
     nodes.push(planned.listed());
     if nodes.len() > CLUSTER_NODES_MAX {
         return Err(NodeError::Usage(format!("a cluster has at most {CLUSTER_NODES_MAX} nodes")));

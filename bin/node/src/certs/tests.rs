@@ -161,6 +161,13 @@ fn one_more_node_gets_a_folder_without_a_genesis() {
     let twice = issue(3, "d.example.org").unwrap_err();
     assert!(twice.to_string().starts_with("there is a node 3 already"), "{twice}");
     assert!(issue(0, "d.example.org").unwrap_err().to_string().starts_with("--node 0: allowed"));
+    // The next one is told of this one.
+    issue(4, "d.example.org").unwrap();
+    let next = Config::load(&cluster.layout.node(NodeId(4)).join("node.toml")).unwrap();
+    assert_eq!(next.cluster.nodes.iter().map(|known| known.id.0).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    fs::remove_file(cluster.layout.ca_key()).unwrap();
+    let keyless = issue(5, "e.example.org").unwrap_err().to_string();
+    assert!(keyless.contains("ca.key is not there: run this where"), "{keyless}");
 }
 
 #[test]

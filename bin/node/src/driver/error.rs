@@ -1,5 +1,6 @@
 //! What ends the core of a node. Nothing may be answered after any of these.
 
+use election::NodeId;
 use replication::Halt;
 
 use crate::level::FEATURE_LEVEL;
@@ -46,22 +47,31 @@ pub enum CoreError {
         index: u64,
     },
     /// Consensus refuses to go on.
-    #[error("{}", describe(.0))]
-    Halted(Halt),
+    #[error("{}", describe(*.node, .halt))]
+    Halted {
+        /// This node.
+        node: NodeId,
+        /// Why.
+        halt: Halt,
+    },
     /// A part ended without a word.
     #[error("the {0} ended unexpectedly")]
     Ended(&'static str),
 }
 
 /// Why the core halted, and what to do.
-fn describe(halt: &Halt) -> String {
+fn describe(node: NodeId, halt: &Halt) -> String {
     match halt {
         Halt::BoundElsewhere { by, bound } => format!(
             "node {by} knows this node with another disk ({bound}): this one was started before \
-             elsewhere, or was wiped. Nothing was changed; admit it anew with \
-             `chatctl cluster replace N`"
+             elsewhere, or was wiped. Nothing was changed. If the other disk is lost, admit this one \
+             with `chatctl cluster replace {node}` and start it again"
         ),
-        Halt::Removed => "this node was removed from the cluster".to_owned(),
+        Halt::Removed => format!(
+            "this node was removed from the cluster: do not start its data again. To return, this \
+             machine joins as a node of another number (`node certs issue`), or was replaced and \
+             starts as node {node} with an empty data directory"
+        ),
         Halt::TooOld { level } => format!(
             "the cluster went on to feature level {level}, and this version understands only \
              {FEATURE_LEVEL}: nothing was changed; run the version that the other nodes run"

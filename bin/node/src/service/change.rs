@@ -12,6 +12,8 @@ use tokio::{
 use super::{RETRY_PAUSE, Service};
 use crate::driver::Request;
 
+/// With less time left than this nothing is asked any more: it would not be known what came of it.
+const CHANGE_TIME_MIN: Duration = Duration::from_millis(100);
 /// How often a node that is to lead no more is told so, until it says that it knows.
 const DRAIN_AGAIN: Duration = Duration::from_millis(200);
 
@@ -49,7 +51,7 @@ impl Service {
                 Err(refusal) if will_pass(refusal) => refusal,
                 Err(refusal) => return Err(ChangeError::Refused(refusal)),
             };
-            if Instant::now() + RETRY_PAUSE >= deadline {
+            if Instant::now() + RETRY_PAUSE + CHANGE_TIME_MIN >= deadline {
                 return Err(ChangeError::Refused(refusal));
             }
             tokio::select! {
