@@ -383,6 +383,30 @@ fn trap_43_an_outcome_that_cannot_be_known_is_unknown() {
     assert!(replies.contains(&unknown(4)), "within an election of losing the leader");
 }
 
+/// trap 43: behind an entry of a newer term nothing older is ever committed, so nobody waits for it.
+#[test]
+fn trap_43_a_place_behind_the_next_leaders_first_entry_is_given_up_at_once() {
+    let mut one = One::new(1, Vec::new());
+    one.hear(2, heartbeat(2, 0, 1));
+    let ask = |one: &mut One, id, place| {
+        let asked = one.propose(id, b"x");
+        let Effect::Send { message: Message::Forward { id, .. }, .. } = asked[0] else {
+            panic!("{asked:?}")
+        };
+        one.hear(2, Message::Forwarded { id, outcome: Ok(place) })
+    };
+    assert_eq!(ask(&mut one, 1, at(2, 7)), []);
+    // The next leader never saw it.
+    let no_op = Entry::new(1, 3, EntryKind::NoOp, Bytes::new());
+    let effects = one.hear(3, append(3, at(0, 0), 0, vec![no_op]));
+    let reply = |effects: &crate::Effects| {
+        effects.iter().any(|effect| matches!(effect, Effect::Reply { .. }))
+    };
+    assert!(!reply(&effects), "it may have: that is known when something of its own is committed");
+    let unknown = Effect::Reply { id: ProposalId(1), outcome: Outcome::Unknown };
+    assert_eq!(one.hear(3, heartbeat(3, 1, 1))[1..], [Effect::Commit(Index(1)), unknown]);
+}
+
 #[test]
 fn trap_43_a_client_is_answered_soon_after_its_leader_died() {
     for seed in 0..20 {
