@@ -10,6 +10,7 @@ mod batch;
 mod calls;
 mod checkers;
 mod clock;
+mod damage;
 mod driver;
 mod faults;
 mod history;

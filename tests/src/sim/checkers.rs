@@ -150,14 +150,30 @@ impl Checkers {
         node: NodeId,
         index: u64,
         mark: Mark,
-        previous: u64,
+        previous: Option<u64>,
     ) -> Checked {
+        let at = (index, mark.term);
+        // What stands before it may be unreadable here; somebody else has said it then.
+        let previous = previous.or_else(|| Some(self.entries.get(&at)?.1)).unwrap_or(0);
         let here = (mark.checksum, previous);
-        let first = *self.entries.entry((index, mark.term)).or_insert(here);
+        let first = *self.entries.entry(at).or_insert(here);
         if first != here {
             return violated(format!(
                 "log matching: node {node} has {here:?} at {index} of term {}, others {first:?}",
                 mark.term
+            ));
+        }
+        Ok(())
+    }
+
+    /// A node puts `mark` back at `index`, where it could not read what it had: the entry that there is
+    /// in that term, and where one is committed, that one.
+    pub(crate) fn repaired(&self, node: NodeId, index: u64, mark: Mark) -> Checked {
+        let known = self.entries.get(&(index, mark.term)).map(|(checksum, _)| *checksum);
+        let golden = self.golden(index).map(|golden| golden.mark);
+        if known != Some(mark.checksum) || golden.is_some_and(|golden| golden != mark) {
+            return violated(format!(
+                "repair: node {node} puts {mark:?} back at {index}, where {golden:?} is committed"
             ));
         }
         Ok(())

@@ -113,6 +113,11 @@ impl Clocks {
         }
     }
 
+    /// Is the wall clock quite wrong?
+    pub(crate) const fn is_wrong(&self) -> bool {
+        self.is_wrong
+    }
+
     /// Set the wall clock wrong, by minutes to days.
     pub(crate) fn set_wrong(&mut self, rng: &mut Rng) {
         self.is_wrong = true;

@@ -31,6 +31,9 @@ impl World {
         let mut rng = self.rng.fork();
         let lost = match self.node_mut(id).boot(now, &mut rng) {
             Ok(lost) => lost,
+            Err(Failure::Disk(error)) if self.nodes[&id].disk_fault.is_none() => {
+                return self.unusable(id, &error);
+            }
             Err(Failure::Disk(error)) => return self.disk_failed(id, &error),
             Err(Failure::Law(violation)) => return Err(violation),
         };
@@ -246,17 +249,30 @@ impl World {
             .ask(ticket, &op)
             .map_err(|Violation(reason)| Violation(format!("node {id}: {reason}")))?;
         if let Op::Append(entries) = &op {
-            let mut previous = node.shadow.asked.at(before).map_or(0, |mark| mark.term);
+            let mut previous = node.shadow.asked.at(before).map(|mark| mark.term);
+            if before == 0 {
+                previous = Some(0);
+            }
             for entry in entries {
                 let mark = Mark { term: entry.term, checksum: entry.checksum };
                 self.checkers.appended(id, entry.index, mark, previous)?;
-                previous = entry.term;
+                previous = Some(entry.term);
                 if entry.kind == EntryKind::Config {
                     let config = ClusterConfig::decode(&entry.payload)
                         .map_err(|error| Violation(format!("node {id} appends {error}")))?;
                     self.checkers.configured(entry.index, entry.term, &config);
                 }
             }
+        }
+        match &op {
+            Op::Repair(entry) => {
+                let mark = Mark { term: entry.term, checksum: entry.checksum };
+                self.checkers.repaired(id, entry.index, mark)?;
+                self.trace.count("a lost entry was put back");
+            }
+            Op::Doubt => self.trace.count("a node came to doubt its end"),
+            Op::Settle => self.trace.count("an end in doubt was settled"),
+            Op::Append(_) | Op::TruncateAfter(_) | Op::HardState(_) | Op::Bind { .. } => {}
         }
         process.log.stage(ticket.0, op);
         process.staged += 1;

@@ -49,6 +49,7 @@ impl World {
             Fault::Drain => self.drain_one()?,
             Fault::Members => self.change_members()?,
             Fault::Wipe => self.wipe_one(),
+            Fault::Rot => self.rot(),
             Fault::ShortReign | Fault::Weather => unreachable!("they come with a mix"),
         };
         if struck {

@@ -38,7 +38,19 @@ impl World {
             2 => Change::Replace(*self.rng.pick(&voters)),
             _ => Change::Remove(*self.rng.pick(&voters)),
         };
-        self.ask_for(change)
+        if self.clocks_allow(&config, &change) { self.ask_for(change) } else { Ok(false) }
+    }
+
+    /// Is the median of the clocks right after this change, whoever of the others is away for good?
+    fn clocks_allow(&self, config: &ClusterConfig, change: &Change) -> bool {
+        let goes = match change {
+            Change::Remove(node) | Change::Replace(node) => *node,
+            Change::Add(_) | Change::Transfer(_) => return true,
+        };
+        let stay = config.voters.iter().map(|member| member.node).filter(|node| *node != goes);
+        let (wrong, right): (Vec<NodeId>, Vec<NodeId>) =
+            stay.partition(|node| self.nodes[node].clocks.is_wrong());
+        wrong.is_empty() || wrong.len() + 1 < right.len()
     }
 
     /// An operator asks for another leader.
@@ -62,8 +74,7 @@ impl World {
         let node = self.draw_node();
         let config = self.checkers.newest_config();
         let is_named = self.nodes[&node].identity().is_some_and(|id| names(config, id));
-        let may_lose = (config.voters.len().max(1) - 1) / 2;
-        if !is_named || self.lost_voters(config).len() >= may_lose {
+        if !is_named || !self.may_be_damaged(node) {
             return false;
         }
         self.stop(node);
@@ -134,7 +145,7 @@ impl World {
     }
 
     /// Voters of a configuration whose disks are gone.
-    fn lost_voters(&self, config: &ClusterConfig) -> Vec<NodeId> {
+    pub(super) fn lost_voters(&self, config: &ClusterConfig) -> Vec<NodeId> {
         let is_lost = |member: &&Member| {
             let node = &self.nodes[&member.node];
             let has_it =
@@ -144,7 +155,7 @@ impl World {
         config.voters.iter().filter(is_lost).map(|member| member.node).collect()
     }
 
-    fn replace_disk(&mut self, id: NodeId) {
+    pub(super) fn replace_disk(&mut self, id: NodeId) {
         let seed = self.rng.next_u64();
         self.node_mut(id).wipe(seed);
         let back_us = self.rng.within(RETURN_US.0, RETURN_US.1);

@@ -178,6 +178,8 @@ pub enum Fault {
     Members,
     /// A disk is lost, and its node comes back with an empty one.
     Wipe,
+    /// A node crashes, and sectors of its log are rotten, lost, stale or somewhere else.
+    Rot,
     /// Every new leader dies soon. Comes with a mix, not as a strike.
     ShortReign,
     /// A bad network: loss, doubling, overtaking, delay. Comes with a mix, not as a strike.
@@ -217,7 +219,7 @@ impl Weights {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::CrashOne,
         Self::CrashTwo,
         Self::CrashLeader,
@@ -239,6 +241,7 @@ impl Fault {
         Self::Drain,
         Self::Members,
         Self::Wipe,
+        Self::Rot,
         Self::ShortReign,
         Self::Weather,
     ];
@@ -273,6 +276,7 @@ impl Fault {
             Self::Drain => "drain",
             Self::Members => "members",
             Self::Wipe => "wipe",
+            Self::Rot => "rot",
             Self::ShortReign => "short-reign",
             Self::Weather => "weather",
         }

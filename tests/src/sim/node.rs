@@ -8,14 +8,14 @@ use replication::{
     Boot, ClusterConfig, Lane, Limits, Member, Message, Mode, ProposalId, ReadId, Replica, Role,
     Timing,
 };
-use wal::{Identity, Log, Options, Reader, Recovery};
+use wal::{FaultyKind, Identity, Log, Options, Reader, Recovery};
 
 use super::{
     checkers::Violation,
     clock::Clocks,
     disk::SimDisk,
     rng::Rng,
-    shadow::{Image, Mark, Shadow},
+    shadow::{HOLE, Image, Mark, Shadow},
     workload::Key,
 };
 
@@ -44,6 +44,8 @@ pub(crate) struct Node {
     pub(super) paused_until: Micros,
     /// A call to its disk was made to fail: an error is no surprise, and ends the process.
     pub(super) disk_fault: Option<DiskFault>,
+    /// Its disk was damaged, and it has not said since that it is whole.
+    pub(super) damaged_at: Option<Micros>,
     /// Its syncs take longer before this.
     pub(super) slow_until: Micros,
     /// The highest term that any released message rests on: a restart may not find a lower one.
@@ -185,6 +187,7 @@ impl Node {
             process: None,
             paused_until: Micros(0),
             disk_fault: None,
+            damaged_at: None,
             slow_until: Micros(0),
             promised_term: 0,
             setup,
@@ -205,6 +208,7 @@ impl Node {
         self.ghosts.push(std::mem::take(&mut self.shadow).durable);
         self.store = None;
         self.promised_term = 0;
+        self.damaged_at = None;
     }
 
     /// Is its disk another one than that with which the cluster began?
@@ -271,12 +275,15 @@ impl Node {
             Log::create(&io, identity, &self.setup.options)?;
         }
         let (log, recovery) = Log::open(io, self.setup.options.clone())?;
-        recovery.check_whole()?;
+        if self.damaged_at.is_none() {
+            recovery.check_whole()?;
+        }
         let me = VoterId { node: self.id, store: StoreId(recovery.identity.store) };
         let reader = log.reader();
         let lost = self.compare(&reader, &recovery)?;
         self.store = Some(me.store);
-        let boot = self.boot_record(me, &recovery, rng)?;
+        let faulty = reader.faulty();
+        let boot = Boot { faulty, ..self.boot_record(me, &recovery, rng)? };
         let now = self.clocks.now(at);
         let replica = Replica::new(now, boot);
         self.process = Some(Process {
@@ -304,13 +311,11 @@ impl Node {
     fn compare(&mut self, reader: &Reader, recovery: &Recovery) -> Result<usize, Failure> {
         let node = self.id;
         let (first, last) = reader.bounds();
-        let entries: Vec<Mark> = reader
-            .read(first, last, usize::MAX)?
-            .iter()
-            .map(|entry| Mark { term: entry.term, checksum: entry.checksum })
-            .collect();
+        let entries = marks(reader)?;
         let bindings = recovery.bindings.clone();
-        let image = Image { entries, hard_state: recovery.hard_state, bindings };
+        let faulty = reader.faulty();
+        let is_end_unknown = faulty.iter().any(|range| range.kind == FaultyKind::EndUnknown);
+        let image = Image { entries, is_end_unknown, hard_state: recovery.hard_state, bindings };
         if image.last() != recovery.last.0 || recovery.first_index != 1 {
             return law(format!("node {node} recovered {recovery:?} and reads {first}..={last}"));
         }
@@ -326,7 +331,7 @@ impl Node {
             return law(format!("node {node} finds the log of {found:?}"));
         }
         self.shadow
-            .restart(image)
+            .restart(image, self.damaged_at.is_some())
             .or_else(|Violation(reason)| law(format!("node {node}: {reason}")))
     }
 
@@ -372,6 +377,27 @@ impl Node {
             limits: self.setup.limits,
         })
     }
+}
+
+/// All entries of a log, with a hole for each that it cannot read.
+fn marks(reader: &Reader) -> Result<Vec<Mark>, wal::Error> {
+    let (first, last) = reader.bounds();
+    let mut marks = Vec::new();
+    let mut next = first;
+    while next <= last {
+        match reader.read(next, last, usize::MAX) {
+            Ok(entries) => {
+                marks.extend(entries.iter().map(|e| Mark { term: e.term, checksum: e.checksum }));
+                if entries.is_empty() {
+                    break;
+                }
+            }
+            Err(wal::Error::Faulty { .. }) => marks.push(HOLE),
+            Err(error) => return Err(error),
+        }
+        next = first + u64::try_from(marks.len()).expect("a length fits 64 bits");
+    }
+    Ok(marks)
 }
 
 impl From<wal::Error> for Failure {

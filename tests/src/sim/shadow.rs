@@ -17,12 +17,17 @@ pub(crate) struct Mark {
     pub(crate) checksum: u32,
 }
 
+/// An entry that the log knows it cannot read.
+pub(crate) const HOLE: Mark = Mark { term: 0, checksum: 0 };
+
 /// A log and its hard state.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Image {
     /// Entry `i` stands at `i - 1`.
     pub(crate) entries: Vec<Mark>,
     pub(crate) hard_state: HardState,
+    /// There may have been more: the log says that it does not know.
+    pub(crate) is_end_unknown: bool,
     /// Which node is which disk; the first word counts.
     pub(crate) bindings: BTreeMap<u64, u128>,
 }
@@ -42,6 +47,8 @@ pub(crate) struct Shadow {
 #[derive(Clone, Debug)]
 enum Change {
     Append(Mark),
+    Repair(u64, Mark),
+    EndUnknown(bool),
     TruncateAfter(u64),
     HardState(HardState),
     Bind(u64, u128),
@@ -53,15 +60,31 @@ impl Image {
         u64::try_from(self.entries.len()).expect("a length fits 64 bits")
     }
 
-    /// The entry at `index`, if there is one.
+    /// The entry at `index`, if there is one that can be read.
     pub(crate) fn at(&self, index: u64) -> Option<Mark> {
+        self.place(index).filter(|mark| *mark != HOLE)
+    }
+
+    fn place(&self, index: u64) -> Option<Mark> {
         let slot = usize::try_from(index.checked_sub(1)?).expect("an index fits memory");
         self.entries.get(slot).copied()
+    }
+
+    /// Is it this log, but for what it knows to be lost?
+    fn is_remains_of(&self, whole: &Self) -> bool {
+        let same = |(&mark, index): (&Mark, u64)| mark == HOLE || whole.place(index) == Some(mark);
+        self.entries.iter().zip(1..).all(same)
+            && (self.last() == whole.last() || self.last() < whole.last() && self.is_end_unknown)
     }
 
     fn apply(&mut self, change: &Change) {
         match change {
             Change::Append(mark) => self.entries.push(*mark),
+            Change::Repair(index, mark) => {
+                let slot = usize::try_from(*index - 1).expect("an index fits memory");
+                self.entries[slot] = *mark;
+            }
+            Change::EndUnknown(is_unknown) => self.is_end_unknown = *is_unknown,
             Change::TruncateAfter(last) => {
                 self.entries.truncate(usize::try_from(*last).expect("an index fits memory"));
             }
@@ -97,7 +120,16 @@ impl Shadow {
                 self.change(ticket, Change::HardState(*state));
             }
             Op::Bind { node, store } => self.change(ticket, Change::Bind(*node, *store)),
-            Op::Repair(_) | Op::Doubt | Op::Settle => panic!("nothing is damaged here: {op:?}"),
+            Op::Repair(entry) => {
+                let mark = Mark { term: entry.term, checksum: entry.checksum };
+                let found = self.asked.place(entry.index);
+                if !entry.is_intact() || found != Some(HOLE) && found != Some(mark) {
+                    return violated(format!("{mark:?} repairs {found:?} at {}", entry.index));
+                }
+                self.change(ticket, Change::Repair(entry.index, mark));
+            }
+            Op::Doubt => self.change(ticket, Change::EndUnknown(true)),
+            Op::Settle => self.change(ticket, Change::EndUnknown(false)),
         }
         Ok(())
     }
@@ -124,10 +156,14 @@ impl Shadow {
     /// A restart found `recovered`: everything durable and a prefix of the rest, to the entry, for
     /// the log may divide an operation. Term and vote may be further on than the entries, for they
     /// have a file of their own. Returns how many changes are lost. Tickets begin anew.
-    pub(crate) fn restart(&mut self, recovered: Image) -> Result<usize, Violation> {
+    pub(crate) fn restart(
+        &mut self,
+        recovered: Image,
+        is_damaged: bool,
+    ) -> Result<usize, Violation> {
         let mut image = self.durable.clone();
         let mut kept = 0;
-        while !self.may_find(&image, kept, &recovered) {
+        while !self.may_find((&image, kept), &recovered, is_damaged) {
             let Some((_, change)) = self.pending.get(kept) else {
                 return Err(self.mismatch(&recovered));
             };
@@ -143,10 +179,12 @@ impl Shadow {
     }
 
     /// Is `found` what `image` says, but for a hard state that was asked for after it?
-    fn may_find(&self, image: &Image, kept: usize, found: &Image) -> bool {
+    fn may_find(&self, (image, kept): (&Image, usize), found: &Image, is_damaged: bool) -> bool {
         let is_found = |change: &Change| matches!(change, Change::HardState(state) if *state == found.hard_state);
-        image.entries == found.entries
-            && image.bindings == found.bindings
+        let is_same = image.entries == found.entries
+            && image.is_end_unknown == found.is_end_unknown
+            && image.bindings == found.bindings;
+        (is_same || is_damaged && found.is_remains_of(image))
             && (image.hard_state == found.hard_state
                 || self.pending.iter().skip(kept).any(|(_, change)| is_found(change)))
     }
@@ -154,9 +192,11 @@ impl Shadow {
     fn mismatch(&self, recovered: &Image) -> Violation {
         let Image { hard_state: durable, .. } = self.durable;
         Violation(format!(
-            "recovery found {} entries and {:?}; durable were {} and {durable:?}, asked for {} and \
-             {:?}",
+            "recovery found {} entries, {:?} unread, end unknown {}, and {:?}; durable were {} and \
+             {durable:?}, asked for {} and {:?}",
             recovered.last(),
+            (1..=recovered.last()).filter(|&at| recovered.at(at).is_none()).collect::<Vec<_>>(),
+            recovered.is_end_unknown,
             recovered.hard_state,
             self.durable.last(),
             self.asked.last(),

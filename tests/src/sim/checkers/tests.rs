@@ -118,11 +118,11 @@ fn an_identity_votes_once_a_term() {
 fn logs_match() {
     let mut checkers = cluster(3);
     let mark = Mark { term: 2, checksum: 9 };
-    checkers.appended(ONE, 4, mark, 1).unwrap();
-    checkers.appended(TWO, 4, mark, 1).unwrap();
-    broken(checkers.appended(TWO, 4, mark, 2), "log matching");
+    checkers.appended(ONE, 4, mark, Some(1)).unwrap();
+    checkers.appended(TWO, 4, mark, Some(1)).unwrap();
+    broken(checkers.appended(TWO, 4, mark, Some(2)), "log matching");
     let other = Mark { checksum: 8, ..mark };
-    broken(checkers.appended(TWO, 4, other, 1), "log matching");
+    broken(checkers.appended(TWO, 4, other, Some(1)), "log matching");
 }
 
 #[test]
