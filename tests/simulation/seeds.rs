@@ -46,8 +46,8 @@ const SOMETIMES: &[&str] = &[
     "a damaged log could not be opened",
 ];
 
-/// Faults that are not drawn by themselves, or not at all.
-const NOT_DRAWN: &[Fault] = &[Fault::Weather, Fault::Members, Fault::Wipe];
+/// Faults that are not drawn by themselves.
+const NOT_DRAWN: &[Fault] = &[Fault::Weather];
 
 #[test]
 fn kept_seeds_keep_every_law() {
