@@ -10,6 +10,8 @@
 //! - `failed_disk`: a write or sync that fails ends its node in words, and costs nobody a message
 //! - `failover`: what clients wait for when nodes are killed or stopped
 //! - `full_disk`: no room refuses writes alone, and is got over without a hand
+//! - `membership`: machines join, leave and return without their disks, and leadership moves, while
+//!   clients write
 //! - `metrics`: the metrics of every node are sound through an election
 //! - `wal_tools`: a log is shown, checked and mended once its node has stopped
 //! - `namespaces`: five hosts of their own, partitioned and healed
@@ -22,6 +24,7 @@ mod dev;
 mod failed_disk;
 mod failover;
 mod full_disk;
+mod membership;
 mod metrics;
 mod namespaces;
 mod reads;

@@ -72,6 +72,35 @@ impl Cluster {
         Self { programs, dir, nodes }
     }
 
+    /// Make the folder of one more node with `node certs issue`; it does not run yet. Gives its number
+    /// and where its peers reach it.
+    ///
+    /// # Panics
+    /// When `node certs issue` fails.
+    pub fn issue(&mut self) -> (u64, String) {
+        let port = free_ports(1)[0];
+        let (id, peer) = (self.nodes.len() as u64 + 1, format!("127.0.0.1:{port}"));
+        let output = Command::new(self.programs.node)
+            .args(["certs", "issue", "--node", &id.to_string(), &peer, "--dir"])
+            .arg(self.dir())
+            .output()
+            .expect("`node certs issue` runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let client = format!("https://127.0.0.1:{}", port + 1);
+        self.nodes.push(NodeProcess { client, child: None });
+        (id, peer)
+    }
+
+    /// Leave a stopped node nothing of its data.
+    ///
+    /// # Panics
+    /// When its data cannot be removed.
+    pub fn wipe(&self, id: u64) {
+        let data = self.node_dir(id).join("data");
+        fs::remove_dir_all(&data).expect("the data can be removed");
+        fs::create_dir(&data).expect("an empty directory can be made");
+    }
+
     /// Have every node serve its clients in clear, so that a test can write its own bytes.
     ///
     /// # Panics

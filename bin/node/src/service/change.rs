@@ -40,6 +40,9 @@ impl Service {
     /// # Errors
     /// See [`ChangeError`].
     pub async fn change(&self, change: Change, deadline: Instant) -> Result<u64, ChangeError> {
+        if Instant::now() + CHANGE_TIME_MIN >= deadline {
+            return Err(ChangeError::Refused(Refusal::NoLeader));
+        }
         loop {
             let mut view = self.inner.view.clone();
             view.mark_unchanged();
