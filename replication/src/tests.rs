@@ -16,6 +16,7 @@ mod members;
 mod one;
 mod random;
 mod reads;
+mod repair;
 mod total;
 mod transcript;
 mod traps;

@@ -3,7 +3,7 @@
 use tempfile::tempdir;
 
 use super::{IDENTITY, append, entries, entry, fresh, io, reopen, small};
-use crate::{Entry, EntryKind, Error, HardState, Log, Op, Options, TailVerdict, Vote};
+use crate::{Entry, EntryKind, Error, FaultyRange, HardState, Log, Op, Options, TailVerdict, Vote};
 
 #[test]
 fn a_fresh_log_is_empty() {
@@ -217,4 +217,44 @@ fn what_is_being_read_from_the_segment_in_use_can_be_appended_to() {
     let view = log.shared().lock();
     assert!(view.positions.is_in(2, piece), "it is there still");
     assert!(!view.positions.is_in(3, piece), "it is not in force any more");
+}
+
+/// Trap 37: a doubt that somebody else tells of is remembered like one that an opening found, beyond
+/// what is appended later, until it is settled.
+#[test]
+fn a_doubt_that_was_told_is_remembered_until_it_is_settled() {
+    let (dir, options) = (tempdir().unwrap(), small());
+    let (mut log, _) = fresh(dir.path(), &options);
+    for (ticket, op) in (1..).zip([append(1..=3, 2, 10), Op::Doubt, append(4..=5, 3, 10)]) {
+        log.stage(ticket, op);
+    }
+    log.write().unwrap();
+    log.sync().unwrap();
+    let doubts = |faulty: Vec<FaultyRange>| {
+        let doubts = faulty.iter().map(|range| (range.first, range.last, range.term_min));
+        doubts.collect::<Vec<_>>()
+    };
+    assert_eq!(doubts(log.reader().faulty()), [(4, u64::MAX, 2)]);
+    log.close().unwrap();
+    let (mut log, recovery) = reopen(dir.path(), &options);
+    assert_eq!((doubts(recovery.faulty), recovery.last), (vec![(4, u64::MAX, 2)], (5, 3)));
+    log.stage(1, Op::Settle);
+    log.close().unwrap();
+    let (_, recovery) = reopen(dir.path(), &options);
+    assert!(recovery.is_whole());
+}
+
+/// Who repairs may know less of the log than it does: what it can read is written no second time.
+#[test]
+fn a_repair_of_what_can_be_read_writes_nothing() {
+    let (dir, options) = (tempdir().unwrap(), small());
+    let (mut log, _) = fresh(dir.path(), &options);
+    log.stage(1, append(1..=3, 2, 10));
+    log.stage(2, Op::Repair(entry(2, 2, 10)));
+    log.write().unwrap();
+    assert_eq!(log.sync().unwrap(), 2);
+    log.close().unwrap();
+    let (log, recovery) = reopen(dir.path(), &options);
+    assert_eq!(log.reader().read(1, 3, 1 << 20).unwrap(), entries(1..=3, 2, 10));
+    assert!(recovery.is_whole());
 }
