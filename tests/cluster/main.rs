@@ -1,6 +1,7 @@
 //! Real processes: what a user was promised, while nodes are killed.
 //!
 //! - `crashes`: kill -9 of the leader, a follower, every pair of five, all; nothing lost or doubled
+//! - `damage`: bits that rot in the files of up to f nodes are repaired from the others
 //! - `stream`: a long pipe through a kill of the leader arrives exactly once, in order
 //! - `reads`: a session reads its writes anywhere; a node alone says how old its answers are
 //! - `refusals`: wrong input is refused with a clear message and nothing is lost
@@ -20,6 +21,7 @@
 
 mod chatctl;
 mod crashes;
+mod damage;
 mod dev;
 mod failed_disk;
 mod failover;
