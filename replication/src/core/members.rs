@@ -124,12 +124,13 @@ impl Core {
         effects: &mut Effects,
     ) -> EntryId {
         assert!(self.may_reconfigure(), "one change at a time, and none before an own entry");
+        assert!(config.level >= self.log.config().level, "what was understood once still is");
         self.append_own(now, EntryKind::Config, config.encode().into(), effects)
     }
 
     /// May these configurations follow the one in force at `before`, each the one before it? It names
     /// its predecessor (research trap 24), every voter's disk, and its quorums meet those of its
-    /// predecessor (trap 21).
+    /// predecessor (trap 21); the feature level never falls.
     pub(super) fn may_follow(&self, before: Index, configs: &[(Index, ClusterConfig)]) -> bool {
         let (mut index, mut old) = self.log.config_at(before);
         configs.iter().all(|(at, new)| {
@@ -137,7 +138,8 @@ impl Core {
                 (Ok(old), Ok(new)) => old.may_become(&new),
                 (Err(_), _) | (_, Err(_)) => false,
             };
-            let follows = new.predecessor == index && new.names_all_voters() && met;
+            let follows = new.predecessor == index && new.level >= old.level;
+            let follows = follows && new.names_all_voters() && met;
             (index, old) = (*at, new);
             follows
         })

@@ -1,16 +1,17 @@
 //! Feature levels: builds that understand more and less in one cluster, and the way from one level to
 //! the next (design §7, versions).
 
-use election::{Index, Micros, NodeId, Term};
+use election::{Index, NodeId, Term};
 use wal::{Entry, EntryKind, Op};
 
 use super::{
     cluster::{Cluster, EPOCH},
+    kit::{member, millis},
     one::{One, append, appended, at, bound_boot, entry},
 };
 use crate::{
-    Boot, ClusterConfig, Effect, Effects, Fitness, Halt, Input, Message, Mode, Now, Outcome,
-    Refusal, Replica,
+    Boot, Change, ClusterConfig, Effect, Effects, Fitness, Halt, Input, Message, Mode, Now,
+    Outcome, Refusal, Replica,
 };
 
 fn answer(term: u64, level: u16) -> Message {
@@ -94,8 +95,19 @@ fn nothing_of_a_level_that_is_not_understood_is_taken() {
     assert_eq!(One::boot(boot).replica.status().config.level, 2);
 }
 
-fn millis(millis: u64) -> Micros {
-    Micros::from_millis(millis)
+#[test]
+fn the_level_never_falls() {
+    let genesis = bound_boot(3, 1, Vec::new()).genesis;
+    let config = |index, level, predecessor| {
+        let config = ClusterConfig { level, predecessor: Index(predecessor), ..genesis.clone() };
+        Entry::new(index, 1, EntryKind::Config, config.encode().into())
+    };
+    let boot = Boot { level: 2, ..bound_boot(3, 1, vec![config(1, 2, 0)]) };
+    for (level, last) in [(1, 1), (2, 2)] {
+        let mut one = One::boot(boot.clone());
+        one.hear(2, append(1, at(1, 1), 1, vec![config(2, level, 1)]));
+        assert_eq!(one.replica.status().last.index, Index(last), "level {level}");
+    }
 }
 
 impl Cluster {
@@ -204,4 +216,36 @@ fn an_old_build_that_missed_the_rise_stops_when_it_comes() {
         cluster.run_for(millis(1_000));
         cluster.check_settled();
     }
+}
+
+/// Who joins with an old build holds the level where it has not risen yet, and stops where it has.
+#[test]
+fn a_newcomer_with_an_old_build_holds_the_level_or_stops() {
+    let newcomer = NodeId(4);
+    let mut cluster = Cluster::settled(3, 1);
+    cluster.add_machine(4);
+    cluster.start(newcomer);
+    cluster.change(&Change::Add(member(4)));
+    cluster.run_until_voters(&[1, 2, 3, 4]);
+    for node in [1, 2, 3] {
+        cluster.rebuild(NodeId(node), 2);
+        cluster.run_for(millis(500));
+    }
+    assert_eq!(cluster.levels(), [1; 4]);
+    cluster.rebuild(newcomer, 2);
+    cluster.run_until("the level rises", |cluster| cluster.levels() == [2; 4]);
+
+    let newcomer = NodeId(5);
+    cluster.add_machine(5);
+    cluster.start(newcomer);
+    cluster.change(&Change::Add(member(5)));
+    cluster.run_until("it stops", |cluster| cluster.nodes[&newcomer].halt.is_some());
+    assert_eq!(cluster.nodes[&newcomer].halt, Some(Halt::TooOld { level: 2 }));
+    cluster.serves(NodeId(1), "without it");
+    cluster.nodes.get_mut(&newcomer).unwrap().halt = None;
+    cluster.rebuild(newcomer, 2);
+    cluster.run_until_voters(&[1, 2, 3, 4, 5]);
+    cluster.serves(newcomer, "with it");
+    cluster.run_for(millis(1_000));
+    cluster.check_settled();
 }
