@@ -76,9 +76,9 @@ impl Checkers {
         &self.last_config(|index| self.golden(index).map(|golden| golden.mark)).0
     }
 
-    /// Its quorums.
-    pub(crate) fn newest_electorate(&self) -> &Electorate {
-        &self.last_config(|index| self.golden(index).map(|golden| golden.mark)).1
+    /// The configuration that is in force for whoever has this log.
+    pub(crate) fn config_in_force(&self, log: &Image) -> &ClusterConfig {
+        &self.last_config(|index| log.at(index)).0
     }
 
     fn last_config(&self, at: impl Fn(u64) -> Option<Mark>) -> &(ClusterConfig, Electorate) {
@@ -256,10 +256,14 @@ impl Checkers {
     }
 }
 
-fn with_quorums(config: &ClusterConfig) -> (ClusterConfig, Electorate) {
+/// The quorums of a configuration.
+pub(crate) fn quorums(config: &ClusterConfig) -> Electorate {
     let voters = config.voters.iter().map(|member| member.node).collect();
-    let electorate = Electorate::new(config.mode, voters);
-    (config.clone(), electorate.expect("a configuration has quorums"))
+    Electorate::new(config.mode, voters).expect("a configuration has quorums")
+}
+
+fn with_quorums(config: &ClusterConfig) -> (ClusterConfig, Electorate) {
+    (config.clone(), quorums(config))
 }
 
 impl fmt::Display for Violation {

@@ -107,7 +107,9 @@ impl World {
     }
 }
 
+/// Does the node say so, and is it so on its disk?
 fn is_whole(node: &Node) -> bool {
     let process = node.process.as_ref();
-    process.is_some_and(|process| process.replica.status().faulty.is_empty())
+    let says_so = process.is_some_and(|process| process.replica.status().faulty.is_empty());
+    says_so && node.shadow.durable.is_whole()
 }

@@ -5,10 +5,10 @@
 //! all, with an empty disk and so as another identity.
 
 use election::{NodeId, VoterId};
-use replication::{Change, ClusterConfig, Halt, Input, Member, Outcome, ProposalId, Refusal};
+use replication::{Change, ClusterConfig, Halt, Input, Outcome, ProposalId, Refusal};
 
 use super::{
-    checkers::{Checked, Violation, violated},
+    checkers::{Checked, Violation, quorums, violated},
     node::{Node, member},
     world::{Event, World},
 };
@@ -146,13 +146,15 @@ impl World {
 
     /// Voters of a configuration whose disks are gone.
     pub(super) fn lost_voters(&self, config: &ClusterConfig) -> Vec<NodeId> {
-        let is_lost = |member: &&Member| {
-            let node = &self.nodes[&member.node];
-            let has_it =
-                node.identity().is_some_and(|id| member.store.is_none_or(|s| s == id.store));
-            node.was_wiped() && !has_it
-        };
-        config.voters.iter().filter(is_lost).map(|member| member.node).collect()
+        let voters = config.voters.iter().map(|member| member.node);
+        voters.filter(|node| self.is_lost(config, *node)).collect()
+    }
+
+    fn is_lost(&self, config: &ClusterConfig, id: NodeId) -> bool {
+        let node = &self.nodes[&id];
+        let store = config.member(id).and_then(|member| member.store);
+        // A disk that no configuration names is that of the genesis, and that one is gone.
+        node.was_wiped() && (store.is_none() || node.identity().map(|id| id.store) != store)
     }
 
     pub(super) fn replace_disk(&mut self, id: NodeId) {
@@ -208,14 +210,18 @@ impl World {
         node.identity().is_some_and(|id| names(config, id))
     }
 
-    /// Does the newest committed configuration have the quorums that it needs to go on, of nodes that
-    /// have their disks?
+    /// Can every configuration that is in force somewhere, committed or not, go on with the nodes that
+    /// run and have their disks?
     pub(super) fn has_quorum(&self) -> bool {
-        let electorate = self.checkers.newest_electorate();
-        let config = self.checkers.newest_config();
-        let lost = self.lost_voters(config);
-        let stands = |node: NodeId| !lost.contains(&node);
-        electorate.elects(stands) && electorate.commits(stands)
+        let logs = self.nodes.values().filter(|node| node.is_up()).map(|node| &node.shadow.asked);
+        logs.map(|log| self.checkers.config_in_force(log)).all(|config| {
+            let stands = |node: NodeId| {
+                let identity = self.nodes[&node].identity().filter(|_| self.nodes[&node].is_up());
+                identity.is_some_and(|id| names(config, id)) && !self.is_lost(config, node)
+            };
+            let electorate = quorums(config);
+            electorate.elects(stands) && electorate.commits(stands)
+        })
     }
 }
 

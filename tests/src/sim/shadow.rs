@@ -70,6 +70,11 @@ impl Image {
         self.entries.get(slot).copied()
     }
 
+    /// Can everything be read?
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.is_end_unknown && !self.entries.contains(&HOLE)
+    }
+
     /// Is it this log, but for what it knows to be lost?
     fn is_remains_of(&self, whole: &Self) -> bool {
         let same = |(&mark, index): (&Mark, u64)| mark == HOLE || whole.place(index) == Some(mark);

@@ -370,7 +370,7 @@ impl World {
         if now.since(self.healed_at).0 > RECOVERY_US_MAX {
             if !self.has_quorum() {
                 self.trace.count("too much was lost to go on");
-                self.is_over = true;
+                (self.is_over, self.is_reduced) = (true, true);
                 return Ok(());
             }
             return violated(format!("no recovery: {}", self.standing()));
