@@ -122,7 +122,7 @@ impl Core {
             lead: None,
             electorate: electorate.expect("a configuration that was written was checked before"),
             electorate_changed: false,
-            binding: Binding::new(me, bindings),
+            binding: Binding::new(me, bindings, boot.has_peers),
             log,
             links: BTreeMap::new(),
             proposals: Proposals::default(),

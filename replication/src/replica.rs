@@ -30,6 +30,10 @@ pub struct Boot {
     /// Which node is which disk, as remembered by `Op::Bind`. A node that finds itself in here is
     /// bound; one that does not is at its first start and asks the others before it votes.
     pub bindings: BTreeMap<NodeId, StoreId>,
+    /// Whether it is told of other nodes beside the genesis. One that is alone in its genesis and is
+    /// told of none founds its cluster unasked; told of others it may be a lost disk's successor, and
+    /// asks them first.
+    pub has_peers: bool,
     /// The first entry that the log can still be asked for; 1 in a log that was never cut.
     pub first: Index,
     /// The last entry of the log; term 0 and index 0 when there is none.

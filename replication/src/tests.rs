@@ -5,6 +5,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "tests look for one effect among many")]
 
 mod bounds;
+mod churn;
 mod cluster;
 mod disk;
 mod effects;

@@ -27,15 +27,17 @@ pub(crate) struct Binding {
     /// Who has confirmed this node's own binding.
     confirmed: BTreeSet<NodeId>,
     bound: bool,
+    has_peers: bool,
     /// The newest configuration that is said to name this disk, though this log does not say so yet.
     named_at: Option<Index>,
     ask_at: Micros,
 }
 
 impl Binding {
-    pub(crate) fn new(me: VoterId, known: BTreeMap<NodeId, StoreId>) -> Self {
+    pub(crate) fn new(me: VoterId, known: BTreeMap<NodeId, StoreId>, has_peers: bool) -> Self {
         let bound = known.get(&me.node) == Some(&me.store);
-        Self { known, confirmed: BTreeSet::new(), bound, named_at: None, ask_at: Micros(0) }
+        let confirmed = BTreeSet::new();
+        Self { known, confirmed, bound, has_peers, named_at: None, ask_at: Micros(0) }
     }
 
     /// Has a majority of the genesis bound this disk?
@@ -55,7 +57,7 @@ impl Binding {
 
 impl Core {
     pub(crate) fn binding_deadline(&self) -> Option<Micros> {
-        (!self.am_named()).then_some(self.binding.ask_at)
+        (!self.am_voter()).then_some(self.binding.ask_at)
     }
 
     /// At the start: stop if this number is known to be another disk; be bound if nobody is to ask.
@@ -69,9 +71,10 @@ impl Core {
         }
     }
 
-    /// Ask all who have not answered, again and again.
+    /// Ask all who have not answered, again and again. A learner does as well: it never campaigns, and
+    /// would not hear otherwise that it was removed while it was away.
     pub(crate) fn ask_binding_if_due(&mut self, now: Now, effects: &mut Effects) {
-        if self.am_named() || now.monotonic < self.binding.ask_at {
+        if self.am_voter() || now.monotonic < self.binding.ask_at {
             return;
         }
         self.binding.ask_at = now.monotonic.plus(self.timing.election_timeout);
@@ -97,10 +100,15 @@ impl Core {
         }
     }
 
-    /// In the genesis the first binding wins, here and for ever.
+    /// In the genesis the first binding wins, here and for ever. Whoever came later has no part in it.
     fn bind(&mut self, now: Now, from: VoterId, effects: &mut Effects) -> Option<Message> {
+        if !self.electorate.contains(self.me.node) || self.binding.is_joining() {
+            return None;
+        }
         let member = self.log.config().member(from.node)?;
         let store = match member.store.or_else(|| self.binding.store_of(from.node)) {
+            // Only who is bound itself speaks against another: the genesis may be long ago.
+            Some(store) if store != from.store && !self.am_named() => return None,
             Some(store) if store != from.store => store,
             Some(_) | None => {
                 if self.binding.known.insert(from.node, from.store).is_none() {
@@ -114,17 +122,18 @@ impl Core {
     }
 
     /// After the genesis the configuration in force says who is who. Whoever is in it is told so by
-    /// every member; that somebody else is, or nobody, only by a leader that knows what is committed:
-    /// others may be late.
+    /// every member; that somebody else is, or that a number of the genesis is nobody's, only by a
+    /// leader that knows what is committed: others may be late. Who never was a member waits.
     fn name_joiner(&mut self, now: Now, from: VoterId, effects: &mut Effects) -> Option<Message> {
         self.fill_joiner(now, from, effects);
         let (index, config) = (self.log.config_index(), self.log.config());
         let is_sure = self.may_reconfigure();
+        let was_there = self.log.genesis().member(from.node).is_some();
         let member = config.member(from.node);
         match member.map(|member| member.store) {
             Some(Some(store)) if store == from.store => Some(Message::Named { store, index }),
             Some(Some(store)) if is_sure => Some(Message::Bound { node: from.node, store }),
-            None if is_sure => Some(Message::Removed { index }),
+            None if is_sure && was_there => Some(Message::Removed { index }),
             Some(_) | None => None,
         }
     }
@@ -158,16 +167,10 @@ impl Core {
     }
 
     /// A committed configuration names this node no longer; older news than what it knows of itself
-    /// is none. Who never was a member cannot be removed: it waits to be added.
+    /// is none. Its own log may not have come to where it was named.
     pub(crate) fn on_removed(&mut self, index: Index, effects: &mut Effects) {
-        let after_this = Index(u64::MAX);
-        let was_voter = self.log.genesis().member(self.me.node).is_some_and(|m| m.store.is_none());
-        let was_member =
-            self.binding.is_joining() || was_voter || self.was_named_before(after_this, self.me);
-        let is_news = Some(index) > self.binding.named_at
-            && (index > self.log.config_index()
-                || index == self.log.config_index() && !self.am_named());
-        if was_member && is_news {
+        let (mine, named_at) = (self.log.config_index(), self.binding.named_at);
+        if Some(index) > named_at && (index > mine || index == mine && !self.am_named()) {
             self.halt(Halt::Removed, effects);
         }
     }
@@ -176,7 +179,8 @@ impl Core {
         let me = self.me;
         let in_genesis = self.log.config_index() == Index(0) && self.electorate.contains(me.node);
         let others = self.electorate.voters().iter().filter(|voter| **voter != me.node).count();
-        let needed = if others == 0 { 0 } else { others / 2 + 1 };
+        // Alone in its genesis, beside others: its first disk may have been lost since. They know.
+        let needed = if others == 0 && !self.binding.has_peers { 0 } else { others / 2 + 1 };
         if !in_genesis || self.am_named() || self.binding.confirmed.len() < needed {
             return;
         }

@@ -155,10 +155,12 @@ impl Cluster {
     pub(super) fn start(&mut self, node: NodeId) {
         let seed = self.random.next();
         let now = self.clock(node);
+        let has_peers = self.nodes.len() > 1;
         let (genesis, timing, limits) = (&self.genesis, self.timing, self.limits);
         let this = self.nodes.get_mut(&node).unwrap();
         let level = this.level;
-        let boot = Boot { level, timing, limits, ..boot(this.id, genesis, &this.disk, seed) };
+        let boot =
+            Boot { level, timing, limits, has_peers, ..boot(this.id, genesis, &this.disk, seed) };
         (this.issued, this.durable, this.commit) = (Ticket(0), Ticket(0), Index(0));
         this.life += 1;
         this.replica = Some(Replica::new(now, boot));
@@ -392,20 +394,24 @@ impl Cluster {
     /// What a leader commits is durable on a commit quorum of the configuration in force there, each
     /// copy on the very disk that it names.
     fn check_quorum_holds(&self, node: NodeId, index: Index) {
-        let status = self.replica(node).status();
-        if status.role != Role::Leader {
+        if self.replica(node).status().role != Role::Leader {
             return;
         }
-        let entry = self.nodes[&node].disk.view()[index.0 as usize - 1].clone();
-        let voters = status.config.voters.iter().map(|member| member.node).collect();
-        let electorate = election::Electorate::new(status.config.mode, voters).unwrap();
+        let log = self.nodes[&node].disk.view();
+        let entry = &log[index.0 as usize - 1];
+        // What it appends after this commit is not in there yet.
+        let newest = log.iter().rev().find(|entry| entry.kind == EntryKind::Config);
+        let newest = newest.map(|entry| ClusterConfig::decode(&entry.payload).unwrap());
+        let config = newest.as_ref().unwrap_or(&self.genesis);
+        let voters = config.voters.iter().map(|member| member.node).collect();
+        let electorate = election::Electorate::new(config.mode, voters).unwrap();
         let holds = |voter: NodeId| {
-            let store = status.config.member(voter).and_then(|member| member.store);
+            let store = config.member(voter).and_then(|member| member.store);
             let ghosts = self.ghosts.values();
             let mut disks = self.nodes.values().chain(ghosts).filter(|node| node.id.node == voter);
             disks.any(|node| {
                 let durable = node.disk.entries.get(index.0 as usize - 1);
-                store.is_none_or(|store| store == node.id.store) && durable == Some(&entry)
+                store.is_none_or(|store| store == node.id.store) && durable == Some(entry)
             })
         };
         assert!(electorate.commits(holds), "a quorum of the configuration in force holds {index}");

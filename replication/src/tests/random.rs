@@ -21,7 +21,7 @@ fn a_quiet_cluster_commits_and_agrees() {
     }
 }
 
-fn weather(seed: u64) -> Weather {
+pub(super) fn weather(seed: u64) -> Weather {
     Weather {
         delay_min: Micros(200),
         delay_max: Micros(if seed.is_multiple_of(3) { 40_000 } else { 1_500 }),
@@ -66,7 +66,7 @@ fn random_life(seed: u64, weather: Weather) {
 }
 
 /// Something befalls somebody.
-fn happen(cluster: &mut Cluster, count: u64, proposals: &mut u64) {
+pub(super) fn happen(cluster: &mut Cluster, count: u64, proposals: &mut u64) {
     let node = NodeId(cluster.random.up_to(count - 1) + 1);
     let peer = NodeId(cluster.random.up_to(count - 1) + 1);
     match cluster.random.up_to(19) {

@@ -361,6 +361,7 @@ impl Node {
                 .iter()
                 .map(|(&node, &store)| (NodeId(node), StoreId(store)))
                 .collect(),
+            has_peers: self.setup.genesis.voters.len() > 1,
             first: Index(recovery.first_index),
             last: EntryId { term: Term(recovery.last.1), index: Index(recovery.last.0) },
             term_runs: recovery

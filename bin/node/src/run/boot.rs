@@ -197,6 +197,7 @@ fn replica_boot(
             .iter()
             .map(|(node, store)| (NodeId(*node), StoreId(*store)))
             .collect(),
+        has_peers: config.cluster.nodes.len() > 1,
         first: Index(recovery.first_index),
         last: EntryId { term: Term(last_term), index: Index(last_index) },
         term_runs: recovery
