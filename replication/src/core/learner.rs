@@ -38,6 +38,10 @@ impl CatchingUp {
 impl Core {
     /// At each heartbeat: how do the learners fare?
     pub(crate) fn look_at_learners(&mut self, now: Now) {
+        // What is committed is known only then, and everybody holds nothing.
+        if !self.has_committed_own() {
+            return;
+        }
         let learners = &self.log.config().learners;
         let learners: Vec<NodeId> = learners.iter().map(|member| member.node).collect();
         for node in learners {
