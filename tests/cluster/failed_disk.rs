@@ -47,7 +47,7 @@ fn check_last_words(cluster: &Cluster, id: u64, fault: &str) {
     }
 }
 
-/// F1: the process ends, nothing is tried again, nothing acknowledged is lost.
+/// F1, traps 6 and 8: the process ends, nothing is tried again, nothing acknowledged is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_write_or_sync_ends_its_node_and_loses_nothing() {
     if !can_trace() {

@@ -9,7 +9,7 @@ use crate::{
     wal_repair::{Outcome, appended, damageable},
 };
 
-/// F14, F15, F16, F19: of whatever bit.
+/// F14, F15, F16, F19, traps 11 and 17: of whatever bit.
 #[test]
 fn a_flipped_bit_is_harmless_or_said_and_mended() {
     for closed in [false, true] {
@@ -37,7 +37,7 @@ fn a_flipped_bit_is_harmless_or_said_and_mended() {
     }
 }
 
-/// F12, F16: a sector that never reached the disk, of a batch that was acknowledged.
+/// F12, F16, trap 12: a sector that never reached the disk, of a batch that was acknowledged.
 #[test]
 fn a_lost_sector_is_harmless_or_said_and_mended() {
     let (disk, truth) = damageable(true);
@@ -66,7 +66,7 @@ fn a_misdirected_write_is_harmless_or_said_and_mended() {
     }
 }
 
-/// F23: a lost file is named, and never taken for the end.
+/// F23, trap 15: a lost file is named, and never taken for the end.
 #[test]
 fn a_lost_file_is_named() {
     let (disk, truth) = damageable(true);

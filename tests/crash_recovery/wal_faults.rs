@@ -15,6 +15,7 @@ fn entry(index: u64, len: usize) -> Op {
     Op::Append(vec![Entry::new(index, 1, EntryKind::Command, payload.into())])
 }
 
+/// Research traps 6 and 8.
 #[test]
 fn nothing_is_tried_again_after_a_failed_write_or_sync() {
     for fail in [SimDisk::fail_write_after, SimDisk::fail_sync_after] {

@@ -33,7 +33,7 @@ fn entry(index: u64, len: usize) -> Op {
     )])
 }
 
-/// F1 F3 F4 F5 F7 F8 F10 F13 F16 F22 F23: random histories of several processes, each killed or cut short
+/// F1 F3 F4 F5 F7 F8 F10 F13 F16 F22 F23, trap 7: random histories of several processes, each killed or cut short
 /// anywhere, keep to the order of calls that the rules ask for.
 #[test]
 fn every_call_keeps_to_the_rules_whenever_a_process_dies() {

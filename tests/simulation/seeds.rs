@@ -60,6 +60,8 @@ fn kept_seeds_keep_every_law() {
     check(&Batch::new(seeds, Options::default()).run());
 }
 
+/// Disks rot as well: who cannot read its log elects nobody over it, and loses nothing that counts
+/// (research traps 13 and 14).
 #[test]
 fn fresh_seeds_keep_every_law_and_see_every_thing() {
     let totals = Batch::new(0..SEEDS, Options::default()).run();

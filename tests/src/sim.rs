@@ -25,6 +25,7 @@ pub(crate) mod rng;
 mod shadow;
 mod shrink;
 mod trace;
+mod trouble;
 mod workload;
 mod world;
 

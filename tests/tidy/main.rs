@@ -11,6 +11,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+mod traps;
+
 /// Lines in a source file; above it a file is two rooms.
 const FILE_LINES_MAX: usize = 600;
 

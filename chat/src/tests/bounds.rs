@@ -179,6 +179,7 @@ fn an_access_token_ends_after_its_lifetime_or_with_its_session() {
     assert!(world.state.session(&token_hash, expires_us).is_none());
 }
 
+/// Research trap 44: by log time, which all nodes share.
 #[test]
 fn a_session_ends_after_its_lifetime_to_the_microsecond() {
     let mut world = World::new();

@@ -209,6 +209,7 @@ proptest! {
         prop_assert_eq!(state.applied(), u64::try_from(log.len()).unwrap());
     }
 
+    /// Research trap 45: the same entries give the same state.
     #[test]
     fn folding_in_parts_is_folding_at_once(log in history(), cut in any::<prop::sample::Index>()) {
         let (head, tail) = log.split_at(cut.index(log.len()));

@@ -204,6 +204,7 @@ fn the_armed_survivor_elects_itself_and_the_other_cannot() {
     assert_eq!(node.wake()[0], to(2, pre_vote(2, at(1, 3))), "and again, for ever");
 }
 
+/// Research trap 26: what counts is the newest configuration in its log.
 #[test]
 fn a_node_without_a_vote_never_stands() {
     let mut node = Node::new(3, 1, at(1, 3));

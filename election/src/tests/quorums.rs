@@ -69,7 +69,7 @@ fn quorums_are_those_of_the_table() {
     }
 }
 
-/// The one thing that all of it rests on, tried on every pair of subsets of four nodes.
+/// The one thing that all of it rests on, tried on every pair of subsets of four nodes (trap 21).
 #[test]
 fn across_a_legal_step_every_two_quorums_meet() {
     let all = every_electorate(4);

@@ -30,7 +30,8 @@ fn a_vote_is_written_and_the_answer_waits_for_it() {
 
 #[test]
 fn an_append_of_a_new_term_writes_term_then_entries_then_acknowledges() {
-    // Research trap 4: the term is older on disk than its first entry.
+    // Research traps 4 and 5: the term is older on disk than its first entry, and the acknowledgement
+    // waits for both.
     let mut one = One::new(1, Vec::new());
     let effects = one.hear(2, append(2, at(0, 0), 0, vec![entry(2, 1)]));
     assert_eq!(

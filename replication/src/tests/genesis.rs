@@ -62,7 +62,7 @@ fn of_five_four_begin_and_the_fifth_is_bound_when_it_comes() {
 
 #[test]
 fn a_wiped_disk_is_refused_its_number() {
-    // Research trap 18.
+    // Research traps 16 and 18: without its term and vote a disk is nobody.
     for seed in 0..10 {
         let mut cluster = Cluster::settled(3, seed);
         let victim = NodeId(seed % 3 + 1);

@@ -15,6 +15,7 @@ fn write(cluster: &mut Cluster, what: &str) {
     assert!(matches!(cluster.outcomes[&id], Outcome::Committed(_)), "{what}");
 }
 
+/// Research trap 25: a newcomer is a learner first, and a voter once it has kept up.
 #[test]
 fn three_become_five_and_three_again() {
     let mut cluster = Cluster::settled(3, 1);

@@ -13,8 +13,8 @@ use super::{
     },
 };
 use crate::{
-    Effect, Halt, Input, LinkEvent, Message, Outcome, ProposalId, ReadId, Refusal, Role,
-    split_stamp,
+    ClusterConfig, Effect, Halt, Input, LinkEvent, Message, Outcome, ProposalId, ReadId, Refusal,
+    Role, split_stamp,
 };
 
 fn millis(n: u64) -> Micros {
@@ -53,6 +53,15 @@ fn trap_10_the_leaders_own_copy_counts_after_its_fsync() {
     let mut one = One::lead_with(bound_boot(2, 1, Vec::new()));
     assert_eq!(commits(&one.hear(2, appended(2, 1))), [], "two of two, one of them not durable");
     assert_eq!(commits(&one.sync()), [1]);
+}
+
+#[test]
+fn trap_19_a_restart_takes_its_members_from_the_log() {
+    let mut boot = bound_boot(3, 2, vec![entry(2, 1)]);
+    let later = ClusterConfig { target_size: 5, ..boot.genesis.clone() };
+    boot.configs = vec![(Index(1), later.clone())];
+    let status = One::boot(boot).replica.status();
+    assert_eq!((status.config, status.config_index), (later, Index(1)), "not from the genesis");
 }
 
 #[test]
@@ -441,6 +450,7 @@ fn fast_back_up_skips_a_term_at_a_time() {
     assert_eq!(leader.hear(2, conflict(6, at(5, 7), at(3, 7))), [], "the same answer again is old");
 }
 
+/// Research trap 17: and so is one with a flipped bit.
 #[test]
 fn a_malformed_append_is_ignored() {
     let mut broken = entry(2, 1);

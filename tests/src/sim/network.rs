@@ -297,6 +297,13 @@ impl Network {
         self.dial_later(pair, queue);
     }
 
+    /// Has everything arrived that a worse weather has delayed?
+    pub(crate) fn is_calm(&self, now: Micros) -> bool {
+        let soon = now.plus(Micros(self.weather.latency_us.iter().max().copied().unwrap_or(0) * 2));
+        let mut lanes = self.directions.values().flat_map(|direction| direction.lanes.values());
+        lanes.all(|(newest, _)| *newest <= soon)
+    }
+
     /// A process is gone, and with it all its connections.
     pub(crate) fn node_down<E: From<NetEvent>>(&mut self, node: NodeId, queue: &mut Queue<E>) {
         let pairs: Vec<Pair> =

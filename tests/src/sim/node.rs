@@ -237,6 +237,16 @@ impl Node {
         (process.role == Role::Leader).then_some(Term(process.term))
     }
 
+    /// The newest term it knows of, if it is up.
+    pub(super) fn term(&self) -> Option<Term> {
+        self.process.as_ref().map(|process| process.replica.status().term)
+    }
+
+    /// The spans that it runs on.
+    pub(super) const fn timing(&self) -> Timing {
+        self.setup.timing
+    }
+
     /// How far it has folded, if it is up.
     pub(super) fn folded(&self) -> Option<u64> {
         self.process.as_ref().map(|process| process.folded)

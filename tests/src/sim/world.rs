@@ -18,6 +18,7 @@ use super::{
     panics,
     rng::Rng,
     trace::{self, Trace},
+    trouble::Trial,
     workload::{ClientEvent, Workload},
 };
 
@@ -106,7 +107,10 @@ pub(crate) struct World {
     /// Those in force: which directions each blocks.
     pub(super) partitions: BTreeMap<u64, Vec<(NodeId, NodeId)>>,
     pub(super) is_healed: bool,
+    pub(super) trial: Trial,
     healed_at: Micros,
+    /// Since then everything is well.
+    calm_since: Micros,
     begun_in_storm: u64,
     is_over: bool,
     /// Faults that are left out.
@@ -145,7 +149,9 @@ impl World {
             faults: 0,
             partitions: BTreeMap::new(),
             is_healed: false,
+            trial: Trial::Ahead,
             healed_at: Micros(0),
+            calm_since: Micros(0),
             begun_in_storm: 0,
             is_over: false,
             without: options.without.clone(),
@@ -354,7 +360,7 @@ impl World {
             let enough = self.faults >= FAULTS_MIN && self.workload.begun() >= OPERATIONS_MIN;
             if enough || now.0 >= self.storm_us.unwrap_or(STORM_US_MAX) {
                 self.heal();
-                self.healed_at = now;
+                (self.healed_at, self.calm_since) = (now, now);
                 self.begun_in_storm = self.workload.begun();
                 let missing = OPERATIONS_MIN.saturating_sub(self.workload.acknowledged());
                 self.workload.finish(self.workload.begun() + missing.max(RECOVERY_OPERATIONS));
@@ -363,11 +369,17 @@ impl World {
             self.queue.after(500_000, Event::Review);
             return Ok(());
         }
-        if self.workload.is_finished() && self.agree() {
+        if matches!(self.trial, Trial::UnderWay { .. }) {
+            self.end_trial()?;
+            self.calm_since = now;
+        } else if self.workload.is_finished() && self.agree() {
+            if self.begin_trial() {
+                return Ok(());
+            }
             self.is_over = true;
             return Ok(());
         }
-        if now.since(self.healed_at).0 > RECOVERY_US_MAX {
+        if now.since(self.calm_since).0 > RECOVERY_US_MAX {
             if !self.has_quorum() {
                 self.trace.count("too much was lost to go on");
                 (self.is_over, self.is_reduced) = (true, true);
@@ -388,7 +400,7 @@ impl World {
         members.all(|node| node.folded() == Some(newest))
     }
 
-    fn standing(&self) -> String {
+    pub(super) fn standing(&self) -> String {
         let nodes: Vec<String> = self.nodes.values().map(Node::standing).collect();
         format!(
             "{} operations wait, newest commit {}; {}",

@@ -172,6 +172,7 @@ async fn no_quorum_means_nothing_was_done() {
     assert!(node.seen().iter().all(|seen| seen.key == node.seen()[0].key));
 }
 
+/// Research trap 48: retries end, and say so.
 #[tokio::test]
 async fn silence_after_sending_is_an_unknown_outcome_for_a_write_only() {
     let node = Node::start(|_, _| Reply::Hang).await;

@@ -21,6 +21,7 @@ const COMMIT: &str = "replication/src/core/commit.rs";
 const CORE: &str = "replication/src/core.rs";
 const ELECTION: &str = "election/src/election.rs";
 const FOLLOWER: &str = "replication/src/core/follower.rs";
+const HANDOVER: &str = "replication/src/core/handover.rs";
 const LEADER: &str = "replication/src/core/leader.rs";
 const LOG: &str = "replication/src/core/log.rs";
 const PROPOSAL: &str = "replication/src/core/proposal.rs";
@@ -97,6 +98,31 @@ pub(super) const MUTANTS: &[Mutant] = &[
         changes: &[(COMMIT, "self.log.durable()", "self.log.last().index")],
     },
     Mutant {
+        trap: 27,
+        name: "no-pre-vote",
+        removed: "the question before an election",
+        seeds: 300,
+        changes: &[(ELECTION, "self.electorate.elects(|node| node == self.me.node)", "true")],
+    },
+    Mutant {
+        trap: 27,
+        name: "no-loyalty",
+        removed: "the loyalty of those who hear a leader",
+        seeds: 300,
+        changes: &[(
+            ELECTION,
+            "now.since(follower.heard) < self.timer.timing().election_timeout",
+            "false",
+        )],
+    },
+    Mutant {
+        trap: 28,
+        name: "no-check-of-quorum",
+        removed: "the end of a leader that hears no quorum",
+        seeds: 300,
+        changes: &[(ELECTION, "self.electorate.elects(fresh)", "true")],
+    },
+    Mutant {
         trap: 30,
         name: "faith-in-the-old-leader",
         removed: "the end of loyalty when a node itself asks for an election",
@@ -119,6 +145,17 @@ pub(super) const MUTANTS: &[Mutant] = &[
         )],
     },
     Mutant {
+        trap: 32,
+        name: "stalled-leader-stays",
+        removed: "the end of a leader whose disk has stalled",
+        seeds: 300,
+        changes: &[(
+            HANDOVER,
+            "self.tickets.is_stalled(now.monotonic, self.timing.disk_stall)",
+            "false",
+        )],
+    },
+    Mutant {
         trap: 33,
         name: "commit-by-counting",
         removed: "the own-term rule: entries of older terms commit by counting",
@@ -134,7 +171,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         removed: "the end of a hand-over that nobody takes",
         seeds: 300,
         changes: &[(
-            "replication/src/core/handover.rs",
+            HANDOVER,
             "done || (over.why.is_final() && now.monotonic >= over.until)",
             "done",
         )],
