@@ -72,6 +72,10 @@ pub(crate) struct Core {
     pub(crate) binding: Binding,
     links: BTreeMap<NodeId, Link>,
     proposals: Proposals,
+    /// Answers to forwards, to be sent with the appends that they are about.
+    answers: Vec<(NodeId, Message)>,
+    /// The operation that takes the next own entry in, while it is the last effect of this turn.
+    pub(crate) open_append: Option<OpenAppend>,
     questions: Questions,
     repair: Repair,
     /// The newest names of forwards seen from each peer: a copy of a message is not a second request.
@@ -86,6 +90,29 @@ pub(crate) struct Core {
     /// This node is to lead no more before it is started again.
     pub(crate) draining: bool,
     pub(crate) halted: bool,
+}
+
+/// An append to this log that was made in this turn, and may hold more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OpenAppend {
+    entries: usize,
+    bytes: usize,
+}
+
+impl OpenAppend {
+    fn new(first: &wal::Entry) -> Self {
+        Self { entries: 1, bytes: log::size_bytes(first) }
+    }
+
+    /// Counts one more entry, if there is room for it.
+    fn takes(&mut self, entry: &wal::Entry, limits: &Limits) -> bool {
+        let (entries, bytes) = (self.entries + 1, self.bytes + log::size_bytes(entry));
+        let fits = entries <= limits.append_entries_max && bytes <= limits.append_bytes_max;
+        if fits {
+            *self = Self { entries, bytes };
+        }
+        fits
+    }
 }
 
 /// A link to a peer, as far as it was heard of.
@@ -126,6 +153,8 @@ impl Core {
             log,
             links: BTreeMap::new(),
             proposals: Proposals::default(),
+            answers: Vec::new(),
+            open_append: None,
             questions: Questions::default(),
             repair: Repair::default(),
             forwards_seen: forward::Seen::default(),
@@ -163,6 +192,11 @@ impl Core {
 
     /// Send what this input made possible, once, after all of it was taken in.
     pub(crate) fn flush(&mut self, now: Now, effects: &mut Effects) {
+        for (to, answer) in std::mem::take(&mut self.answers) {
+            // Nothing else will ever stand at that place in this term, so it waits for the term alone:
+            // the entry may be committed before this disk has it.
+            self.send(to, answer, self.tickets.hard_state, effects);
+        }
         if self.lead.is_some() {
             self.hand_over_if_wanted(now);
             self.fill_stores(now, effects);

@@ -75,10 +75,7 @@ impl Core {
             return;
         }
         let outcome = self.accept(now, body, effects);
-        let message = Message::Forwarded { id: name, outcome };
-        // Nothing else will ever stand at that place in this term, so it waits for the term alone: the
-        // entry may be committed before this disk has it.
-        self.send(from.node, message, self.tickets.hard_state, effects);
+        self.answers.push((from.node, Message::Forwarded { id: name, outcome }));
     }
 
     /// The leader said where it stands.

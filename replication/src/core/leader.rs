@@ -10,7 +10,7 @@ use election::{EntryId, Index, Micros, NodeId, Term, VoterId};
 use wal::{Entry, EntryKind};
 
 use super::{
-    Core,
+    Core, OpenAppend,
     handover::Handover,
     log::{id, size_bytes},
     progress::{Pace, Progress},
@@ -106,10 +106,32 @@ impl Core {
         let lead = self.lead.as_mut().expect("only a leader makes entries");
         lead.uncommitted.push_back((index, size_bytes(&entry)));
         lead.uncommitted_bytes += size_bytes(&entry);
+        if kind == EntryKind::Command && self.extend_append(&entry, effects) {
+            return made;
+        }
+        let open = OpenAppend::new(&entry);
         let config = (kind == EntryKind::Config)
             .then(|| ClusterConfig::decode(&entry.payload).expect("it was encoded just now"));
         self.append(now, vec![entry], config.into_iter().map(|c| (index, c)).collect(), effects);
+        self.open_append = (kind == EntryKind::Command).then_some(open);
         made
+    }
+
+    /// Put an entry into the operation before it, if that was made in this turn, nothing has been said
+    /// since, and there is room.
+    fn extend_append(&mut self, entry: &Entry, effects: &mut Effects) -> bool {
+        let Some(open) = &mut self.open_append else { return false };
+        let issued = self.tickets.issued;
+        let Some(Effect::Persist { ticket, op: wal::Op::Append(entries) }) = effects.last_mut()
+        else {
+            return false;
+        };
+        if *ticket != issued || !open.takes(entry, &self.limits) {
+            return false;
+        }
+        entries.push(entry.clone());
+        self.log.append(issued, [entry.clone()], Vec::new());
+        true
     }
 
     /// Append to the local log.

@@ -168,7 +168,7 @@ impl Log {
     pub(crate) fn append(
         &mut self,
         ticket: Ticket,
-        entries: Vec<Entry>,
+        entries: impl IntoIterator<Item = Entry>,
         configs: Vec<(Index, ClusterConfig)>,
     ) {
         for entry in entries {

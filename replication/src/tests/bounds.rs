@@ -67,6 +67,24 @@ fn the_uncommitted_are_bounded_in_bytes_and_commit_makes_room() {
 }
 
 #[test]
+fn an_operation_of_the_log_is_bounded_in_entries_and_bytes() {
+    let sizes = |limits: Limits, bytes: usize| {
+        let mut one = limited(limits);
+        let propose = |id| Input::Propose { id: ProposalId(id), body: vec![0; bytes].into() };
+        let effects = one.inputs((1..=5).map(propose).collect());
+        let sizes = effects.iter().filter_map(|effect| match effect {
+            Effect::Persist { op: Op::Append(entries), .. } => Some(entries.len()),
+            _ => None,
+        });
+        sizes.collect::<Vec<_>>()
+    };
+    assert_eq!(sizes(Limits { append_entries_max: 2, ..Limits::default() }, 0), [2, 2, 1]);
+    // Each counts 8 + 60 + 32 bytes.
+    assert_eq!(sizes(Limits { append_bytes_max: 300, ..Limits::default() }, 60), [3, 2]);
+    assert_eq!(sizes(Limits { append_bytes_max: 299, ..Limits::default() }, 60), [2, 2, 1]);
+}
+
+#[test]
 fn pending_proposals_are_bounded() {
     let mut one = limited(Limits { pending_proposals_max: 2, ..Limits::default() });
     propose(&mut one, 1, 1);

@@ -27,6 +27,8 @@ pub(super) struct Node {
     issued: Ticket,
     durable: Ticket,
     held: VecDeque<(Ticket, VoterId, Message)>,
+    /// Came in while it was busy.
+    waiting: Vec<Input>,
     pub(super) commit: Index,
     pub(super) fsync: Micros,
     /// Its disk answers no more.
@@ -49,6 +51,7 @@ impl Node {
             issued: Ticket(0),
             durable: Ticket(0),
             held: VecDeque::new(),
+            waiting: Vec::new(),
             commit: Index(0),
             fsync: Micros(1_000),
             stalled: false,
@@ -82,6 +85,8 @@ pub(super) struct Cluster {
     pub(super) timing: Timing,
     pub(super) limits: Limits,
     pub(super) weather: Weather,
+    /// So often a node is busy when something comes in, and takes it together with what comes next.
+    pub(super) busy_percent: u64,
     pub(super) random: Random,
     pub(super) cut: BTreeSet<(NodeId, NodeId)>,
     events: BTreeMap<(Micros, u64), Event>,
@@ -119,6 +124,7 @@ impl Cluster {
                 drop_percent: 0,
                 repeat_percent: 0,
             },
+            busy_percent: 0,
             random: Random::new(seed),
             cut: BTreeSet::new(),
             events: BTreeMap::new(),
@@ -178,6 +184,7 @@ impl Cluster {
         let this = self.nodes.get_mut(&node).unwrap();
         this.replica = None;
         this.held.clear();
+        this.waiting.clear();
         this.stalled = false;
         let kept = self.random.up_to(this.disk.pending.len() as u64);
         let survivors: Vec<Op> =
@@ -281,12 +288,18 @@ impl Cluster {
         Now { monotonic: self.now, wall }
     }
 
-    /// Give one node one input and carry out what it wants.
+    /// Give one node one input, with those that wait, and carry out what it wants.
     pub(super) fn input(&mut self, node: NodeId, input: Input) {
         let now = self.clock(node);
-        let Some(replica) = &mut self.nodes.get_mut(&node).unwrap().replica else { return };
+        let this = self.nodes.get_mut(&node).unwrap();
+        let Some(replica) = &mut this.replica else { return };
+        let may_wait = input != Input::Wake && self.busy_percent > 0;
+        this.waiting.push(input);
+        if may_wait && self.random.up_to(99) < self.busy_percent {
+            return;
+        }
         let mut effects = Effects::new();
-        replica.handle(now, input, &mut effects);
+        replica.handle_all(now, this.waiting.drain(..), &mut effects);
         for effect in effects {
             self.perform(node, effect);
         }

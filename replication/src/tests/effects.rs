@@ -164,6 +164,54 @@ fn a_forward_is_answered_with_its_place() {
 }
 
 #[test]
+fn what_is_proposed_together_is_written_and_sent_together() {
+    let mut one = One::lead(1, Vec::new());
+    one.sync();
+    one.hear(2, appended(2, 1));
+    let body = || Bytes::from_static(b"hi");
+    let forward = |id| Message::Forward { id, body: body() };
+    let effects = one.inputs(vec![
+        Input::Propose { id: ProposalId(1), body: body() },
+        Input::Message { from: voter(3), message: forward(8) },
+        Input::Message { from: voter(3), message: forward(9) },
+    ]);
+    let Effect::Persist { ticket: Ticket(3), op: Op::Append(entries) } = &effects[0] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(entries.iter().map(|entry| entry.index).collect::<Vec<_>>(), [2, 3, 4]);
+    let answer = |id, index| Message::Forwarded { id, outcome: Ok(at(2, index)) };
+    let sent = append(2, at(2, 1), 1, entries.clone());
+    assert_eq!(
+        effects[1..],
+        [send(3, answer(8, 3), 1), send(3, answer(9, 4), 1), send(2, sent, 1)]
+    );
+    // One ticket for all three: none of them counts here before it is durable.
+    let effects = one.hear(2, appended(2, 4));
+    assert_eq!(effects, []);
+    let effects = one.sync();
+    let reply = Effect::Reply { id: ProposalId(1), outcome: Outcome::Committed(Index(2)) };
+    assert_eq!(effects[..2], [Effect::Commit(Index(4)), reply]);
+}
+
+#[test]
+fn what_is_said_between_two_proposals_parts_their_operations() {
+    let mut one = One::lead(1, Vec::new());
+    one.sync();
+    let propose = |id| Input::Propose { id: ProposalId(id), body: Bytes::from_static(b"hi") };
+    let committed = Input::Message { from: voter(2), message: appended(2, 1) };
+    let effects = one.inputs(vec![propose(1), committed, propose(2)]);
+    let tickets: Vec<_> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Persist { ticket, op: Op::Append(entries) } => Some((ticket.0, entries.len())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(tickets, [(3, 1), (4, 1)]);
+    assert_eq!(effects[1], Effect::Commit(Index(1)), "it stays where it was decided");
+}
+
+#[test]
 fn a_proposal_forwarded_is_answered_by_the_own_commit_index() {
     let mut one = One::new(1, Vec::new());
     one.hear(2, heartbeat(2, 0, 1));

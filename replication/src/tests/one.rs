@@ -131,8 +131,13 @@ impl One {
     }
 
     pub(super) fn input(&mut self, input: Input) -> Effects {
+        self.inputs(vec![input])
+    }
+
+    /// Inputs that came together.
+    pub(super) fn inputs(&mut self, inputs: Vec<Input>) -> Effects {
         let mut effects = Effects::new();
-        self.replica.handle(self.clock(), input, &mut effects);
+        self.replica.handle_all(self.clock(), inputs, &mut effects);
         for effect in &effects {
             if let Effect::Persist { ticket, .. } = effect {
                 assert_eq!(ticket.0, self.issued.0 + 1, "tickets are dense");

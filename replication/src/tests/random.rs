@@ -34,6 +34,7 @@ fn random_life(seed: u64, weather: Weather) {
     let count = [3, 5, 2, 3, 3, 1][seed as usize / 4 % 6];
     let mut cluster = Cluster::new(count, seed);
     cluster.weather = weather;
+    cluster.busy_percent = [0, 30, 90][seed as usize / 7 % 3];
     if seed % 5 < 2 {
         // Almost everything comes from disk, two entries at a time.
         cluster.limits.tail_bytes_max = 100;
@@ -52,6 +53,7 @@ fn random_life(seed: u64, weather: Weather) {
         cluster.run_for(Micros(pause));
     }
     cluster.weather = Weather { drop_percent: 0, repeat_percent: 0, ..cluster.weather };
+    cluster.busy_percent = 0;
     cluster.heal();
     for node in 1..=count {
         if !cluster.is_alive(NodeId(node)) {
