@@ -16,6 +16,7 @@
 pub(crate) mod apply;
 pub(crate) mod clock;
 pub(crate) mod damage;
+pub(crate) mod ears;
 mod error;
 pub(crate) mod fetch;
 pub(crate) mod kept;
@@ -40,7 +41,7 @@ use tokio::{
 
 pub use self::error::CoreError;
 use self::{
-    apply::{Fold, Submitted, deliver},
+    apply::{Answer, Fold, deliver},
     clock::Clock,
     fetch::{Fetch, Fetched, Fetches},
     line::Line,
@@ -63,7 +64,7 @@ const PACE_EVERY: u32 = 20;
 #[derive(Debug)]
 pub(crate) enum Request {
     /// Put a command into the log; answered once it is folded, or with why not.
-    Propose { body: Bytes, answer: oneshot::Sender<Submitted>, refused: oneshot::Sender<Refused> },
+    Propose { body: Bytes, answer: Answer },
     /// Tell the index that a linearizable read must wait for; none: no leader confirmed itself.
     Read { answer: oneshot::Sender<Option<u64>> },
     /// Change the cluster; answered once that is committed, or with why not.
@@ -154,13 +155,19 @@ pub(crate) struct Parts {
 /// The loop around one replica.
 pub(crate) struct Driver {
     parts: Parts,
+    /// What has come in during this turn.
+    inputs: Vec<Input>,
     effects: Effects,
     view: View,
     durable: Ticket,
     /// Messages that wait for durability, by ticket.
     held: BTreeMap<Ticket, Vec<(VoterId, Lane, Message)>>,
-    proposals: BTreeMap<ProposalId, (oneshot::Sender<Submitted>, oneshot::Sender<Refused>)>,
+    proposals: BTreeMap<ProposalId, Answer>,
     changes: BTreeMap<ProposalId, oneshot::Sender<Outcome>>,
+    /// Proposals that were committed in this turn, for the fold to answer.
+    committed: Vec<(u64, Answer)>,
+    /// What the fold knows is committed.
+    told: Index,
     reads: BTreeMap<ReadId, oneshot::Sender<Option<u64>>>,
     next_id: u64,
     /// Report intervals since the last report.
@@ -180,11 +187,14 @@ impl Driver {
         Self {
             parts,
             view,
+            inputs: Vec::new(),
             effects: Effects::new(),
             durable: Ticket(0),
             held: BTreeMap::new(),
             proposals: BTreeMap::new(),
             changes: BTreeMap::new(),
+            committed: Vec::new(),
+            told: Index(0),
             reads: BTreeMap::new(),
             next_id: 1,
             unreported: 0,
@@ -263,9 +273,9 @@ impl Driver {
         Ok(false)
     }
 
+    /// The core is given it with whatever else comes in during this turn.
     fn handle(&mut self, input: Input) {
-        let now = self.parts.clock.now();
-        self.parts.replica.handle(now, input, &mut self.effects);
+        self.inputs.push(input);
     }
 
     fn on_space(&mut self) {
@@ -334,9 +344,9 @@ impl Driver {
     /// Says whether to stop.
     fn on_request(&mut self, request: Request) -> bool {
         match request {
-            Request::Propose { body, answer, refused } => {
+            Request::Propose { body, answer } => {
                 let id = ProposalId(self.fresh_id());
-                self.proposals.insert(id, (answer, refused));
+                self.proposals.insert(id, answer);
                 self.handle(Input::Propose { id, body });
             }
             Request::Read { answer } => {
@@ -362,17 +372,21 @@ impl Driver {
         id
     }
 
-    /// Do what the core decided, in order.
+    /// Have the core take what has come in, and do what it decided, in order.
     fn perform(&mut self) -> Result<(), CoreError> {
         self.parts.line.advance();
-        while !self.effects.is_empty() {
+        while !self.inputs.is_empty() {
+            let now = self.parts.clock.now();
+            self.parts.replica.handle_all(now, self.inputs.drain(..), &mut self.effects);
             for effect in std::mem::take(&mut self.effects) {
                 self.perform_one(effect)?;
             }
         }
         // Until then the log shows the fold no entry there, or one that was overwritten.
-        if self.parts.line.is_seen() {
-            self.parts.fold.commit(self.view.commit.0);
+        let seen = if self.parts.line.is_seen() { self.view.commit } else { self.told };
+        if seen > self.told || !self.committed.is_empty() {
+            self.told = seen;
+            self.parts.fold.commit(seen.0, self.committed.drain(..));
         }
         self.view.level = self.parts.replica.level();
         self.publish();
@@ -433,18 +447,18 @@ impl Driver {
             // An operator who has given up needs no answer.
             return deliver(answer, outcome);
         }
-        let Some((answer, refused)) = self.proposals.remove(&id) else { return };
+        let Some(answer) = self.proposals.remove(&id) else { return };
         self.parts.metrics.core.outcome(outcome);
         let refusal = match outcome {
             Outcome::Committed(index) => {
-                self.parts.fold.answer(index.0, answer);
+                self.committed.push((index.0, answer));
                 return;
             }
             Outcome::NotAccepted(refusal) => Refused::NotAccepted(refusal),
             Outcome::Unknown => Refused::Unknown,
         };
         // A client that has given up needs no answer.
-        deliver(refused, refusal);
+        deliver(answer, Err(refusal));
     }
 
     fn connect(&self, config: &ClusterConfig) {

@@ -26,6 +26,7 @@ use crate::{
         apply::{Fold, command_of},
         clock::Clock,
         damage,
+        ears::Ear,
         report::Reports,
     },
     level,
@@ -94,12 +95,13 @@ pub(crate) struct Parts {
     pub(crate) metrics: Metrics,
 }
 
-/// Every event above a cursor, in order. It holds none itself: the fold keeps the newest, for all.
+/// Every event above a cursor that one account may hear of, in order. It holds none itself: the fold
+/// keeps the newest, for all.
 #[derive(Debug)]
 pub struct Subscription {
     fold: Arc<Fold>,
+    ear: Ear,
     cursor: u64,
-    applied: watch::Receiver<u64>,
 }
 
 /// What one attempt to submit came to.
@@ -161,8 +163,7 @@ impl Service {
 
     async fn attempt(&self, body: Bytes) -> Attempt {
         let (answer, answered) = oneshot::channel();
-        let (refused, refusal) = oneshot::channel();
-        let request = Request::Propose { body, answer, refused };
+        let request = Request::Propose { body, answer };
         match self.inner.requests.try_send(request) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => {
@@ -172,12 +173,13 @@ impl Service {
                 return Attempt::Final(SubmitError::Unavailable);
             }
         }
-        let unknown = Attempt::Retry { unknown: true, error: SubmitError::OutcomeUnknown };
-        match refusal.await {
-            Ok(Refused::NotAccepted(refusal)) => on_refusal(refusal),
-            Ok(Refused::Unknown) => unknown,
-            // It is committed: the fold answers, or the node is going down.
-            Err(_passed_on) => answered.await.map_or(unknown, Attempt::Done),
+        match answered.await {
+            Ok(Ok(submitted)) => Attempt::Done(submitted),
+            Ok(Err(Refused::NotAccepted(refusal))) => on_refusal(refusal),
+            // Nobody is left to say what became of it: the node is going down, say.
+            Ok(Err(Refused::Unknown)) | Err(_) => {
+                Attempt::Retry { unknown: true, error: SubmitError::OutcomeUnknown }
+            }
         }
     }
 
@@ -253,12 +255,12 @@ impl Service {
             .map_err(|error| ReadError::Log(error.to_string()))?
     }
 
-    /// Every event above `cursor`: those that have been, and those to come.
+    /// Every event above `cursor` that `account` may hear of: those that have been, and those to come.
     #[must_use]
-    pub fn subscribe_after(&self, cursor: u64) -> Subscription {
+    pub fn subscribe_after(&self, account: chat::AccountId, cursor: u64) -> Subscription {
         let fold = Arc::clone(&self.inner.fold);
-        let applied = fold.applied_watch();
-        Subscription { fold, cursor, applied }
+        let ear = fold.listen(account, cursor);
+        Subscription { fold, ear, cursor }
     }
 
     /// The cluster as this node sees it.
@@ -336,42 +338,45 @@ impl Service {
 }
 
 impl Subscription {
-    /// The next events, at most `count_max`, as soon as anything was applied: none, when that has no
-    /// event. Nothing is lost when it is dropped.
+    /// The next events, at most `count_max`, as soon as there are any, or something was applied that
+    /// has no event and may still concern the account: then none. Nothing is lost when it is dropped.
     ///
     /// # Errors
     /// The next events are no longer kept: read the state up to there, and
     /// [`skip_to`](Self::skip_to) it.
-    ///
-    /// # Panics
-    /// Never: what tells it of the fold's progress lives in the fold, which it holds.
     pub async fn next(&mut self, count_max: usize) -> Result<Vec<Arc<Live>>, Missed> {
-        // Before the events are looked at: what is applied after that wakes.
-        self.applied.mark_unchanged();
-        let ready = self.ready(count_max)?;
-        if !ready.is_empty() {
-            return Ok(ready);
+        loop {
+            if let Some(ready) = self.ready(count_max)? {
+                return Ok(ready);
+            }
+            self.ear.called().await;
         }
-        self.applied.changed().await.expect("the sender lives in the fold, which is held here");
-        self.ready(count_max)
     }
 
-    /// The same, of what is there now.
+    /// The same, of what is there now, if anything.
     ///
     /// # Errors
     /// The next events are no longer kept: read the state up to there, and
     /// [`skip_to`](Self::skip_to) it.
-    pub fn ready(&mut self, count_max: usize) -> Result<Vec<Arc<Live>>, Missed> {
-        let events = self.fold.events_after(self.cursor, count_max)?;
-        if let Some(last) = events.last() {
-            self.cursor = last.index;
-        }
-        Ok(events)
+    pub fn ready(&mut self, count_max: usize) -> Result<Option<Vec<Arc<Live>>>, Missed> {
+        self.fold.hear(&self.ear, &mut self.cursor, count_max)
+    }
+
+    /// Every event at or below has been given out, or is none that the account may hear of.
+    #[must_use]
+    pub fn cursor(&self) -> u64 {
+        self.fold.quiet_upto(&self.ear).map_or(self.cursor, |upto| self.cursor.max(upto))
     }
 
     /// Go on after `cursor`.
     pub fn skip_to(&mut self, cursor: u64) {
         self.cursor = self.cursor.max(cursor);
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.fold.hush(&self.ear);
     }
 }
 

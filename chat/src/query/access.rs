@@ -163,6 +163,26 @@ impl State {
         }
     }
 
+    /// The two accounts who alone will ever hear of `event`, whatever happens; the same twice when it is
+    /// one. None when there may be others.
+    #[must_use]
+    pub fn only_for(&self, event: &Event) -> Option<[AccountId; 2]> {
+        match *event {
+            Event::Read { account, .. } | Event::Deleted { only_for: Some(account), .. } => {
+                Some([account; 2])
+            }
+            Event::Message { conversation, .. }
+            | Event::Edited { conversation, .. }
+            | Event::Deleted { conversation, .. } => {
+                match self.conversations.get(&conversation)?.kind {
+                    Kind::Direct(one, other) => Some([one, other]),
+                    Kind::Channel(_) => None,
+                }
+            }
+            Event::AccountDeleted { .. } | Event::Member { .. } | Event::Channel { .. } => None,
+        }
+    }
+
     /// Is this conversation a channel?
     #[must_use]
     pub fn is_channel(&self, conversation: ConversationId) -> bool {

@@ -12,13 +12,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chat::AccountId;
 use replication::split_stamp;
 use tokio::sync::{oneshot, watch};
 use wal::{Entry, EntryKind, Reader};
 
 use super::{
-    CoreError,
+    CoreError, Refused,
     clock::Clock,
+    ears::{Ear, Ears},
     kept::{Kept, Live, Missed},
 };
 use crate::metrics::Folding;
@@ -39,6 +41,8 @@ const REPAIR_CHECK: Duration = Duration::from_millis(20);
 const MARK_EVERY: u64 = 1_024;
 /// and the newest so many are remembered.
 pub(crate) const MARKS_MAX: usize = 32;
+/// To whoever proposed; dropped, it says "unknown".
+pub(crate) type Answer = oneshot::Sender<Result<Submitted, Refused>>;
 
 /// The fold's decision about one entry.
 #[derive(Clone, Debug)]
@@ -69,7 +73,8 @@ struct Progress {
     /// The newest applied entries; the last stands for `applied`.
     recent: VecDeque<Past>,
     events: Kept,
-    answers: BTreeMap<u64, Vec<oneshot::Sender<Submitted>>>,
+    ears: Ears,
+    answers: BTreeMap<u64, Answer>,
     /// The running hash of the state at `applied`.
     hash: u64,
     /// The newest indexes at which nodes compare their hashes, ascending, and the hashes.
@@ -109,23 +114,22 @@ impl Fold {
         }
     }
 
-    /// Everything up to `index` is committed and can be read from the log.
-    pub(crate) fn commit(&self, index: u64) {
+    /// Everything up to `index` is committed and can be read from the log. Each of `answers` gets the
+    /// fold's decision about its entry, now or when the fold gets there; it is dropped when that is no
+    /// longer remembered.
+    pub(crate) fn commit(&self, index: u64, answers: impl IntoIterator<Item = (u64, Answer)>) {
         let mut progress = self.progress();
+        for (index, answer) in answers {
+            if index > progress.applied {
+                progress.answers.insert(index, answer);
+            } else if let Some(outcome) = progress.recent(index).and_then(|past| past.outcome) {
+                deliver(answer, Ok(Submitted { index, outcome }));
+            }
+        }
         if index > progress.commit {
             progress.commit = index;
+            drop(progress);
             self.committed.notify_one();
-        }
-    }
-
-    /// Answer with the fold's decision at `index`, now or when it gets there. The sender is
-    /// dropped, which says "unknown", when the decision is no longer remembered.
-    pub(crate) fn answer(&self, index: u64, answer: oneshot::Sender<Submitted>) {
-        let mut progress = self.progress();
-        if index > progress.applied {
-            progress.answers.entry(index).or_default().push(answer);
-        } else if let Some(outcome) = progress.recent(index).and_then(|past| past.outcome) {
-            deliver(answer, Submitted { index, outcome });
         }
     }
 
@@ -162,16 +166,42 @@ impl Fold {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The first events above `cursor`, at most `count_max`.
+    /// From now on `account` listens, to what is above `cursor`.
+    pub(crate) fn listen(&self, account: AccountId, cursor: u64) -> Ear {
+        self.progress().ears.open(account, cursor)
+    }
+
+    /// It listens no more.
+    pub(crate) fn hush(&self, ear: &Ear) {
+        self.progress().ears.close(ear);
+    }
+
+    /// The first events above `cursor` that the account may hear of, at most `count_max`, and the cursor
+    /// behind them; none when nothing concerned it since it asked last.
     ///
     /// # Errors
     /// They are no longer all kept.
-    pub(crate) fn events_after(
+    pub(crate) fn hear(
         &self,
-        cursor: u64,
+        ear: &Ear,
+        cursor: &mut u64,
         count_max: usize,
-    ) -> Result<Vec<Arc<Live>>, Missed> {
-        self.progress().events.after(cursor, count_max)
+    ) -> Result<Option<Vec<Arc<Live>>>, Missed> {
+        let mut progress = self.progress();
+        let Some(first) = progress.ears.first(ear) else { return Ok(None) };
+        let after = first.saturating_sub(1).max(*cursor);
+        let (events, upto) = progress.events.after(after, ear.account(), count_max)?;
+        let upto = upto.unwrap_or_else(|| progress.applied.max(after));
+        *cursor = upto;
+        let is_more = upto < progress.applied;
+        progress.ears.heard(ear, is_more.then_some(upto + 1));
+        Ok(Some(events))
+    }
+
+    /// Up to here there is nothing that this one has not been given; none when there is something.
+    pub(crate) fn quiet_upto(&self, ear: &Ear) -> Option<u64> {
+        let progress = self.progress();
+        progress.ears.first(ear).is_none().then_some(progress.applied)
     }
 
     /// End [`Fold::run`].
@@ -242,14 +272,16 @@ impl Fold {
     }
 
     fn publish(&self, done: Vec<Applied>) {
+        let mut answers = Vec::with_capacity(done.len());
+        let mut calls = Vec::new();
         let mut progress = self.progress();
         for Applied { bytes, outcome, hash, live } in done {
             let index = progress.applied + 1;
             progress.applied = index;
-            for answer in progress.answers.remove(&index).unwrap_or_default() {
-                if let Some(outcome) = outcome {
-                    deliver(answer, Submitted { index, outcome });
-                }
+            if let Some(answer) = progress.answers.remove(&index)
+                && let Some(outcome) = outcome
+            {
+                answers.push((answer, Submitted { index, outcome }));
             }
             if progress.recent.len() == RECENT_OUTCOMES_MAX {
                 progress.recent.pop_front();
@@ -262,6 +294,9 @@ impl Fold {
                     progress.marks.pop_front();
                 }
             }
+            // What has no event may have ended a session: everyone looks.
+            let only = live.as_ref().and_then(|live| live.only_for);
+            progress.ears.call(index, only, &mut calls);
             if let Some(live) = live {
                 progress.events.keep(bytes, live);
             }
@@ -269,6 +304,12 @@ impl Fold {
         let applied = progress.applied;
         // Those whom this wakes take the lock.
         drop(progress);
+        for (answer, submitted) in answers {
+            deliver(answer, Ok(submitted));
+        }
+        for call in calls {
+            call.notify_one();
+        }
         self.applied.send_replace(applied);
     }
 
@@ -321,6 +362,9 @@ fn apply_one(
         return Applied { bytes, outcome: None, hash: state.hash(), live: None };
     };
     let applied = state.apply(index, stamp_us, &command);
-    let live = applied.event.map(|event| Arc::new(Live::new(index, event, command)));
+    let live = applied.event.map(|event| {
+        let only_for = state.only_for(&event);
+        Arc::new(Live { only_for, ..Live::new(index, event, command) })
+    });
     Applied { bytes, outcome: Some(applied.outcome), hash: state.hash(), live }
 }

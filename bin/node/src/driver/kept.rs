@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use chat::AccountId;
 
 /// The newest events kept for subscribers, at most: who has not taken an event when it is dropped is
 /// cut off.
@@ -25,6 +26,8 @@ pub struct Live {
     pub index: u64,
     /// What happened.
     pub event: chat::Event,
+    /// The two who alone will ever hear of it; none when there may be others.
+    pub(crate) only_for: Option<[AccountId; 2]>,
     /// The command that made it happen.
     pub command: chat::Command,
     /// What a gateway tells everyone who is told the same of it: made once, by the first who needs
@@ -57,7 +60,11 @@ pub(crate) struct Kept {
 
 impl Live {
     pub(crate) const fn new(index: u64, event: chat::Event, command: chat::Command) -> Self {
-        Self { index, event, command, shared: OnceLock::new() }
+        Self { index, event, only_for: None, command, shared: OnceLock::new() }
+    }
+
+    fn may_be_heard_by(&self, account: AccountId) -> bool {
+        self.only_for.is_none_or(|only| only.contains(&account))
     }
 }
 
@@ -89,14 +96,22 @@ impl Kept {
         }
     }
 
-    /// The first events above `cursor`, at most `count_max`.
-    pub(crate) fn after(&self, cursor: u64, count_max: usize) -> Result<Vec<Arc<Live>>, Missed> {
+    /// The first events above `cursor` that `account` may hear of, at most `count_max`, and the index
+    /// before the next such one; none when there is no other.
+    pub(crate) fn after(
+        &self,
+        cursor: u64,
+        account: AccountId,
+        count_max: usize,
+    ) -> Result<(Vec<Arc<Live>>, Option<u64>), Missed> {
         if cursor < self.dropped {
             return Err(Missed { upto: self.dropped, others: cursor < self.other_dropped });
         }
         let first = self.events.partition_point(|(_, live)| live.index <= cursor);
-        let events = self.events.range(first..).take(count_max);
-        Ok(events.map(|(_, live)| Arc::clone(live)).collect())
+        let events = self.events.range(first..).map(|(_, live)| live);
+        let mut heard = events.filter(|live| live.may_be_heard_by(account));
+        let events = heard.by_ref().take(count_max).map(Arc::clone).collect();
+        Ok((events, heard.next().map(|live| live.index - 1)))
     }
 }
 
@@ -123,7 +138,10 @@ mod tests {
         Arc::new(Live::new(event.index(), event, Command::new(RequestId::new(1, 1), body)))
     }
 
-    fn indexes(events: &[Arc<Live>]) -> Vec<u64> {
+    const ANN: AccountId = AccountId(1);
+
+    fn indexes(kept: &Kept, cursor: u64, count_max: usize) -> Vec<u64> {
+        let (events, _) = kept.after(cursor, ANN, count_max).unwrap();
         events.iter().map(|live| live.index).collect()
     }
 
@@ -134,13 +152,13 @@ mod tests {
         for index in [2, 4, 6] {
             kept.keep(100, live(message(index)));
         }
-        assert_eq!(indexes(&kept.after(0, 9).unwrap()), [2, 4, 6]);
+        assert_eq!(indexes(&kept, 0, 9), [2, 4, 6]);
         kept.keep(100, live(message(8)));
         let missed = Missed { upto: 2, others: false };
-        assert_eq!(kept.after(1, 9).unwrap_err(), missed);
-        assert_eq!(indexes(&kept.after(2, 9).unwrap()), [4, 6, 8]);
-        assert_eq!(indexes(&kept.after(5, 1).unwrap()), [6]);
-        assert_eq!(indexes(&kept.after(8, 9).unwrap()), [0; 0]);
+        assert_eq!(kept.after(1, ANN, 9).unwrap_err(), missed);
+        assert_eq!(indexes(&kept, 2, 9), [4, 6, 8]);
+        assert_eq!(indexes(&kept, 5, 1), [6]);
+        assert_eq!(indexes(&kept, 8, 9), [0; 0]);
     }
 
     #[test]
@@ -156,7 +174,7 @@ mod tests {
         let mut kept = Kept::new(usize::MAX, 10);
         kept.keep(100, live(message(1)));
         assert_eq!((kept.events.len(), kept.bytes), (0, 0), "one that is larger is not kept");
-        assert_eq!(kept.after(0, 9).unwrap_err().upto, 1);
+        assert_eq!(kept.after(0, ANN, 9).unwrap_err().upto, 1);
     }
 
     #[test]
@@ -166,8 +184,23 @@ mod tests {
         for event in [message(1), channel, message(3), message(4)] {
             kept.keep(100, live(event));
         }
-        let missed = |cursor| kept.after(cursor, 9).unwrap_err();
+        let missed = |cursor| kept.after(cursor, ANN, 9).unwrap_err();
         assert_eq!(missed(1), Missed { upto: 3, others: true });
         assert_eq!(missed(2), Missed { upto: 3, others: false });
+    }
+
+    #[test]
+    fn whom_an_event_does_not_concern_it_is_not_given_to() {
+        let mut kept = Kept::default();
+        for (index, two) in [(1, [1, 2]), (2, [2, 3]), (3, [2, 1]), (4, [3, 3])] {
+            let live = Arc::into_inner(live(message(index))).unwrap();
+            let only_for = Some(two.map(AccountId));
+            kept.keep(100, Arc::new(Live { only_for, ..live }));
+        }
+        kept.keep(100, live(message(5)));
+        assert_eq!(indexes(&kept, 0, 9), [1, 3, 5]);
+        let (events, before_next) = kept.after(0, ANN, 1).unwrap();
+        assert_eq!((events.len(), before_next), (1, Some(2)));
+        assert_eq!(kept.after(3, AccountId(4), 1).unwrap().1, None, "there is no other");
     }
 }

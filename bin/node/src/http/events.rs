@@ -207,8 +207,9 @@ impl Connection<'_> {
                 Some(answer) = self.sends.next(), if !self.sends.is_empty() => {
                     output.feed(&answer).await?;
                     self.answer(output).await?;
-                    let events = self.feed.ready()?;
-                    self.tell(events, output).await?;
+                    if let Some(events) = self.feed.ready()? {
+                        self.tell(events, output).await?;
+                    }
                 }
                 events = self.feed.next() => {
                     self.tell(events?, output).await?;
@@ -252,6 +253,7 @@ impl Connection<'_> {
             }
             self.feed.passed(event.index);
         }
+        self.feed.told_all();
         Ok(())
     }
 

@@ -113,8 +113,8 @@ async fn what_was_unknown_once_is_never_called_refused() {
     let (service, mut inbox, _dir) = service();
     let core = async {
         for refusal in [Refused::Unknown, Refused::NotAccepted(Refusal::TooLarge)] {
-            let Request::Propose { refused, .. } = inbox.recv().await.unwrap() else { return };
-            refused.send(refusal).unwrap();
+            let Request::Propose { answer, .. } = inbox.recv().await.unwrap() else { return };
+            answer.send(Err(refusal)).unwrap();
         }
     };
     let (outcome, ()) = tokio::join!(service.submit(command(), soon()), core);

@@ -28,6 +28,8 @@ pub(super) struct Feed<'a> {
     live: Subscription,
     /// Everything at or below is sent, or not to be seen.
     cursor: u64,
+    /// Events were given out that are not all written.
+    is_telling: bool,
 }
 
 /// An event, and what the account is told of it.
@@ -61,7 +63,8 @@ impl<'a> Feed<'a> {
         }
         output.feed(&ServerFrame::Ready { cursor: cursor.to_string() }).await?;
         output.flush().await?;
-        Ok(Self { api, caller, live: api.service.subscribe_after(cursor), cursor })
+        let live = api.service.subscribe_after(caller.account, cursor);
+        Ok(Self { api, caller, live, cursor, is_telling: false })
     }
 
     /// Sends of what lies too far back to be kept as events what the log brings back.
@@ -101,19 +104,28 @@ impl<'a> Feed<'a> {
 
     /// Where a later subscription goes on.
     pub(super) fn cursor(&self) -> u64 {
-        self.cursor
+        if self.is_telling { self.cursor } else { self.cursor.max(self.live.cursor()) }
     }
 
-    /// The next events; none, when something was applied that has no event. Nothing is lost when it
-    /// is dropped.
+    /// The next events; none, when something was applied that has no event and may have ended the
+    /// session. Nothing is lost when it is dropped.
     pub(super) async fn next(&mut self) -> Result<Vec<Arc<Live>>, End> {
         let events = self.live.next(limits::FRAMES_PER_WRITE_MAX).await;
-        events.map_err(|_missed| End::Slow)
+        let events = events.map_err(|_missed| End::Slow)?;
+        self.is_telling = true;
+        Ok(events)
     }
 
-    /// The same, of what is there now.
-    pub(super) fn ready(&mut self) -> Result<Vec<Arc<Live>>, End> {
-        self.live.ready(limits::FRAMES_PER_WRITE_MAX).map_err(|_missed| End::Slow)
+    /// The same, of what is there now, if anything.
+    pub(super) fn ready(&mut self) -> Result<Option<Vec<Arc<Live>>>, End> {
+        let events = self.live.ready(limits::FRAMES_PER_WRITE_MAX).map_err(|_missed| End::Slow)?;
+        self.is_telling |= events.is_some();
+        Ok(events)
+    }
+
+    /// The events given out are all written.
+    pub(super) fn told_all(&mut self) {
+        self.is_telling = false;
     }
 
     /// What the account is told of these events, if its session has not ended. Each is

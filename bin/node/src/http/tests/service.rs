@@ -160,23 +160,21 @@ async fn lead(
     (fold, clock, leaderless): (Arc<Fold>, Arc<Clock>, Arc<AtomicBool>),
 ) {
     let mut last = 1;
-    fold.commit(last);
+    fold.commit(last, []);
     while let Some(request) = next(&mut inbox, &mut paused).await {
         match request {
-            Request::Propose { refused, .. } if leaderless.load(Ordering::Relaxed) => {
-                refused.send(Refused::NotAccepted(Refusal::NoLeader)).ok();
+            Request::Propose { answer, .. } if leaderless.load(Ordering::Relaxed) => {
+                answer.send(Err(Refused::NotAccepted(Refusal::NoLeader))).ok();
             }
             Request::Read { answer } if leaderless.load(Ordering::Relaxed) => {
                 answer.send(None).ok();
             }
-            Request::Propose { body, answer, refused } => {
+            Request::Propose { body, answer } => {
                 last += 1;
                 let mut payload = clock.client_us().to_le_bytes().to_vec();
                 payload.extend_from_slice(&body);
                 put(&mut log, Entry::new(last, TERM, EntryKind::Command, payload.into()));
-                fold.answer(last, answer);
-                drop(refused);
-                fold.commit(last);
+                fold.commit(last, [(last, answer)]);
             }
             Request::Read { answer } => drop(answer.send(Some(last))),
             Request::Reconfigure { change, answer } => {
@@ -189,7 +187,7 @@ async fn lead(
                     Change::Add(_) => {
                         last += 1;
                         put(&mut log, Entry::new(last, TERM, EntryKind::NoOp, Bytes::new()));
-                        fold.commit(last);
+                        fold.commit(last, []);
                         answer.send(Outcome::Committed(Index(last))).ok();
                         continue;
                     }
