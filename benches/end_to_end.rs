@@ -1,65 +1,120 @@
 //! Sends to a local cluster of 3 nodes, 256 bytes each, acknowledged after fsync on a majority.
 //!
-//! A client sends one message at a time over HTTP and waits for its acknowledgement; clients are
-//! spread over the nodes. Everything runs on one machine: nodes, clients and disks share its cores.
+//! A client is an account with one WebSocket and one send in flight, in a direct conversation of its
+//! own; clients are spread over the nodes, and one thread drives them all. Everything runs on one
+//! machine: nodes, clients and disks share its cores. The clients' links are in clear, as those of the
+//! peers that we are measured against; those between nodes are not.
+//!
+//! `cargo bench -p benches --bench end_to_end -- [--clients 64,512] [--seconds S] [--node PROGRAM]`
 
-use std::time::{Duration, Instant};
+use std::{fs, net::SocketAddr, time::Duration};
 
-use anyhow::Result;
-use benches::{answered_list, is_full_run, millis, payload, percentile, say};
-use chatctl::{Client, Outgoing, Target};
-use tests::cluster::{Cluster, Programs};
+use anyhow::{Context as _, Result};
+use benches::{
+    answered_list, is_full_run, payload, percentile, say,
+    sends::{Sender, Sends, send_for},
+};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tests::cluster::{Cluster, PASSWORD, Programs};
+use tokio::task::spawn_blocking;
 
 const PROGRAMS: Programs = Programs { node: env!("CARGO_BIN_EXE_bench_node") };
 const NODES: usize = 3;
 const TEXT_BYTES: usize = 256;
-const CLIENTS: [usize; 3] = [1, 16, 64];
+/// Accounts that are made at once; each costs a node a password hash.
+const SIGN_UPS_AT_ONCE: usize = 8;
+/// Microseconds in a tick of a process's clock in `/proc/PID/stat`.
+const TICK_US: f64 = 10_000.0;
 
 #[tokio::main]
 async fn main() -> Result<()> {
     if answered_list() {
         return Ok(());
     }
-    let span = if is_full_run() { Duration::from_secs(8) } else { Duration::from_millis(50) };
-    let cluster = Cluster::start(PROGRAMS, NODES).await;
+    let full = is_full_run();
+    let counts = asked("--clients").unwrap_or_else(|| if full { "64,512" } else { "4" }.to_owned());
+    let counts = counts.split(',').map(str::parse).collect::<Result<Vec<usize>, _>>()?;
+    let seconds =
+        asked("--seconds").map_or(Ok(if full { 8.0 } else { 0.05 }), |text| text.parse())?;
+    let span = Duration::from_secs_f64(seconds);
+    let node = asked("--node").map_or(PROGRAMS.node, |path| path.leak());
+    let mut cluster = Cluster::init(Programs { node }, NODES);
+    cluster.serve_in_clear();
+    for id in cluster.ids() {
+        cluster.spawn(id);
+    }
+    for id in cluster.ids() {
+        cluster.ready(id).await;
+    }
     let owner = cluster.owner().await;
-    owner.create_channel("general", false, None).await?;
-    say("clients   sends/s   p50 ms   p99 ms");
-    for clients in CLIENTS {
-        let tasks: Vec<_> = (0..clients)
-            .map(|number| {
-                let mut ids = cluster.ids();
-                ids.rotate_left(number % NODES);
-                tokio::spawn(send_for(span, cluster.client_with(&ids, owner.token()), number))
-            })
-            .collect();
-        let start = Instant::now();
-        let mut samples = Vec::new();
-        for task in tasks {
-            samples.extend(task.await??);
-        }
-        say(&format!(
-            "{clients:>7} {:>9.0} {:>8.2} {:>8.2}",
-            samples.len() as f64 / start.elapsed().as_secs_f64(),
-            percentile(&samples, 500),
-            percentile(&samples, 990),
-        ));
+    let leader = cluster.leader(&owner).await;
+    let mut order = cluster.ids();
+    order.sort_by_key(|id| *id != leader);
+    let most = counts.iter().copied().max().unwrap_or(1).max(2);
+    let doors = doors(&cluster, &order, most).await?;
+    let pids: Vec<u32> = cluster.ids().into_iter().map(|id| cluster.pid(id)).collect();
+    spawn_blocking(move || measure(&doors, &pids, &counts, span)).await?
+}
+
+/// The value after an argument.
+fn asked(name: &str) -> Option<String> {
+    std::env::args().skip_while(|argument| argument != name).nth(1)
+}
+
+/// Where a client goes in, and its token.
+type Door = (SocketAddr, String);
+
+/// Those of so many clients, the first at the leader, the second at a follower.
+async fn doors(cluster: &Cluster, order: &[u64], count: usize) -> Result<Vec<Door>> {
+    let make = |number: usize| async move {
+        let id = order[number % order.len()];
+        let client = cluster.client(&[id]);
+        client.register(&format!("user{number}"), PASSWORD, None).await?;
+        let token = client.token().context("a registration gives a token")?;
+        Ok((cluster.url(id).trim_start_matches("http://").parse()?, token))
+    };
+    stream::iter((0..count).map(make)).buffered(SIGN_UPS_AT_ONCE).try_collect().await
+}
+
+fn measure(doors: &[Door], pids: &[u32], counts: &[usize], span: Duration) -> Result<()> {
+    say("clients          sends/s   p50 ms   p99 ms   CPU us per send: nodes, clients");
+    row("1, at the leader", &doors[..1], pids, span)?;
+    row("1, elsewhere", &doors[1..2], pids, span)?;
+    for count in counts {
+        row(&count.to_string(), &doors[..*count], pids, span)?;
     }
     Ok(())
 }
 
-async fn send_for(span: Duration, client: Client, number: usize) -> Result<Vec<f64>> {
-    let to: Target = "#general".parse()?;
-    let text: String = payload(number as u64, TEXT_BYTES)
-        .into_iter()
-        .map(|byte| char::from(b'a' + byte % 26))
-        .collect();
-    let message = Outgoing { to, text, reply_to: None, after_request: None, request_id: None };
-    let (start, mut samples) = (Instant::now(), Vec::new());
-    while start.elapsed() < span {
-        let begun = Instant::now();
-        client.send(&message).await?;
-        samples.push(millis(begun.elapsed()));
-    }
-    Ok(samples)
+fn row(name: &str, doors: &[Door], pids: &[u32], span: Duration) -> Result<()> {
+    let text: String =
+        payload(7, TEXT_BYTES).into_iter().map(|byte| char::from(b'a' + byte % 26)).collect();
+    let open = |(node, token): &Door| Sender::open(*node, token, "@owner", &text);
+    let mut senders = doors.iter().map(open).collect::<Result<Vec<_>>>()?;
+    send_for(&mut senders, span / 8)?;
+    let used = || -> Result<[u64; 2]> {
+        let nodes = pids.iter().map(|pid| cpu_ticks(&pid.to_string()));
+        Ok([nodes.sum::<Result<u64>>()?, cpu_ticks("self")?])
+    };
+    let before = used()?;
+    let Sends { samples, span } = send_for(&mut senders, span)?;
+    let after = used()?;
+    let [nodes, clients] =
+        [0, 1].map(|of| (after[of] - before[of]) as f64 * TICK_US / samples.len() as f64);
+    say(&format!(
+        "{name:<16} {:>7.0} {:>8.2} {:>8.2} {nodes:>23.1} {clients:>8.1}",
+        samples.len() as f64 / span.as_secs_f64(),
+        percentile(&samples, 500),
+        percentile(&samples, 990),
+    ));
+    Ok(())
+}
+
+/// What a process has used, in user mode and in the kernel.
+fn cpu_ticks(process: &str) -> Result<u64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let (_, fields) = stat.rsplit_once(") ").context("a process has a name")?;
+    // Fields 14 and 15 of the whole line.
+    let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<u64>);
+    Ok(ticks.sum::<Result<u64, _>>()?)
 }

@@ -5,6 +5,7 @@
 //! - figures that are compared are measured in turn, in one run, on one machine: quote ratios.
 
 pub mod filled;
+pub mod sends;
 pub mod wal;
 
 use std::time::{Duration, Instant};
