@@ -27,6 +27,7 @@ mod positions;
 mod recovery;
 mod replay;
 mod salvage;
+mod terms;
 mod verdict;
 mod view;
 

@@ -17,7 +17,8 @@ use crate::{
     positions::Positions,
     seal::{Gathered, Summary},
     segment::Segment,
-    view::{Terms, may_follow},
+    terms::Terms,
+    view::may_follow,
 };
 
 /// The good frames of a damaged batch, each with its offset.

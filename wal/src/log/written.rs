@@ -13,7 +13,8 @@ use crate::{
     replay::Replay,
     seal::Gathered,
     segment::START_BYTES_MAX,
-    view::{Pending, Terms},
+    terms::Terms,
+    view::Pending,
 };
 
 const _: () = assert!(
