@@ -122,18 +122,17 @@ impl Core {
     }
 
     /// After the genesis the configuration in force says who is who. Whoever is in it is told so by
-    /// every member; that somebody else is, or that a number of the genesis is nobody's, only by a
-    /// leader that knows what is committed: others may be late. Who never was a member waits.
+    /// every member; that somebody else is, only by a leader that knows what is committed: others may
+    /// be late.
     fn name_joiner(&mut self, now: Now, from: VoterId, effects: &mut Effects) -> Option<Message> {
         self.fill_joiner(now, from, effects);
         let (index, config) = (self.log.config_index(), self.log.config());
         let is_sure = self.may_reconfigure();
-        let was_there = self.log.genesis().member(from.node).is_some();
         let member = config.member(from.node);
         match member.map(|member| member.store) {
             Some(Some(store)) if store == from.store => Some(Message::Named { store, index }),
             Some(Some(store)) if is_sure => Some(Message::Bound { node: from.node, store }),
-            None if is_sure && was_there => Some(Message::Removed { index }),
+            // Whoever is not named, or not yet with a disk, waits.
             Some(_) | None => None,
         }
     }

@@ -112,10 +112,6 @@ impl Log {
         (*at, config)
     }
 
-    pub(crate) fn genesis(&self) -> &ClusterConfig {
-        &self.configs[0].1
-    }
-
     pub(crate) fn config_index(&self) -> Index {
         self.configs[self.configs.len() - 1].0
     }

@@ -40,18 +40,17 @@ impl Core {
         if gone { Standing::StruckOut(committed) } else { Standing::Stranger }
     }
 
-    /// Does any configuration in this log below `index` name it?
+    /// Does any configuration in this log below `index` name it? The genesis does by a binding, unless
+    /// the next configuration says that another disk had the number: then the majority bound that one.
     pub(crate) fn was_named_before(&self, index: Index, id: VoterId) -> bool {
+        let store_in = |config: &ClusterConfig| config.member(id.node)?.store;
         let mut earlier = self.log.configs().take_while(|(at, _)| *at < index);
-        earlier.any(|(at, config)| {
-            // Whom the genesis names is known only when it was bound.
-            let member = config.member(id.node);
-            let store = member.and_then(|member| {
-                let bound = self.binding.store_of(id.node).filter(|_| *at == Index(0));
-                member.store.or(bound)
-            });
-            store == Some(id.store)
-        })
+        if earlier.any(|(_, config)| store_in(config) == Some(id.store)) {
+            return true;
+        }
+        let next = self.log.configs().nth(1);
+        let was_told = next.is_none_or(|(_, config)| store_in(config).is_none());
+        was_told && index > Index(0) && self.binding.store_of(id.node) == Some(id.store)
     }
 
     fn names(&self, index: Index, config: &ClusterConfig, id: VoterId) -> bool {

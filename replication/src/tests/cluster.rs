@@ -47,7 +47,8 @@ impl Node {
             id,
             replica: None,
             disk: Disk::default(),
-            life: 0,
+            // No life of one disk is taken for one of another.
+            life: (id.store.0 as u64) << 32,
             issued: Ticket(0),
             durable: Ticket(0),
             held: VecDeque::new(),
@@ -577,4 +578,5 @@ fn this_halt(node: &mut Node, why: Halt) {
     node.halt = Some(why);
     node.replica = None;
     node.held.clear();
+    node.disk.pending.clear();
 }
