@@ -11,6 +11,7 @@ mod disk;
 mod effects;
 mod genesis;
 mod handover;
+mod joining;
 mod kit;
 mod levels;
 mod members;
