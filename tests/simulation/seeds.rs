@@ -7,6 +7,10 @@ const SEEDS: u64 = 300;
 
 /// What must have happened somewhere, or the seeds prove less than they seem to.
 const SOMETIMES: &[&str] = &[
+    "a deaf leader gave way",
+    "a lone leader gave way",
+    "a leader with a stalled disk gave way",
+    "a leader apart from a follower went on",
     // Elections.
     "a new leader",
     "a split vote",

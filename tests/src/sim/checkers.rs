@@ -60,9 +60,28 @@ impl Checkers {
         }
     }
 
-    /// A configuration stands in a log.
-    pub(crate) fn configured(&mut self, index: u64, term: u64, config: &ClusterConfig) {
-        self.configs.entry((index, term)).or_insert_with(|| with_quorums(config));
+    /// A configuration stands in a log. When it is new, its predecessor and an entry of its term are
+    /// committed, and their quorums meet: one change at a time.
+    pub(crate) fn configured(&mut self, index: u64, term: u64, config: &ClusterConfig) -> Checked {
+        if self.configs.contains_key(&(index, term)) {
+            return Ok(());
+        }
+        let at = config.predecessor.0;
+        let old_term = if at == 0 { Some(0) } else { self.golden(at).map(|old| old.mark.term) };
+        let old = old_term.and_then(|old_term| self.configs.get(&(at, old_term)));
+        let is_own_committed = self.golden.last().is_some_and(|last| last.mark.term >= term);
+        let new = with_quorums(config);
+        if !is_own_committed || !old.is_some_and(|(_, old)| old.may_become(&new.1)) {
+            return violated(format!(
+                "one change at a time: {:?} at {index} of term {term} follows {:?} at {at}, with {} \
+                 entries committed",
+                new.1,
+                old.map(|(_, old)| old),
+                self.newest(),
+            ));
+        }
+        self.configs.insert((index, term), new);
+        Ok(())
     }
 
     /// The quorums that are in force for whoever has this log: those of its last configuration,

@@ -260,7 +260,7 @@ impl World {
                 if entry.kind == EntryKind::Config {
                     let config = ClusterConfig::decode(&entry.payload)
                         .map_err(|error| Violation(format!("node {id} appends {error}")))?;
-                    self.checkers.configured(entry.index, entry.term, &config);
+                    self.checkers.configured(entry.index, entry.term, &config)?;
                 }
             }
         }

@@ -14,6 +14,8 @@ use super::{
 
 /// A trouble lasts so many election time-outs, and the longest delay of a disk.
 const TIMEOUTS: u64 = 20;
+/// Operations that clients begin meanwhile, where it takes any.
+const OPERATIONS: u64 = 30;
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -22,6 +24,8 @@ pub(crate) enum Trouble {
     Apart(NodeId),
     /// The leader is heard by all and hears nobody (trap 28).
     Deaf,
+    /// The leader hears nobody and is heard by nobody but its clients (trap 40).
+    Alone,
     /// The leader's disk makes nothing durable (trap 32).
     Stalled,
 }
@@ -53,10 +57,11 @@ impl World {
         }
         let Some((term, leader)) = self.calm_leader() else { return false };
         let others: Vec<NodeId> = self.other_voters(leader);
-        let trouble = match self.rng.below(3) {
+        let trouble = match self.rng.below(4) {
             0 if others.len() > 1 => Trouble::Apart(*self.rng.pick(&others)),
             1 if others.len() > 1 => Trouble::Deaf,
             2 if others.len() > 1 => Trouble::Stalled,
+            3 if others.len() > 1 => Trouble::Alone,
             _ => return false,
         };
         let newest = self.checkers.newest();
@@ -70,6 +75,13 @@ impl World {
                 let others = everyone.into_iter().filter(|&node| node != leader);
                 self.stand_between(others.map(|node| (node, leader)).collect());
             }
+            Trouble::Alone => {
+                let everyone: Vec<NodeId> = self.nodes.keys().copied().collect();
+                let others = everyone.into_iter().filter(|&node| node != leader);
+                let both = |node| [(node, leader), (leader, node)];
+                self.stand_between(others.flat_map(both).collect());
+                self.ask_more();
+            }
             Trouble::Stalled => {
                 for node in self.nodes.values_mut() {
                     node.slow_until = Micros(0);
@@ -77,8 +89,7 @@ impl World {
                 self.mix.slow_sync_us = lasts_us;
                 self.node_mut(leader).slow_until = self.queue.now().plus(Micros(lasts_us));
                 // Its disk must have something to do.
-                self.workload.finish(self.workload.begun() + TIMEOUTS);
-                self.workload.begin(&mut self.queue);
+                self.ask_more();
             }
         }
         self.note("trouble", leader, term.0, lasts_us);
@@ -104,7 +115,7 @@ impl World {
                 }
                 self.trace.count("a leader apart from a follower went on");
             }
-            Trouble::Deaf | Trouble::Stalled => {
+            Trouble::Deaf | Trouble::Alone | Trouble::Stalled => {
                 if now_leads.is_none_or(|now| now == leader) || self.checkers.newest() <= newest {
                     return violated(format!(
                         "a leader gives way: {leader} of {term:?} is {trouble:?}, {now_leads:?} \
@@ -115,6 +126,7 @@ impl World {
                 }
                 self.trace.count(match trouble {
                     Trouble::Stalled => "a leader with a stalled disk gave way",
+                    Trouble::Alone => "a lone leader gave way",
                     Trouble::Apart(_) | Trouble::Deaf => "a deaf leader gave way",
                 });
             }
@@ -143,6 +155,12 @@ impl World {
             })
         };
         (config.learners.is_empty() && config.voters.iter().all(follows)).then_some((term, leader))
+    }
+
+    /// Clients go on during the trial.
+    fn ask_more(&mut self) {
+        self.workload.finish(self.workload.begun() + OPERATIONS);
+        self.workload.begin(&mut self.queue);
     }
 
     fn other_voters(&self, leader: NodeId) -> Vec<NodeId> {

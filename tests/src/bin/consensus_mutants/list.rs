@@ -15,6 +15,8 @@ pub(super) struct Mutant {
     pub(super) changes: &'static [(&'static str, &'static str, &'static str)],
 }
 
+const BINDING: &str = "replication/src/core/binding.rs";
+const CHANGE: &str = "replication/src/config/change.rs";
 const CHAT: &str = "chat/src/apply.rs";
 const CHAT_MESSAGE: &str = "chat/src/apply/message.rs";
 const COMMIT: &str = "replication/src/core/commit.rs";
@@ -24,9 +26,12 @@ const FOLLOWER: &str = "replication/src/core/follower.rs";
 const HANDOVER: &str = "replication/src/core/handover.rs";
 const LEADER: &str = "replication/src/core/leader.rs";
 const LOG: &str = "replication/src/core/log.rs";
+const MEMBERS: &str = "replication/src/core/members.rs";
 const PROPOSAL: &str = "replication/src/core/proposal.rs";
 const READING: &str = "replication/src/core/reading.rs";
+const REPAIR: &str = "replication/src/core/repair.rs";
 const REPLICA: &str = "replication/src/replica.rs";
+const STANDING: &str = "replication/src/core/standing.rs";
 
 /// All of them.
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -83,7 +88,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         trap: 9,
         name: "old-write-counts",
         removed: "the order of tickets: an old write makes a rewritten index durable",
-        seeds: 300,
+        seeds: 1_000,
         changes: &[(
             LOG,
             "        for (_, end) in &mut self.unsynced {\n            *end = (*end).min(index);\n        }\n",
@@ -96,6 +101,91 @@ pub(super) const MUTANTS: &[Mutant] = &[
         removed: "the wait of the leader's own copy for its fsync",
         seeds: 300,
         changes: &[(COMMIT, "self.log.durable()", "self.log.last().index")],
+    },
+    Mutant {
+        trap: 13,
+        name: "stand-with-a-damaged-log",
+        removed: "the rule that who cannot read its log leads nobody",
+        seeds: 300,
+        changes: &[(
+            HANDOVER,
+            "self.leaving || self.draining || self.is_damaged()",
+            "self.leaving || self.draining",
+        )],
+    },
+    Mutant {
+        trap: 14,
+        name: "cut-without-proof",
+        removed: "the proof that a lost end was never committed",
+        seeds: 300,
+        changes: &[
+            (REPAIR, "said.filter(|(_, end)| *end <= self.verified)", "said"),
+            (
+                REPAIR,
+                "!own_committed || self.log.readable_from(Index(0)) < end",
+                "!own_committed && end > Index(u64::MAX - 1)",
+            ),
+            (
+                REPAIR,
+                "readable < self.log.last().index && readable >= self.verified",
+                "readable < self.log.last().index",
+            ),
+        ],
+    },
+    Mutant {
+        trap: 18,
+        name: "any-disk-of-its-number",
+        removed: "the disk in an identity: an empty one stands for the lost one",
+        seeds: 300,
+        changes: &[
+            (STANDING, "store == id.store", "store == id.store || id.node.0 > 0"),
+            (STANDING, "store == self.me.store", "store == self.me.store || self.me.node.0 > 0"),
+            (BINDING, "store == from.store", "store == from.store || from.node.0 > 0"),
+            (BINDING, "store == self.me.store && index > Index(0)", "index > Index(0)"),
+        ],
+    },
+    Mutant {
+        trap: 19,
+        name: "members-from-the-genesis",
+        removed: "the configurations of the log at a restart",
+        seeds: 300,
+        changes: &[(CORE, "        configs.extend(boot.configs);\n", "drop(boot.configs);")],
+    },
+    Mutant {
+        trap: 20,
+        name: "two-changes-at-once",
+        removed: "the wait of a configuration for the one before, and for an own entry",
+        seeds: 300,
+        changes: &[(
+            MEMBERS,
+            "self.log.config_index() <= self.commit && self.has_committed_own()",
+            "self.lead.is_some()",
+        )],
+    },
+    Mutant {
+        trap: 21,
+        name: "quorums-that-do-not-meet",
+        removed: "the check that all old and new quorums meet",
+        seeds: 300,
+        changes: &[
+            (CHANGE, "Mode::Pair", "Mode::Armed { survivor: self.voters[0].node }"),
+            (MEMBERS, "self.electorate.may_become(&next)", "next.voters().len() > 0"),
+            (MEMBERS, "old.may_become(&new)", "old.voters().len() + new.voters().len() > 0"),
+        ],
+    },
+    Mutant {
+        trap: 26,
+        name: "stand-by-its-number",
+        removed: "the disk in what a node finds of itself in its log",
+        seeds: 300,
+        changes: &[
+            (
+                STANDING,
+                "member.node == self.me.node && self.is_me(member)",
+                "member.node == self.me.node",
+            ),
+            (STANDING, "member.is_some_and(|member| self.is_me(member))", "member.is_some()"),
+        ],
     },
     Mutant {
         trap: 27,
@@ -159,11 +249,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         trap: 33,
         name: "commit-by-counting",
         removed: "the own-term rule: entries of older terms commit by counting",
-        seeds: 300,
-        changes: &[
-            (COMMIT, "self.log.term_of(index) == Some(self.term)", "true"),
-            (LEADER, "        self.append_own(now, EntryKind::NoOp, Bytes::new(), effects);\n", ""),
-        ],
+        seeds: 1_000,
+        changes: &[(COMMIT, "self.log.term_of(index) == Some(self.term)", "true")],
     },
     Mutant {
         trap: 34,
@@ -182,6 +269,35 @@ pub(super) const MUTANTS: &[Mutant] = &[
         removed: "the look for a real conflict before a suffix is cut",
         seeds: 300,
         changes: &[(FOLLOWER, "fits.iter().take_while(is_here).count()", "0")],
+    },
+    Mutant {
+        trap: 37,
+        name: "commit-beyond-match",
+        removed: "the bounds of a commit index by what is known to match",
+        seeds: 300,
+        changes: &[
+            (
+                LEADER,
+                "Message::Heartbeat { term: self.term, commit, round, matched }",
+                "Message::Heartbeat { term: self.term, commit: self.commit.max(commit), round, matched }",
+            ),
+            (
+                FOLLOWER,
+                "        self.answer_heartbeat(now, from, round, effects);\n        self.set_commit(commit.min(self.verified), effects);\n",
+                "self.answer_heartbeat(now, from, round, effects); self.set_commit(commit.min(self.log.last().index), effects);",
+            ),
+        ],
+    },
+    Mutant {
+        trap: 40,
+        name: "read-without-round",
+        removed: "the quorum that confirms a leader before a read",
+        seeds: 300,
+        changes: &[(
+            READING,
+            "peers.get(&node).is_some_and(|peer| peer.answered_round >= round)",
+            "peers.contains_key(&node) && round > 0",
+        )],
     },
     Mutant {
         trap: 41,

@@ -108,7 +108,7 @@ mod checks {
     use super::{super::list::MUTANTS, all};
 
     /// Of the 48 traps, so many are put back.
-    const TRAPS_MIN: usize = 18;
+    const TRAPS_MIN: usize = 25;
 
     /// The list follows the code: whoever moves a rule is told at once.
     #[test]

@@ -1,6 +1,7 @@
 //! Each law can be broken, and keeping it is no violation.
 
-use election::{NodeId, StoreId, VoterId};
+use election::{Index, NodeId, StoreId, VoterId};
+use replication::ClusterConfig;
 
 use super::{Checkers, Violation};
 use crate::sim::{
@@ -85,13 +86,34 @@ fn what_is_committed_is_durable_on_a_majority() {
 
 #[test]
 fn the_last_configuration_of_a_log_is_in_force() {
-    let mut checkers = cluster(3);
-    let mut config = genesis(&[ONE, TWO]);
-    config.voters.truncate(2);
-    checkers.configured(2, 1, &config);
+    let mut checkers = committed(1);
+    checkers.configured(2, 1, &genesis(&[ONE, TWO])).unwrap();
     assert_eq!(checkers.in_force(&log(&[1])).voters().len(), 3);
     assert_eq!(checkers.in_force(&log(&[1, 1])).voters().len(), 2);
     assert_eq!(checkers.in_force(&log(&[1, 2])).voters().len(), 3);
+}
+
+#[test]
+fn members_change_one_at_a_time() {
+    let (pair, solo) = (genesis(&[ONE, TWO]), genesis(&[ONE]));
+    broken(cluster(3).configured(1, 1, &pair), "one change at a time");
+    broken(committed(1).configured(2, 2, &pair), "one change at a time");
+    broken(committed(1).configured(2, 1, &solo), "one change at a time");
+    let mut checkers = committed(1);
+    checkers.configured(2, 1, &pair).unwrap();
+    let next = ClusterConfig { predecessor: Index(2), ..solo };
+    broken(checkers.configured(3, 1, &next), "one change at a time");
+    let copy = log(&[1, 1]);
+    checkers.committed((ONE, 1), (1, 2), &copy, on(&[&copy, &copy])).unwrap();
+    checkers.configured(3, 1, &next).unwrap();
+}
+
+/// Three nodes that have committed one entry of this term.
+fn committed(term: u64) -> Checkers {
+    let mut checkers = cluster(3);
+    let copy = log(&[term]);
+    checkers.committed((ONE, term), (0, 1), &copy, on(&[&copy, &copy])).unwrap();
+    checkers
 }
 
 #[test]
