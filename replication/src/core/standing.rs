@@ -8,8 +8,8 @@
 //! - what a leader or a candidate says is taken also from a stranger, who may be in a configuration
 //!   that this node has yet to learn of, and never from one that a committed configuration struck out
 //!   (research trap 23);
-//! - a node grants votes when the configuration in force names it, stands when that makes it a voter,
-//!   and both under its whole identity (research trap 26).
+//! - a node grants votes when the configuration in force names it, or one that it was told of, stands
+//!   when that in force makes it a voter, and both under its whole identity (research trap 26).
 
 use election::{Index, NodeId, VoterId};
 
@@ -132,10 +132,11 @@ impl Core {
     }
 
     /// Does this node take part in that? Before a genesis voter is bound it does in nothing; who is
-    /// in no configuration takes what a leader sends.
+    /// in no configuration takes what a leader sends. A voter whose log does not say so yet may be the
+    /// one that a majority lacks (Raft thesis 4.2.2).
     fn takes(&self, message: &Message) -> bool {
         if matches!(message, Message::Vote { .. } | Message::PreVote { .. }) {
-            return self.am_named();
+            return self.am_named() || self.binding.is_joining();
         }
         let elsewhere = self.log.config().member(self.me.node).is_none();
         self.binding.is_bound() || self.am_named() || self.binding.is_joining() || elsewhere

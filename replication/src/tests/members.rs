@@ -1,12 +1,16 @@
 //! Who is in the cluster, changed one server at a time: joining, leaving, another disk.
 
-use election::NodeId;
+use std::collections::BTreeMap;
+
+use election::{Index, NodeId, Term};
 
 use super::{
     cluster::Cluster,
+    disk::voter,
     kit::{member, millis, numbers},
+    one::{One, at, bound_boot, send},
 };
-use crate::{Change, Halt, Mode, Outcome, Role};
+use crate::{Boot, Change, Halt, Message, Mode, Outcome, Role};
 
 fn write(cluster: &mut Cluster, what: &str) {
     let leader = cluster.leader().unwrap();
@@ -274,4 +278,17 @@ fn trap_23_a_learner_that_was_away_is_told() {
     cluster.cut.clear();
     cluster.run_for(millis(500));
     assert_eq!(cluster.nodes[&NodeId(4)].halt, Some(Halt::Removed));
+}
+
+/// Research trap 26: it does not stand, but three of four may need its vote (Raft thesis 4.2.2).
+#[test]
+fn a_newcomer_votes_before_its_log_names_it() {
+    let boot = Boot { me: voter(4), bindings: BTreeMap::new(), ..bound_boot(3, 1, Vec::new()) };
+    let mut one = One::boot(boot);
+    let vote = Message::Vote { term: Term(2), last: at(1, 9), transfer: false };
+    assert_eq!(one.hear(1, vote.clone()), [], "nobody has named it");
+    one.hear(1, Message::Named { store: voter(4).store, index: Index(9) });
+    let effects = one.hear(1, vote);
+    let granted = Message::VoteAnswer { term: Term(2), granted: true };
+    assert!(effects.contains(&send(1, granted, 1)), "{effects:?}");
 }
