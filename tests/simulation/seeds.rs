@@ -51,7 +51,7 @@ const SOMETIMES: &[&str] = &[
 ];
 
 /// Faults that are not drawn by themselves.
-const NOT_DRAWN: &[Fault] = &[Fault::Weather, Fault::Members, Fault::Wipe];
+const NOT_DRAWN: &[Fault] = &[Fault::Weather];
 
 #[test]
 fn kept_seeds_keep_every_law() {

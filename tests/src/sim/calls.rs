@@ -109,9 +109,10 @@ impl World {
     fn fold_entry(&mut self, id: NodeId, entry: &Entry) -> Checked {
         let index = entry.index;
         let mark = Mark { term: entry.term, checksum: entry.checksum };
-        if self.nodes[&id].shadow.asked.at(index) != Some(mark) || !entry.is_intact() {
+        let written = self.nodes[&id].shadow.asked.at(index);
+        if written != Some(mark) || !entry.is_intact() {
             return violated(format!(
-                "node {id} reads {mark:?} at {index}, and wrote something else"
+                "node {id} reads {mark:?} at {index}, where it wrote {written:?}"
             ));
         }
         let process = self.up(id);

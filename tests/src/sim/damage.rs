@@ -89,6 +89,7 @@ impl World {
         }
         let place = self.rng.slot(used.len());
         let (name, sector) = used[place].clone();
+        self.note("damage", node, place as u64, sector);
         let is_tail = place + TAIL_SECTORS >= used.len();
         match self.rng.below(if is_tail { 1 } else { 5 }) {
             0 => {

@@ -274,6 +274,7 @@ impl World {
             Op::Settle => self.trace.count("an end in doubt was settled"),
             Op::Append(_) | Op::TruncateAfter(_) | Op::HardState(_) | Op::Bind { .. } => {}
         }
+        self.trace.detail(&op);
         process.log.stage(ticket.0, op);
         process.staged += 1;
         self.note("persist", id, ticket.0, before);

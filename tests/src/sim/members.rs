@@ -132,6 +132,12 @@ impl World {
             Halt::BoundElsewhere { .. } if !is_member && node.was_wiped() => {
                 self.trace.count("an empty disk was not taken for the lost one");
             }
+            Halt::BoundElsewhere { .. } if node.was_wiped() => {
+                // Said before its disk was named, and heard after: it is started again.
+                self.trace.count("an old word stopped a newcomer");
+                self.crash(id);
+                return Ok(());
+            }
             Halt::Removed
             | Halt::BoundElsewhere { .. }
             | Halt::TooOld { .. }

@@ -248,7 +248,7 @@ impl Fault {
 
     /// Is it a matter of the mix, and no strike?
     const fn comes_with_a_mix(self) -> bool {
-        matches!(self, Self::ShortReign | Self::Weather | Self::Members | Self::Wipe)
+        matches!(self, Self::ShortReign | Self::Weather)
     }
 
     /// What it is called in reports and on the command line.

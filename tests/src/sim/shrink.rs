@@ -8,6 +8,8 @@ use super::{Batch, Fault, Options, Report, run_seed};
 
 /// Seeds on which a reduction is tried.
 const SEEDS: u64 = 40;
+/// So many words at the beginning of a report name the law.
+const LAW_WORDS: usize = 4;
 /// Nothing shorter tells more.
 const STORM_MS_MIN: u64 = 1_000;
 
@@ -16,7 +18,7 @@ const STORM_MS_MIN: u64 = 1_000;
 pub fn shrink(seed: u64, options: &Options, mut says: impl FnMut(&Report)) -> Option<Report> {
     let mut options = options.clone();
     let mut best = run_seed(seed, &options);
-    let law = law(&best)?.to_owned();
+    let law = law(&best)?;
     says(&best);
     let mut has_shrunk = true;
     while has_shrunk {
@@ -32,9 +34,11 @@ pub fn shrink(seed: u64, options: &Options, mut says: impl FnMut(&Report)) -> Op
     Some(best)
 }
 
-/// Which law: what stands before the first colon or number.
-fn law(report: &Report) -> Option<&str> {
-    report.violation.as_deref()?.split(|c: char| c == ':' || c.is_ascii_digit()).next()
+/// Which law: the words that the report begins with, but for their numbers.
+fn law(report: &Report) -> Option<String> {
+    let words = report.violation.as_deref()?.split(' ');
+    let words = words.filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
+    Some(words.take(LAW_WORDS).collect::<Vec<_>>().join(" "))
 }
 
 /// Each way to make it a little smaller, those that take away most first.
@@ -71,5 +75,5 @@ fn reductions(options: &Options, best: &Report) -> Vec<Options> {
 fn find(first: u64, options: &Options, law_broken: &str) -> Option<Report> {
     let seeds = first..first.saturating_add(SEEDS);
     let found = Batch { stops_early: true, ..Batch::new(seeds, options.clone()) }.run();
-    found.violations.into_iter().find(|report| law(report) == Some(law_broken))
+    found.violations.into_iter().find(|report| law(report).as_deref() == Some(law_broken))
 }
