@@ -128,13 +128,14 @@ impl Positions {
     /// Forget every entry above `index`.
     pub(crate) fn truncate_after(&mut self, index: u64) {
         self.repaired.split_off(&index.saturating_add(1));
+        // Also when none is known above it: damage may have hidden one whose frame is good, and a walk to
+        // the entry that replaces it would meet that first.
+        self.is_cut = true;
         while self.runs.last().is_some_and(|run| run.first > index) {
             self.runs.pop();
-            self.is_cut = true;
         }
         if let Some(run) = self.runs.last_mut().filter(|run| run.last > index) {
             run.last = index;
-            self.is_cut = true;
         }
     }
 
