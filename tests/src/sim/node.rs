@@ -35,8 +35,10 @@ pub(crate) struct Node {
     pub(super) disk: SimDisk,
     pub(super) clocks: Clocks,
     pub(super) shadow: Shadow,
-    /// What its lost disks held: copies that counted when they were.
-    pub(super) ghosts: Vec<Image>,
+    /// What its disks held before they were lost or damaged: copies that counted when they were.
+    ghosts: Vec<Image>,
+    /// Its disk is another one than that with which the cluster began.
+    was_wiped: bool,
     /// How often it was started.
     pub(super) life: u64,
     pub(super) process: Option<Process>,
@@ -183,6 +185,7 @@ impl Node {
             clocks: Clocks::new(rng),
             shadow: Shadow::default(),
             ghosts: Vec::new(),
+            was_wiped: false,
             life: 0,
             process: None,
             paused_until: Micros(0),
@@ -197,8 +200,7 @@ impl Node {
     /// Another machine for the cluster that this one is of.
     pub(super) fn newcomer(&self, id: NodeId, rng: &mut Rng) -> Self {
         // It has lost nothing, but like one that has, it is nobody yet.
-        let ghosts = vec![Image::default()];
-        Self { ghosts, ..Self::new(id, self.setup.clone(), rng) }
+        Self { was_wiped: true, ..Self::new(id, self.setup.clone(), rng) }
     }
 
     /// The disk is lost; the next one is empty.
@@ -206,6 +208,7 @@ impl Node {
         assert!(self.process.is_none(), "node {} is up", self.id);
         self.disk = SimDisk::new(seed);
         self.ghosts.push(std::mem::take(&mut self.shadow).durable);
+        self.was_wiped = true;
         self.store = None;
         self.promised_term = 0;
         self.damaged_at = None;
@@ -213,10 +216,10 @@ impl Node {
 
     /// Is its disk another one than that with which the cluster began?
     pub(super) const fn was_wiped(&self) -> bool {
-        !self.ghosts.is_empty()
+        self.was_wiped
     }
 
-    /// Is this entry durable here, or was it on a disk that was lost?
+    /// Is this entry durable here, or was it before the disk was lost or damaged?
     pub(super) fn held(&self, index: u64, mark: Mark) -> bool {
         let ghosts = self.ghosts.iter();
         ghosts.chain([&self.shadow.durable]).any(|image| image.at(index) == Some(mark))
@@ -336,6 +339,9 @@ impl Node {
         let is_known = self.store.is_none_or(|store| store.0 == found.store);
         if (found.cluster, found.node) != (CLUSTER, node.0) || !is_known {
             return law(format!("node {node} finds the log of {found:?}"));
+        }
+        if self.damaged_at.is_some() {
+            self.ghosts.push(self.shadow.durable.clone());
         }
         self.shadow
             .restart(image, self.damaged_at.is_some())
