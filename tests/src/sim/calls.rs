@@ -42,8 +42,7 @@ impl World {
             }
             Demand::Read { reader } => {
                 let id = ReadId(number);
-                let term = process.term;
-                process.calls.reads.insert(id, Question { key, reader, term });
+                process.calls.reads.insert(id, Question { key, reader });
                 Input::Read { id }
             }
         };
@@ -177,7 +176,7 @@ impl World {
     /// A read is confirmed: answer it once everything up to `index` is folded.
     pub(super) fn read_ready(&mut self, id: NodeId, read: ReadId, index: u64) -> Checked {
         let process = self.up(id);
-        let (term, leads) = (process.term, process.role == Role::Leader);
+        let leads = process.role == Role::Leader;
         let question = process.calls.reads.remove(&read);
         let question = question.ok_or_else(|| answered_twice(id, read.0))?;
         process.calls.confirmed.entry(index).or_default().push(question);
@@ -185,16 +184,13 @@ impl World {
         if !leads {
             self.trace.count("a follower served a read");
         }
-        if !leads && term != question.term {
-            self.trace.count("a follower served a read across a change of leaders");
-        }
         Ok(())
     }
 
     /// A read cannot be confirmed.
     pub(super) fn read_failed(&mut self, id: NodeId, read: ReadId) -> Checked {
         let question = self.up(id).calls.reads.remove(&read);
-        let Question { key, .. } = question.ok_or_else(|| answered_twice(id, read.0))?;
+        let Question { key, reader: _ } = question.ok_or_else(|| answered_twice(id, read.0))?;
         self.answer(key, Reply::Again);
         Ok(())
     }
@@ -205,7 +201,7 @@ impl World {
         let folded = process.folded;
         let later = process.calls.confirmed.split_off(&(folded + 1));
         let due = std::mem::replace(&mut process.calls.confirmed, later);
-        for Question { key, reader, .. } in due.into_values().flatten() {
+        for Question { key, reader } in due.into_values().flatten() {
             let lobby = match reader.map(|reader| lobby(self.up(id), reader)).transpose() {
                 Ok(lobby) => lobby.flatten(),
                 Err(Failure::Law(violation)) => return Err(violation),

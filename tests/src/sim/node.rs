@@ -139,8 +139,6 @@ pub(crate) struct Question {
     pub(super) key: Key,
     /// Who reads the lobby.
     pub(super) reader: Option<AccountId>,
-    /// The term in which it was asked.
-    pub(super) term: u64,
 }
 
 /// A write that a client of this node waits for.
