@@ -48,6 +48,7 @@ pub(crate) struct Node {
     pub(super) disk_fault: Option<DiskFault>,
     /// Its disk was damaged, and it has not said since that it is whole.
     pub(super) damaged_at: Option<Micros>,
+    was_damaged: bool,
     /// Its syncs take longer before this.
     pub(super) slow_until: Micros,
     /// The highest term that any released message rests on: a restart may not find a lower one.
@@ -189,6 +190,7 @@ impl Node {
             paused_until: Micros(0),
             disk_fault: None,
             damaged_at: None,
+            was_damaged: false,
             slow_until: Micros(0),
             promised_term: 0,
             setup,
@@ -209,7 +211,7 @@ impl Node {
         self.was_wiped = true;
         self.store = None;
         self.promised_term = 0;
-        self.damaged_at = None;
+        (self.damaged_at, self.was_damaged) = (None, false);
     }
 
     /// Is its disk another one than that with which the cluster began?
@@ -338,11 +340,13 @@ impl Node {
         if (found.cluster, found.node) != (CLUSTER, node.0) || !is_known {
             return law(format!("node {node} finds the log of {found:?}"));
         }
-        if self.damaged_at.is_some() {
+        // Also long after: what was damaged may be met only now.
+        self.was_damaged |= self.damaged_at.is_some();
+        if self.was_damaged {
             self.ghosts.push(self.shadow.durable.clone());
         }
         self.shadow
-            .restart(image, self.damaged_at.is_some())
+            .restart(image, self.was_damaged)
             .or_else(|Violation(reason)| law(format!("node {node}: {reason}")))
     }
 
