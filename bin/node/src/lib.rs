@@ -23,6 +23,8 @@ pub mod service;
 mod durable;
 mod error;
 mod program;
+#[cfg(test)]
+mod small_log;
 mod systemd;
 pub mod telemetry;
 

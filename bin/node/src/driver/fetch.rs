@@ -60,12 +60,11 @@ fn run(reader: &wal::Reader, asked: &Receiver<Fetch>, tell: &mpsc::Sender<Fetche
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use bytes::Bytes;
-    use wal::{EntryKind, Log, Op, RealIo};
+    use wal::{EntryKind, Op};
 
     use super::*;
+    use crate::small_log;
 
     fn fetch(name: u64, first: u64, last: u64) -> Fetch {
         let (first, last) = (Index(first), Index(last));
@@ -75,16 +74,7 @@ mod tests {
     #[tokio::test]
     async fn reads_are_answered_in_order_and_no_more_wait_than_may() {
         let dir = tempfile::tempdir().unwrap();
-        let io: Arc<dyn wal::Io> = Arc::new(RealIo::new(dir.path()).unwrap());
-        let options = wal::Options {
-            segment_bytes: 1 << 20,
-            small_segment_bytes: 1 << 20,
-            spare_segments: 0,
-            ..wal::Options::default()
-        };
-        let identity = wal::Identity { cluster: 1, node: 1, store: 1 };
-        Log::create(&io, identity, &options).unwrap();
-        let (mut log, _) = Log::open(io, options).unwrap();
+        let mut log = small_log::create(dir.path(), small_log::options());
         let entry = |index| Entry::new(index, 1, EntryKind::Command, Bytes::from_static(b"x"));
         log.stage(1, Op::Append((1..=9).map(entry).collect()));
         log.write().unwrap();

@@ -58,12 +58,13 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, mpsc};
+    use std::sync::mpsc;
 
     use bytes::Bytes;
-    use wal::{Entry, EntryKind, Log, RealIo};
+    use wal::{Entry, EntryKind};
 
     use super::*;
+    use crate::small_log;
 
     fn append(index: u64) -> Op {
         let payload = Bytes::from(vec![7; 3_000]);
@@ -73,17 +74,10 @@ mod tests {
     #[test]
     fn what_finds_no_room_is_not_taken_for_seen_and_follows_in_order() {
         let dir = tempfile::tempdir().unwrap();
-        let io: Arc<dyn wal::Io> = Arc::new(RealIo::new(dir.path()).unwrap());
-        let options = wal::Options {
-            segment_bytes: 1 << 20,
-            small_segment_bytes: 1 << 20,
-            spare_segments: 0,
-            queue_bytes_max: 4_096,
-            ..wal::Options::default()
-        };
-        let identity = wal::Identity { cluster: 1, node: 1, store: 1 };
-        Log::create(&io, identity, &options).unwrap();
-        let (log, _) = Log::open(io, options).unwrap();
+        let log = small_log::create(
+            dir.path(),
+            wal::Options { queue_bytes_max: 4_096, ..small_log::options() },
+        );
         let reader = log.reader();
         // The disk is as slow as the test likes.
         let (told, durable) = mpsc::sync_channel(8);

@@ -5,10 +5,9 @@ use std::time::Duration;
 use election::{Index, NodeId, Term};
 use replication::{ClusterConfig, Mode, Role};
 use tempfile::TempDir;
-use wal::{Log, RealIo};
 
 use super::*;
-use crate::level::FEATURE_LEVEL;
+use crate::{level::FEATURE_LEVEL, small_log};
 
 /// A service whose core is the test.
 fn service() -> (Service, mpsc::Receiver<Request>, TempDir) {
@@ -18,16 +17,7 @@ fn service() -> (Service, mpsc::Receiver<Request>, TempDir) {
 /// The same in a cluster of this feature level.
 fn service_of(level: u16) -> (Service, mpsc::Receiver<Request>, TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    let io: Arc<dyn wal::Io> = Arc::new(RealIo::new(dir.path()).unwrap());
-    let options = wal::Options {
-        segment_bytes: 1 << 20,
-        small_segment_bytes: 1 << 20,
-        spare_segments: 0,
-        ..wal::Options::default()
-    };
-    let identity = wal::Identity { cluster: 1, node: 1, store: 1 };
-    Log::create(&io, identity, &options).unwrap();
-    let (log, _) = Log::open(io, options).unwrap();
+    let log = small_log::create(dir.path(), small_log::options());
     let config = ClusterConfig {
         mode: Mode::Majority,
         voters: Vec::new(),

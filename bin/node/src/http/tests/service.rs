@@ -14,7 +14,7 @@ use election::{Index, NodeId, StoreId, Term};
 use replication::{Change, ClusterConfig, Member, Mode, Outcome, Refusal, Role};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
-use wal::{Entry, EntryKind, Log, Op, RealIo};
+use wal::{Entry, EntryKind, Log, Op};
 
 use crate::{
     config::Limits,
@@ -27,6 +27,7 @@ use crate::{
     genesis::token_hash,
     metrics::Metrics,
     service::{Parts, Service},
+    small_log,
 };
 
 const TERM: u64 = 1;
@@ -113,16 +114,7 @@ impl Drop for Held {
 }
 
 fn open(dir: &TempDir) -> Log {
-    let io: Arc<dyn wal::Io> = Arc::new(RealIo::new(dir.path()).unwrap());
-    let options = wal::Options {
-        segment_bytes: 1 << 20,
-        small_segment_bytes: 1 << 20,
-        spare_segments: 0,
-        ..wal::Options::default()
-    };
-    let identity = wal::Identity { cluster: 1, node: 1, store: 1 };
-    Log::create(&io, identity, &options).unwrap();
-    let (mut log, _) = Log::open(io, options).unwrap();
+    let mut log = small_log::create(dir.path(), small_log::options());
     put(&mut log, Entry::new(1, TERM, EntryKind::NoOp, Bytes::new()));
     log
 }
