@@ -47,6 +47,9 @@ const SOMETIMES: &[&str] = &[
     "a lost entry was put back",
     "a damaged node became whole",
     "a damaged log could not be opened",
+    "a disk rotted under a running node",
+    "a running node met damage",
+    "the scrub found damage",
 ];
 
 /// Faults that are not drawn by themselves.

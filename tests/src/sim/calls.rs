@@ -59,6 +59,10 @@ impl World {
         let (first, last) = (process.folded + 1, process.commit);
         let entries = match process.reader.read(first, last, FOLD_BYTES) {
             Ok(entries) => entries,
+            Err(error @ wal::Error::Faulty { .. }) => {
+                self.rest(id);
+                return self.met_damage(id, &error);
+            }
             Err(error) => return self.disk_failed(id, &error),
         };
         if first <= last && entries.is_empty() {
@@ -205,6 +209,11 @@ impl World {
             let lobby = match reader.map(|reader| lobby(self.up(id), reader)).transpose() {
                 Ok(lobby) => lobby.flatten(),
                 Err(Failure::Law(violation)) => return Err(violation),
+                Err(Failure::Disk(error @ wal::Error::Faulty { .. })) => {
+                    self.met_damage(id, &error)?;
+                    self.answer(key, Reply::Again);
+                    continue;
+                }
                 Err(Failure::Disk(error)) => return self.disk_failed(id, &error),
             };
             self.answer(key, Reply::Read { folded, lobby });

@@ -1,7 +1,7 @@
 //! Disks that rot: damaged sectors of the log, never on more voters than the cluster can lose.
 //!
-//! The atlas counts whole nodes: from the strike until the node says that nothing is faulty any more, it
-//! and those whose disks are lost are at most a minority of the newest committed configuration. So every
+//! The atlas counts whole nodes: from the strike until the node says that nothing is faulty any more, and
+//! all can be read from its disk, it and those whose disks are lost are at most a minority of the newest committed configuration. So every
 //! entry keeps a commit quorum of copies, and all damage must be repaired.
 
 use election::NodeId;
@@ -20,7 +20,7 @@ const HITS_MAX: u64 = 3;
 const TAIL_SECTORS: usize = 128;
 
 impl World {
-    /// A node crashes, and what its disk held is not all there any more.
+    /// What a disk held is not all there any more: under a running node, or one that crashes.
     pub(super) fn rot(&mut self) -> bool {
         self.note_whole();
         let node = self.draw_node();
@@ -28,13 +28,17 @@ impl World {
             return false;
         }
         if self.nodes[&node].is_up() {
-            self.crash(node);
+            if self.rng.chance(500) {
+                self.trace.count("a disk rotted under a running node");
+            } else {
+                self.crash(node);
+            }
         }
         let hits = self.rng.within(1, HITS_MAX);
         let was_hit = (0..hits).filter(|_| self.damage_sector(node)).count() > 0;
         if was_hit {
             let now = self.queue.now();
-            self.node_mut(node).damaged_at = Some(now);
+            self.node_mut(node).is_damaged_from(now);
         }
         was_hit
     }
@@ -112,5 +116,5 @@ impl World {
 fn is_whole(node: &Node) -> bool {
     let process = node.process.as_ref();
     let says_so = process.is_some_and(|process| process.replica.status().faulty.is_empty());
-    says_so && node.shadow.durable.is_whole()
+    says_so && node.shadow.durable.is_whole() && node.is_readable()
 }

@@ -15,7 +15,7 @@ use wal::{EntryKind, Op};
 use super::{
     checkers::{Checked, Violation, violated},
     network::Packet,
-    node::{DiskFault, Failure, HeldSend, Process},
+    node::{DiskFault, Failure, HeldSend, Node, Process},
     shadow::Mark,
     trace::hash_bytes,
     world::{Event, World},
@@ -41,6 +41,7 @@ impl World {
         if lost > 0 {
             self.trace.count("a crash took unsynced writes");
         }
+        self.begin_ticks(id);
         self.input(id, Input::Wake)
     }
 
@@ -64,10 +65,12 @@ impl World {
 
     /// A call to a disk has failed: the process ends, and nothing is tried again.
     pub(super) fn disk_failed(&mut self, id: NodeId, error: &wal::Error) -> Checked {
-        if self.nodes[&id].disk_fault.is_none() {
-            return violated(format!("node {id} and its disk: {error:?}"));
-        }
-        self.trace.count("a failed disk ended a process");
+        let Node { disk_fault, damaged_at, .. } = &self.nodes[&id];
+        self.trace.count(match (disk_fault, damaged_at) {
+            (Some(_), _) => "a failed disk ended a process",
+            (None, Some(_)) => "damage ended a process",
+            (None, None) => return violated(format!("node {id} and its disk: {error:?}")),
+        });
         self.crash(id);
         Ok(())
     }
@@ -218,6 +221,10 @@ impl World {
                 let bytes_max = usize::try_from(bytes_max).expect("32 bits fit");
                 let entries = match self.up(id).reader.read(first.0, last.0, bytes_max) {
                     Ok(entries) => entries,
+                    Err(error @ wal::Error::Faulty { .. }) => {
+                        self.met_damage(id, &error)?;
+                        Vec::new()
+                    }
                     Err(error) => return self.disk_failed(id, &error).map(|()| None),
                 };
                 self.trace.count("a leader fetched old entries");

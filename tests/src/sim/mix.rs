@@ -49,6 +49,8 @@ pub(crate) struct Mix {
     pub(crate) slow_sync_us: u64,
     /// A committed entry waits up to this before it is folded.
     pub(crate) apply_us: u64,
+    /// From one look of a node's driver around to the next.
+    pub(crate) tick_us: u64,
 }
 
 /// The relative frequency of each kind of fault, in the order of [`Fault::ALL`].
@@ -98,6 +100,7 @@ impl Mix {
         sync_us: 1_000,
         slow_sync_us: 10_000,
         apply_us: 100,
+        tick_us: 50_000,
     };
 
     /// Draw one, without those faults.
@@ -129,6 +132,7 @@ impl Mix {
             sync_us: *rng.pick(&[200, 2_000, 20_000, 50_000]),
             slow_sync_us: rng.magnitude(10_000, 4_000_000),
             apply_us: *rng.pick(&[10, 1_000, 50_000]),
+            tick_us: *rng.pick(&[20_000, 100_000, 1_000_000]),
         }
     }
 }
@@ -178,7 +182,8 @@ pub enum Fault {
     Members,
     /// A disk is lost, and its node comes back with an empty one.
     Wipe,
-    /// A node crashes, and sectors of its log are rotten, lost, stale or somewhere else.
+    /// Sectors of a log are rotten, lost, stale or somewhere else: under a running node, or one that
+    /// crashes.
     Rot,
     /// Every new leader dies soon. Comes with a mix, not as a strike.
     ShortReign,

@@ -8,7 +8,7 @@ use replication::{
     Boot, ClusterConfig, Lane, Limits, Member, Message, Mode, ProposalId, ReadId, Replica, Role,
     Timing,
 };
-use wal::{FaultyKind, Identity, Log, Options, Reader, Recovery};
+use wal::{FaultyKind, FaultyRange, Identity, Log, Options, Reader, Recovery, Scrub};
 
 use super::{
     checkers::Violation,
@@ -71,6 +71,9 @@ pub(crate) struct Process {
     pub(super) replica: Replica,
     pub(super) log: Log,
     pub(super) reader: Reader,
+    pub(super) scrub: Scrub,
+    /// What its core was told that the log cannot read.
+    pub(super) known: Vec<FaultyRange>,
     pub(super) state: State,
     pub(super) commit: u64,
     pub(super) folded: u64,
@@ -219,6 +222,26 @@ impl Node {
         self.was_wiped
     }
 
+    /// Can all of its log be read from its disk? A copy of it is opened, and the node knows nothing of that.
+    pub(super) fn is_readable(&self) -> bool {
+        let copy = self.disk.fork(0);
+        let opened = Log::open(copy.io(), self.setup.options.clone());
+        opened.is_ok_and(|(log, recovery)| {
+            let reader = log.reader();
+            recovery.faulty.is_empty() && marks(&reader).is_ok_and(|marks| !marks.contains(&HOLE))
+        })
+    }
+
+    /// Was its disk ever damaged?
+    pub(super) const fn was_damaged(&self) -> bool {
+        self.was_damaged
+    }
+
+    /// Its disk is being damaged.
+    pub(super) const fn is_damaged_from(&mut self, at: Micros) {
+        (self.damaged_at, self.was_damaged) = (Some(at), true);
+    }
+
     /// Is this entry durable here, or was it before the disk was lost or damaged?
     pub(super) fn held(&self, index: u64, mark: Mark) -> bool {
         let ghosts = self.ghosts.iter();
@@ -293,12 +316,14 @@ impl Node {
         let lost = self.compare(&reader, &recovery)?;
         self.store = Some(me.store);
         let faulty = reader.faulty();
-        let boot = Boot { faulty, ..self.boot_record(me, &recovery, rng)? };
+        let boot = Boot { faulty: faulty.clone(), ..self.boot_record(me, &recovery, rng)? };
         let now = self.clocks.now(at);
         let replica = Replica::new(now, boot);
         self.process = Some(Process {
             replica,
             log,
+            scrub: Scrub::new(&reader),
+            known: faulty,
             reader,
             state: State::new(Genesis { owner_token_hash: None }),
             commit: 0,
