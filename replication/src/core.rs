@@ -149,7 +149,7 @@ impl Core {
             lead: None,
             electorate: electorate.expect("a configuration that was written was checked before"),
             electorate_changed: false,
-            binding: Binding::new(me, bindings, boot.has_peers),
+            binding: Binding::new(me, bindings, boot.joined),
             log,
             links: BTreeMap::new(),
             proposals: Proposals::default(),
@@ -270,7 +270,7 @@ impl Core {
     pub(crate) fn link_up(&mut self, id: VoterId, effects: &mut Effects) {
         let is_member = self.meet(id, effects);
         if !self.am_named() && id.node != self.me.node {
-            self.send_to(id, Message::Bind, self.tickets.issued, effects);
+            self.ask_binding(id, effects);
         }
         if !is_member {
             return;

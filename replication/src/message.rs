@@ -171,8 +171,12 @@ pub enum Message {
         /// What it could read of what was asked for, dense; nothing when it does not hold the anchor.
         entries: Vec<Entry>,
     },
-    /// Remember durably that I am this disk (first start; see the crate's documentation on genesis).
-    Bind,
+    /// Remember durably that I am this disk (first start; see the crate's documentation on genesis), or
+    /// say who I am by now.
+    Bind {
+        /// The asker came after the genesis, and is to be bound by nobody.
+        joined: bool,
+    },
     /// What is bound to the asker's node number here, durably.
     Bound {
         /// The asker's node number.
@@ -229,7 +233,7 @@ impl Message {
             | Self::TimeoutNow { .. }
             | Self::Regressed { .. }
             | Self::Drain
-            | Self::Bind
+            | Self::Bind { .. }
             | Self::Bound { .. }
             | Self::Named { .. }
             | Self::Removed { .. } => Lane::Control,
@@ -266,7 +270,7 @@ impl Message {
             | Self::ReadAnswer { .. }
             | Self::Drain
             | Self::Mend { .. }
-            | Self::Bind
+            | Self::Bind { .. }
             | Self::Bound { .. }
             | Self::Named { .. }
             | Self::Removed { .. } => Term(0),
@@ -297,6 +301,9 @@ impl Message {
 
     /// The only messages that a node takes before it is bound, or from one that it does not know.
     pub(crate) const fn is_about_binding(&self) -> bool {
-        matches!(self, Self::Bind | Self::Bound { .. } | Self::Named { .. } | Self::Removed { .. })
+        matches!(
+            self,
+            Self::Bind { .. } | Self::Bound { .. } | Self::Named { .. } | Self::Removed { .. }
+        )
     }
 }

@@ -30,10 +30,10 @@ pub struct Boot {
     /// Which node is which disk, as remembered by `Op::Bind`. A node that finds itself in here is
     /// bound; one that does not is at its first start and asks the others before it votes.
     pub bindings: BTreeMap<NodeId, StoreId>,
-    /// Whether it is told of other nodes beside the genesis. One that is alone in its genesis and is
-    /// told of none founds its cluster unasked; told of others it may be a lost disk's successor, and
-    /// asks them first.
-    pub has_peers: bool,
+    /// Whether this directory came to a cluster that had been founded: it got the genesis from a peer
+    /// and holds nothing else of what was before. It has no part in the genesis, whatever its number:
+    /// it binds nobody there, nobody binds it, and it waits until a later configuration names it.
+    pub joined: bool,
     /// The first entry that the log can still be asked for; 1 in a log that was never cut.
     pub first: Index,
     /// The last entry of the log; term 0 and index 0 when there is none.
@@ -406,7 +406,7 @@ impl Replica {
             Message::Mended { id, term, end, holds, first: _, entries } => {
                 self.core.on_mended(now, from, Answer { id, term, end, holds, entries }, effects);
             }
-            Message::Bind => self.core.on_bind(now, from, effects),
+            Message::Bind { joined } => self.core.on_bind(now, from, joined, effects),
             Message::Bound { node, store } => {
                 self.core.on_bound(now, from, (node, store), effects);
             }

@@ -318,7 +318,7 @@ impl Driver {
     fn on_peer(&mut self, event: quic::Event) {
         match event {
             quic::Event::Message { from, message } => {
-                if message == Message::Bind {
+                if matches!(message, Message::Bind { .. }) {
                     self.parts.reports.knocked(from.node);
                 }
                 self.handle(Input::Message { from, message });

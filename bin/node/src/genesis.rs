@@ -1,8 +1,9 @@
 //! The genesis: what a cluster starts from, the same on every node, written once by `node init`.
 //!
-//! A node that joins later asks for it. It lies in the data directory as the file `genesis` and never changes. It says which cluster and
+//! It lies in the data directory as the file `genesis` and never changes. It says which cluster and
 //! which node the directory belongs to, who votes before the log says anything, and the SHA-256 of
-//! the owner's one-time sign-up token. A directory with a genesis and no log is fresh.
+//! the owner's one-time sign-up token. A directory with a genesis and no log is fresh. A node that
+//! comes later asks a peer for it, and its own file says so for ever.
 //!
 //! ```text
 //! 0        8         12        16              48
@@ -47,6 +48,9 @@ pub struct Genesis {
     pub cluster_name: String,
     /// The node whose data directory this is; no voter of these when it joined later.
     pub node: NodeId,
+    /// Whether a peer told it, and not `node init`: such a directory never founds a cluster, for it
+    /// does not know what this one has done since.
+    pub joined: bool,
     /// Those who vote before the log says anything, ascending by node.
     pub nodes: Vec<GenesisNode>,
     /// SHA-256 of the text of the owner's one-time sign-up token.
@@ -227,6 +231,7 @@ struct PayloadV1 {
     cluster: u128,
     cluster_name: String,
     node: u64,
+    joined: bool,
     /// (node, peer, client), ascending by node.
     nodes: Vec<(u64, String, String)>,
     owner_token_hash: [u8; 32],
@@ -239,6 +244,7 @@ impl From<&Genesis> for PayloadV1 {
             cluster: genesis.cluster.0,
             cluster_name: genesis.cluster_name.clone(),
             node: genesis.node.0,
+            joined: genesis.joined,
             nodes: nodes.map(|one| (one.node.0, one.peer.clone(), one.client.clone())).collect(),
             owner_token_hash: genesis.owner_token_hash,
         }
@@ -262,6 +268,7 @@ impl PayloadV1 {
             cluster: ClusterId(self.cluster),
             cluster_name: self.cluster_name,
             node: NodeId(self.node),
+            joined: self.joined,
             nodes,
             owner_token_hash: self.owner_token_hash,
         })
@@ -276,7 +283,9 @@ mod tests {
     fn what_is_written_is_read() {
         for count in 1..=VOTERS_MAX {
             let genesis = sample(count);
-            assert_eq!(Genesis::decode(&genesis.encode()), Ok(genesis));
+            assert_eq!(Genesis::decode(&genesis.encode()), Ok(genesis.clone()));
+            let joined = Genesis { joined: true, ..genesis };
+            assert_eq!(Genesis::decode(&joined.encode()), Ok(joined));
         }
     }
 
@@ -302,7 +311,7 @@ mod tests {
         }
         let mut longer = bytes;
         longer.push(0);
-        assert_eq!(Genesis::decode(&longer), Err("its length is 223 and should be 222".to_owned()));
+        assert_eq!(Genesis::decode(&longer), Err("its length is 224 and should be 223".to_owned()));
     }
 
     #[test]
@@ -339,6 +348,7 @@ mod tests {
             cluster: ClusterId(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff),
             cluster_name: "team".to_owned(),
             node: NodeId(1),
+            joined: false,
             nodes: (1..).take(count).map(node).collect(),
             owner_token_hash: token_hash("a token"),
         }

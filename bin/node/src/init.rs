@@ -242,6 +242,7 @@ fn genesis(cluster: ClusterId, plan: &Plan, node: NodeId, owner_token: &str) -> 
         cluster,
         cluster_name: plan.name.clone(),
         node,
+        joined: false,
         nodes: plan.nodes.iter().map(voter).collect(),
         owner_token_hash: token_hash(owner_token),
     }

@@ -104,7 +104,8 @@ fn golden() -> Vec<(Packet, &'static str)> {
         (Message::ReadAnswer { id: 1, index: Some(Index(2)) }, "010c010102"),
         (Message::ReadAnswer { id: 1, index: None }, "010c0100"),
         (Message::TimeoutNow { term: TERM }, "010dac02"),
-        (Message::Bind, "010e"),
+        (Message::Bind { joined: false }, "010e00"),
+        (Message::Bind { joined: true }, "010e01"),
         (
             Message::Bound { node: NodeId(4), store: STORE },
             "010f040102030405060708090a0b0c0d0e0f10",

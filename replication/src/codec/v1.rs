@@ -165,7 +165,9 @@ pub(super) enum MessageV1<'a> {
     TimeoutNow {
         term: u64,
     },
-    Bind,
+    Bind {
+        joined: bool,
+    },
     Bound {
         node: u64,
         store: [u8; 16],
@@ -302,7 +304,7 @@ impl<'a> From<&'a Message> for MessageV1<'a> {
             }
             Message::TimeoutNow { term } => Self::TimeoutNow { term: term.0 },
             Message::Drain => Self::Drain,
-            Message::Bind => Self::Bind,
+            Message::Bind { joined } => Self::Bind { joined },
             Message::Bound { node, store } => {
                 Self::Bound { node: node.0, store: store.0.to_be_bytes() }
             }
@@ -365,7 +367,7 @@ impl MessageV1<'_> {
             Self::ReadAnswer { id, index } => Message::ReadAnswer { id, index: index.map(Index) },
             Self::TimeoutNow { term } => Message::TimeoutNow { term: Term(term) },
             Self::Drain => Message::Drain,
-            Self::Bind => Message::Bind,
+            Self::Bind { joined } => Message::Bind { joined },
             Self::Bound { node, store } => {
                 let store = StoreId(u128::from_be_bytes(store));
                 Message::Bound { node: NodeId(node), store }

@@ -11,7 +11,9 @@
 //!
 //! What always holds: a genesis voter answers nothing but `Bind` until it is bound; a binding once
 //! answered is durable and never changes; an identity that was struck out is never written in again;
-//! every voter of a configuration after the genesis is named with its disk.
+//! every voter of a configuration after the genesis is named with its disk; a directory that joined
+//! neither binds nor is bound. The genesis is all that such a one knows, so however many of them came
+//! together, they would found a second history under the numbers of the first one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,17 +29,18 @@ pub(crate) struct Binding {
     /// Who has confirmed this node's own binding.
     confirmed: BTreeSet<NodeId>,
     bound: bool,
-    has_peers: bool,
+    /// This directory came after the genesis.
+    joined: bool,
     /// The newest configuration that is said to name this disk, though this log does not say so yet.
     named_at: Option<Index>,
     ask_at: Micros,
 }
 
 impl Binding {
-    pub(crate) fn new(me: VoterId, known: BTreeMap<NodeId, StoreId>, has_peers: bool) -> Self {
+    pub(crate) fn new(me: VoterId, known: BTreeMap<NodeId, StoreId>, joined: bool) -> Self {
         let bound = known.get(&me.node) == Some(&me.store);
         let confirmed = BTreeSet::new();
-        Self { known, confirmed, bound, has_peers, named_at: None, ask_at: Micros(0) }
+        Self { known, confirmed, bound, joined, named_at: None, ask_at: Micros(0) }
     }
 
     /// Has a majority of the genesis bound this disk?
@@ -48,6 +51,11 @@ impl Binding {
     /// Is this disk said to be named in a configuration?
     pub(crate) const fn is_joining(&self) -> bool {
         self.named_at.is_some()
+    }
+
+    /// May a majority of the genesis bind this disk yet?
+    pub(crate) const fn may_be_bound(&self) -> bool {
+        !self.joined
     }
 
     pub(crate) fn store_of(&self, node: NodeId) -> Option<StoreId> {
@@ -83,15 +91,20 @@ impl Core {
         let asked: BTreeSet<VoterId> = voters.chain(linked).collect();
         for id in asked {
             if id.node != self.me.node && !self.binding.confirmed.contains(&id.node) {
-                self.send_to(id, Message::Bind, self.tickets.issued, effects);
+                self.ask_binding(id, effects);
             }
         }
     }
 
+    pub(crate) fn ask_binding(&self, of: VoterId, effects: &mut Effects) {
+        let message = Message::Bind { joined: self.binding.joined };
+        self.send_to(of, message, self.tickets.issued, effects);
+    }
+
     /// A node asks to be known under the disk it has.
-    pub(crate) fn on_bind(&mut self, now: Now, from: VoterId, effects: &mut Effects) {
+    pub(crate) fn on_bind(&mut self, now: Now, from: VoterId, joined: bool, effects: &mut Effects) {
         let answer = if self.log.config_index() == Index(0) {
-            self.bind(now, from, effects)
+            self.bind(now, from, joined, effects)
         } else {
             self.name_joiner(now, from, effects)
         };
@@ -101,8 +114,14 @@ impl Core {
     }
 
     /// In the genesis the first binding wins, here and for ever. Whoever came later has no part in it.
-    fn bind(&mut self, now: Now, from: VoterId, effects: &mut Effects) -> Option<Message> {
-        if !self.electorate.contains(self.me.node) || self.binding.is_joining() {
+    fn bind(
+        &mut self,
+        now: Now,
+        from: VoterId,
+        joined: bool,
+        effects: &mut Effects,
+    ) -> Option<Message> {
+        if !self.electorate.contains(self.me.node) || self.binding.joined {
             return None;
         }
         let member = self.log.config().member(from.node)?;
@@ -110,6 +129,7 @@ impl Core {
             // Only who is bound itself speaks against another: the genesis may be long ago.
             Some(store) if store != from.store && !self.am_named() => return None,
             Some(store) if store != from.store => store,
+            Some(_) | None if joined => return None,
             Some(_) | None => {
                 if self.binding.known.insert(from.node, from.store).is_none() {
                     let op = wal::Op::Bind { node: from.node.0, store: from.store.0 };
@@ -151,7 +171,7 @@ impl Core {
         if store != self.me.store {
             return self.halt(Halt::BoundElsewhere { by: from.node, bound: store }, effects);
         }
-        if self.electorate.contains(from.node) {
+        if self.electorate.contains(from.node) && !self.binding.joined {
             self.binding.confirmed.insert(from.node);
             self.bind_if_confirmed(now, effects);
         }
@@ -178,9 +198,11 @@ impl Core {
         let me = self.me;
         let in_genesis = self.log.config_index() == Index(0) && self.electorate.contains(me.node);
         let others = self.electorate.voters().iter().filter(|voter| **voter != me.node).count();
-        // Alone in its genesis, beside others: its first disk may have been lost since. They know.
-        let needed = if others == 0 && !self.binding.has_peers { 0 } else { others / 2 + 1 };
-        if !in_genesis || self.am_named() || self.binding.confirmed.len() < needed {
+        let needed = if others == 0 { 0 } else { others / 2 + 1 };
+        if self.binding.joined || !in_genesis || self.am_named() {
+            return;
+        }
+        if self.binding.confirmed.len() < needed {
             return;
         }
         self.binding.bound = true;

@@ -90,6 +90,7 @@ impl Core {
         let config = self.log.config();
         let voter = config.voters.iter().find(|member| member.node == self.me.node);
         let may_be_bound = voter.is_some_and(|member| member.store.is_none());
+        let may_be_bound = may_be_bound && self.binding.may_be_bound();
         !self.am_voter() && (self.binding.is_joining() || !may_be_bound)
     }
 

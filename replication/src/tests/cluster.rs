@@ -23,6 +23,8 @@ pub(super) struct Node {
     pub(super) id: VoterId,
     pub(super) replica: Option<Replica>,
     pub(super) disk: Disk,
+    /// It came after the genesis.
+    pub(super) joined: bool,
     life: u64,
     issued: Ticket,
     durable: Ticket,
@@ -47,6 +49,7 @@ impl Node {
             id,
             replica: None,
             disk: Disk::default(),
+            joined: false,
             // No life of one disk is taken for one of another.
             life: (id.store.0 as u64) << 32,
             issued: Ticket(0),
@@ -60,6 +63,11 @@ impl Node {
             halt: None,
             level: 1,
         }
+    }
+
+    /// With an empty disk that came after the genesis.
+    pub(super) fn joiner(id: VoterId) -> Self {
+        Self { joined: true, ..Self::new(id) }
     }
 }
 
@@ -162,12 +170,11 @@ impl Cluster {
     pub(super) fn start(&mut self, node: NodeId) {
         let seed = self.random.next();
         let now = self.clock(node);
-        let has_peers = self.nodes.len() > 1;
         let (genesis, timing, limits) = (&self.genesis, self.timing, self.limits);
         let this = self.nodes.get_mut(&node).unwrap();
-        let level = this.level;
+        let (level, joined) = (this.level, this.joined);
         let boot =
-            Boot { level, timing, limits, has_peers, ..boot(this.id, genesis, &this.disk, seed) };
+            Boot { level, timing, limits, joined, ..boot(this.id, genesis, &this.disk, seed) };
         (this.issued, this.durable, this.commit) = (Ticket(0), Ticket(0), Index(0));
         this.life += 1;
         this.replica = Some(Replica::new(now, boot));

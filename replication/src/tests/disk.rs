@@ -99,7 +99,7 @@ pub(super) fn boot(me: VoterId, genesis: &ClusterConfig, disk: &Disk, seed: u64)
         genesis: genesis.clone(),
         hard_state: disk.hard_state,
         bindings: disk.bindings.clone(),
-        has_peers: false,
+        joined: false,
         first: Index(1),
         last: last.map_or_else(EntryId::default, |entry| EntryId {
             term: Term(entry.term),

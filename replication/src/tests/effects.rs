@@ -146,9 +146,19 @@ fn a_binding_is_written_before_it_is_confirmed() {
     let mut one = One::boot(boot(voter(1), &genesis, &Disk::default(), 1));
     let bound = |node| Message::Bound { node: NodeId(node), store: voter(node).store };
     let op = |node: u64| Op::Bind { node, store: voter(node).store.0 };
-    assert_eq!(one.hear(2, Message::Bind), [persist(1, op(2)), send(2, bound(2), 1)]);
-    assert_eq!(one.hear(3, Message::Bind), [persist(2, op(3)), send(3, bound(3), 2)]);
-    assert_eq!(one.hear(2, Message::Bind), [send(2, bound(2), 2)], "the first one stays");
+    assert_eq!(
+        one.hear(2, Message::Bind { joined: false }),
+        [persist(1, op(2)), send(2, bound(2), 1)]
+    );
+    assert_eq!(
+        one.hear(3, Message::Bind { joined: false }),
+        [persist(2, op(3)), send(3, bound(3), 2)]
+    );
+    assert_eq!(
+        one.hear(2, Message::Bind { joined: false }),
+        [send(2, bound(2), 2)],
+        "the first one stays"
+    );
 }
 
 #[test]
@@ -270,7 +280,7 @@ fn an_answer_of_another_disk_is_ignored() {
     assert_eq!(one.hear_from(wiped, appended(2, 2)), []);
     assert_eq!(one.hear_from(wiped, heartbeat_answer(9, 1, EPOCH)), [], "not even its term");
     let answer = Message::Bound { node: NodeId(2), store: voter(2).store };
-    let effects = one.hear_from(wiped, Message::Bind);
+    let effects = one.hear_from(wiped, Message::Bind { joined: false });
     assert!(
         matches!(&effects[..], [Effect::Send { to, message, .. }] if *to == wiped && *message == answer),
         "but it is told who is known: {effects:?}"

@@ -1,13 +1,15 @@
 //! Changes of members as one node decides them: what is refused, what counts, what is told.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
-use election::{Electorate, Index, NodeId, StoreId, Term, VoterId};
+use election::{Electorate, HardState, Index, NodeId, StoreId, Term, VoterId};
 use proptest::prelude::*;
 use wal::{Entry, EntryKind, Op};
 
 use super::{
-    cluster::EPOCH,
-    disk::{genesis, voter},
+    cluster::{Cluster, EPOCH},
+    disk::{Disk, boot, genesis, voter},
     kit::{member, millis, numbers},
     one::{One, append, appended, at, bound_boot, commits, entry, heartbeat_answer, send},
 };
@@ -61,7 +63,7 @@ fn with_a_learner() -> One {
     change(&mut one, Change::Replace(NodeId(3)));
     one.sync();
     one.hear(2, appended(2, 2));
-    let named = one.hear_from(other(3), Message::Bind);
+    let named = one.hear_from(other(3), Message::Bind { joined: true });
     let store = other(3).store;
     assert_eq!(written(&named).unwrap().learners[0].store, Some(store));
     let told = Message::Named { store, index: Index(3) };
@@ -207,7 +209,7 @@ fn trap_23_a_disk_that_was_struck_out_is_told() {
     one.sync();
     one.hear(2, appended(2, 2));
     let removed = Message::Removed { index: Index(2) };
-    for message in [vote, append(9, at(1, 1), 0, Vec::new()), Message::Bind] {
+    for message in [vote, append(9, at(1, 1), 0, Vec::new()), Message::Bind { joined: true }] {
         let effects = one.hear(3, message);
         assert_eq!(effects, [send(3, removed.clone(), 3)]);
     }
@@ -229,8 +231,8 @@ fn a_node_stops_when_it_is_removed_and_not_by_old_news() {
 /// A joiner of that number, with the genesis of three, and nothing else.
 fn joiner(node: u64) -> One {
     let genesis = genesis(3);
-    let boot = super::disk::boot(voter(node), &genesis, &super::disk::Disk::default(), 1);
-    One::boot(Boot { has_peers: true, ..boot })
+    let boot = boot(voter(node), &genesis, &Disk::default(), 1);
+    One::boot(Boot { joined: true, ..boot })
 }
 
 /// Research trap 26: who is in no configuration takes the log, and neither votes nor stands.
@@ -279,17 +281,68 @@ fn trap_26_old_configurations_make_no_voter_of_another_disk() {
 #[test]
 fn trap_18_a_wiped_founder_founds_nothing() {
     let genesis = genesis(1);
-    let boot = super::disk::boot(voter(1), &genesis, &super::disk::Disk::default(), 1);
+    let boot = boot(voter(1), &genesis, &Disk::default(), 1);
     let mut founder = One::boot(boot.clone());
     assert!(founder.replica.status().bound, "nobody is there to ask");
     founder.sync();
-    let mut wiped = One::boot(Boot { has_peers: true, ..boot });
+    let mut wiped = One::boot(Boot { joined: true, ..boot });
     for _ in 0..100 {
         wiped.now = wiped.now.max(wiped.replica.deadline());
         wiped.input(Input::Wake);
     }
     assert!(!wiped.replica.status().bound);
     assert_eq!(wiped.replica.status().term, Term(0));
+}
+
+/// Research trap 18: most numbers of the genesis, with disks that came later, know nothing of what was
+/// committed since, and found no second history, whoever of the first one is among them.
+#[test]
+fn trap_18_disks_that_joined_found_no_second_history() {
+    for survivors in 0..=2 {
+        let mut cluster = Cluster::new(5, survivors);
+        cluster.start_all();
+        cluster.run_for(millis(1_000));
+        let leader = cluster.leader().unwrap();
+        cluster.propose(leader, "what must not be forgotten");
+        cluster.run_for(millis(100));
+        let numbers: Vec<u64> = cluster.nodes.keys().map(|node| node.0).collect();
+        numbers.iter().for_each(|node| cluster.kill(NodeId(*node), true));
+        let (first, later) = numbers.split_at(survivors as usize);
+        later.iter().for_each(|node| cluster.new_disk(*node));
+        let history = cluster.committed.clone();
+        let began = cluster.leaders.len();
+        numbers.iter().for_each(|node| cluster.start(NodeId(*node)));
+        cluster.run_for(millis(10_000));
+        assert_eq!(cluster.leaders.len(), began, "{survivors}: {:#?}", cluster.journal);
+        assert_eq!(cluster.committed, history);
+        for node in later.iter().map(|node| &cluster.nodes[&NodeId(*node)]) {
+            assert_eq!(node.disk.bindings, BTreeMap::new(), "{survivors}: nobody is bound anew");
+            assert_eq!(node.disk.hard_state, HardState::default(), "and nobody votes");
+            assert!(node.disk.entries.is_empty());
+        }
+        for node in first.iter().map(|node| &cluster.nodes[&NodeId(*node)]) {
+            assert!(node.disk.bindings.values().all(|store| store.0 < 0x100), "not here either");
+        }
+    }
+}
+
+/// A directory of the genesis that was never started binds no disk that joined, not even under a number
+/// whose own disk is yet to come.
+#[test]
+fn who_joined_is_bound_by_no_founder() {
+    let founder = |node| boot(voter(node), &genesis(3), &Disk::default(), 1);
+    let mut one = One::boot(founder(1));
+    assert_eq!(one.hear_from(other(3), Message::Bind { joined: true }), []);
+    let bound = Message::Bound { node: NodeId(3), store: voter(3).store };
+    let effects = one.hear(3, Message::Bind { joined: false });
+    assert!(effects.contains(&send(3, bound, 1)), "the number is free: {effects:?}");
+
+    let mut late = joiner(1);
+    assert_eq!(late.hear(3, Message::Bind { joined: false }), [], "and it binds no founder");
+    for node in 2..=3 {
+        late.hear(node, Message::Bound { node: NodeId(1), store: voter(1).store });
+    }
+    assert!(!late.replica.status().bound, "whatever it is told");
 }
 
 /// A node that was away long knows neither leader nor candidate, and follows and elects them.

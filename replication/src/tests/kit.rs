@@ -54,7 +54,7 @@ impl Cluster {
 
     /// A machine with an empty disk, not started.
     pub(super) fn add_machine(&mut self, node: u64) {
-        self.nodes.insert(NodeId(node), Node::new(voter(node)));
+        self.nodes.insert(NodeId(node), Node::joiner(voter(node)));
     }
 
     /// Another empty disk under the number; the old one, and its process if it runs, stand still.
@@ -66,7 +66,7 @@ impl Cluster {
 
     /// Let the process of this identity go on, and the other one with that number stand still.
     pub(super) fn swap(&mut self, id: VoterId) {
-        let comes = self.ghosts.remove(&id).unwrap_or_else(|| Node::new(id));
+        let comes = self.ghosts.remove(&id).unwrap_or_else(|| Node::joiner(id));
         for peer in self.peers_of(id.node) {
             self.link(peer, id.node, false);
         }

@@ -108,7 +108,7 @@ impl Liar {
             11 => Message::ReadAnswer { id, index: self.flag().then_some(index) },
             12 if self.random.up_to(19) == 0 => Message::Drain,
             12 => Message::TimeoutNow { term },
-            13 if self.flag() => Message::Bind,
+            13 if self.flag() => Message::Bind { joined: self.flag() },
             14 => Message::Reconfigure { id, change: self.change() },
             15 => Message::Named { store: voter(self.random.up_to(3)).store, index },
             16 if self.random.up_to(99) == 0 => Message::Removed { index },

@@ -94,7 +94,7 @@ fn command(cluster: &mut Cluster, line: &str) {
         "wipe" => {
             let this = cluster.nodes.get_mut(&node(1)).unwrap();
             this.id.store = StoreId(this.id.store.0 + 0x100);
-            this.disk = Disk::default();
+            (this.disk, this.joined) = (Disk::default(), true);
         }
         "trace" => cluster.trace = words[1] == "on",
         "status" => status(cluster),

@@ -355,7 +355,7 @@ impl World {
             | Message::Regressed { .. }
             | Message::Mend { .. }
             | Message::Mended { .. }
-            | Message::Bind
+            | Message::Bind { .. }
             | Message::Bound { .. }
             | Message::Reconfigure { .. }
             | Message::Named { .. }
@@ -445,7 +445,7 @@ fn promised_term(message: &Message) -> Option<u64> {
         | Message::TimeoutNow { .. }
         | Message::Drain
         | Message::Mend { .. }
-        | Message::Bind
+        | Message::Bind { .. }
         | Message::Bound { .. }
         | Message::Reconfigure { .. }
         | Message::Named { .. }

@@ -401,8 +401,7 @@ impl Node {
                 .iter()
                 .map(|(&node, &store)| (NodeId(node), StoreId(store)))
                 .collect(),
-            // A machine that comes later is told of those that there are.
-            has_peers: self.setup.genesis.voters.len() > 1 || self.was_wiped(),
+            joined: self.was_wiped(),
             first: Index(recovery.first_index),
             last: EntryId { term: Term(recovery.last.1), index: Index(recovery.last.0) },
             term_runs: recovery

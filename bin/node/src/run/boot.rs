@@ -182,6 +182,8 @@ fn replica_boot(
         })
         .collect::<Result<Vec<_>, NodeError>>()?;
     let (last_index, last_term) = recovery.last;
+    // Alone in its genesis and told of others: a copy of the first directory may have grown since.
+    let is_late_alone = genesis.nodes.len() == 1 && config.cluster.nodes.len() > 1;
     Ok(ReplicaBoot {
         me,
         genesis: genesis.config(),
@@ -197,7 +199,7 @@ fn replica_boot(
             .iter()
             .map(|(node, store)| (NodeId(*node), StoreId(*store)))
             .collect(),
-        has_peers: config.cluster.nodes.len() > 1,
+        joined: genesis.joined || is_late_alone,
         first: Index(recovery.first_index),
         last: EntryId { term: Term(last_term), index: Index(last_index) },
         term_runs: recovery

@@ -142,7 +142,7 @@ fn check(config: &Config, certificate: &NodeCertificate, bytes: &[u8]) -> Result
             genesis.cluster_name, config.cluster.name
         ));
     }
-    Ok(Genesis { node: config.node.id, ..genesis })
+    Ok(Genesis { node: config.node.id, joined: true, ..genesis })
 }
 
 /// The other nodes that `node.toml` names, and where they are.
@@ -194,7 +194,10 @@ mod tests {
         let (config, genesis) = joiner(dir.path());
         let certificate = certs::check_node_certificate(&config, None).unwrap();
         let taken = check(&config, &certificate, &genesis.encode()).unwrap();
-        assert_eq!(taken, Genesis { node: NodeId(3), ..genesis.clone() });
+        assert_eq!(taken, Genesis { node: NodeId(3), joined: true, ..genesis.clone() });
+        assert!(!genesis.joined, "this one was there from the beginning");
+        let told = check(&config, &certificate, &taken.encode()).unwrap();
+        assert!(told.joined, "whoever it is heard from");
         assert_eq!(Genesis::decode(&taken.encode()).unwrap(), taken, "it can be stored and read");
         assert_eq!(taken.config(), genesis.config(), "it is no voter by its own word");
 

@@ -18,7 +18,7 @@ fn guest(ca: &Ca, number: u64, one: &Node) -> Node {
 }
 
 fn bind(guest: &Node) {
-    guest.transport.send(voter(1), Lane::Control, Packet::Core(Message::Bind));
+    guest.transport.send(voter(1), Lane::Control, Packet::Core(Message::Bind { joined: true }));
 }
 
 #[tokio::test]
@@ -57,7 +57,10 @@ async fn a_guest_is_a_peer_while_it_is_named() {
     let mut nine = guest(&ca, 9, &one);
     nine.up(1).await;
     bind(&nine);
-    assert_eq!(one.event().await, Event::Message { from: voter(9), message: Message::Bind });
+    assert_eq!(
+        one.event().await,
+        Event::Message { from: voter(9), message: Message::Bind { joined: true } }
+    );
     let named = [(2, two.address()), (9, nine.address())];
     one.meet(&named);
     // Over the connection that it has.
@@ -71,7 +74,10 @@ async fn a_guest_is_a_peer_while_it_is_named() {
     assert_eq!(nine.link(1).await, LinkEvent::Lost);
     nine.up(1).await;
     bind(&nine);
-    assert_eq!(one.event().await, Event::Message { from: voter(9), message: Message::Bind });
+    assert_eq!(
+        one.event().await,
+        Event::Message { from: voter(9), message: Message::Bind { joined: true } }
+    );
     // It leaves as it came, without a word.
     nine.transport.close(true);
     two.report(1, "still there");
@@ -88,7 +94,7 @@ async fn guests_are_bounded() {
         let mut guest = guest(&ca, number, &one);
         guest.up(1).await;
         bind(&guest);
-        let message = Message::Bind;
+        let message = Message::Bind { joined: true };
         assert_eq!(one.event().await, Event::Message { from: voter(number), message });
         guests.push(guest);
     }
@@ -106,6 +112,9 @@ async fn guests_are_bounded() {
     let mut nine = guest(&ca, 9, &one);
     nine.up(1).await;
     bind(&nine);
-    assert_eq!(one.event().await, Event::Message { from: voter(9), message: Message::Bind });
+    assert_eq!(
+        one.event().await,
+        Event::Message { from: voter(9), message: Message::Bind { joined: true } }
+    );
     still_talking(&mut one, &mut two).await;
 }
