@@ -40,6 +40,10 @@ const SOMETIMES: &[&str] = &[
     // The world.
     "messages lost, doubled or overtaken",
     "a failed disk ended a process",
+    "a disk had little room",
+    "a disk had no room",
+    "a disk had room again",
+    "a full disk ended a process",
     // Operators.
     "a change was committed",
     "a change had an unknown outcome",

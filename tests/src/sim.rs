@@ -24,6 +24,7 @@ pub(crate) mod panics;
 pub(crate) mod rng;
 mod shadow;
 mod shrink;
+mod space;
 mod tick;
 mod trace;
 mod trouble;

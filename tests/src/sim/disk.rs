@@ -166,6 +166,19 @@ impl SimDisk {
         self.lock().room = bytes;
     }
 
+    /// How many bytes there are left, if there is a bound.
+    #[must_use]
+    pub fn free_bytes(&self) -> Option<u64> {
+        let disk = self.lock();
+        disk.room.map(|room| room.saturating_sub(disk.taken_bytes(None)))
+    }
+
+    /// Others fill the disk: so many bytes are left.
+    pub fn leave_room(&self, bytes: u64) {
+        let mut disk = self.lock();
+        disk.room = Some(disk.taken_bytes(None) + bytes);
+    }
+
     /// The power goes during the `n`th call from now (0 is the next): that call and all later ones fail
     /// until [`SimDisk::crash`].
     pub fn cut_power_after(&self, n: u64) {

@@ -3,13 +3,11 @@
 //! Operations go to the log in ticket order and are synced in groups; a send leaves when its ticket
 //! is durable and not before.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, io::ErrorKind};
 
 use bytes::Bytes;
 use election::{Micros, NodeId, Ticket, VoterId};
-use replication::{
-    ClusterConfig, Effect, Effects, Input, Lane, LinkEvent, Message, Role, Room, codec,
-};
+use replication::{ClusterConfig, Effect, Effects, Input, Lane, LinkEvent, Message, Role, codec};
 use wal::{EntryKind, Op};
 
 use super::{
@@ -31,7 +29,7 @@ impl World {
         let mut rng = self.rng.fork();
         let lost = match self.node_mut(id).boot(now, &mut rng) {
             Ok(lost) => lost,
-            Err(Failure::Disk(error)) if self.nodes[&id].disk_fault.is_none() => {
+            Err(Failure::Disk(error)) if self.nodes[&id].disk_is_well() => {
                 return self.unusable(id, &error);
             }
             Err(Failure::Disk(error)) => return self.disk_failed(id, &error),
@@ -42,6 +40,7 @@ impl World {
             self.trace.count("a crash took unsynced writes");
         }
         self.begin_ticks(id);
+        self.look_for_room(id)?;
         self.input(id, Input::Wake)
     }
 
@@ -65,11 +64,16 @@ impl World {
 
     /// A call to a disk has failed: the process ends, and nothing is tried again.
     pub(super) fn disk_failed(&mut self, id: NodeId, error: &wal::Error) -> Checked {
-        let Node { disk_fault, damaged_at, .. } = &self.nodes[&id];
-        self.trace.count(match (disk_fault, damaged_at) {
-            (Some(_), _) => "a failed disk ended a process",
-            (None, Some(_)) => "damage ended a process",
-            (None, None) => return violated(format!("node {id} and its disk: {error:?}")),
+        let Node { disk_fault, damaged_at, disk, .. } = &self.nodes[&id];
+        self.trace.count(match error {
+            wal::Error::Io { source, .. }
+                if source.kind() == ErrorKind::StorageFull && disk.free_bytes().is_some() =>
+            {
+                "a full disk ended a process"
+            }
+            _ if disk_fault.is_some() => "a failed disk ended a process",
+            _ if damaged_at.is_some() => "damage ended a process",
+            _ => return violated(format!("node {id} and its disk: {error:?}")),
         });
         self.crash(id);
         Ok(())
@@ -97,18 +101,6 @@ impl World {
         self.note("link lost", id, peer.0, u64::from(stepped_down));
         let event = if stepped_down { LinkEvent::SteppedDown } else { LinkEvent::Lost };
         self.input(id, Input::Link { peer, event })
-    }
-
-    /// A node's disk is full, or has room again.
-    pub(super) fn space(&mut self, id: NodeId, has_room: bool) -> Checked {
-        self.note("space", id, u64::from(has_room), 0);
-        let room = if has_room { Room::Enough } else { Room::None };
-        self.input(id, Input::Space(room))
-    }
-
-    /// A full disk has room again, if its node still runs.
-    pub(super) fn room(&mut self, id: NodeId, life: u64) -> Checked {
-        if self.process(id, life).is_none() { Ok(()) } else { self.space(id, true) }
     }
 
     /// A node is asked to stop.

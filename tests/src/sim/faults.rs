@@ -42,7 +42,7 @@ impl World {
             Fault::Pause => self.pause(),
             Fault::SlowDisk => self.slow_disk(),
             Fault::FailDisk => self.fail_disk(),
-            Fault::FullDisk => self.full_disk()?,
+            Fault::FullDisk => self.fill_disk(),
             Fault::JumpClock => self.jump_clock(),
             Fault::Leave => self.leave()?,
             Fault::Transfer => self.transfer()?,
@@ -113,6 +113,7 @@ impl World {
         self.set_mix(Mix::CALM);
         for node in self.nodes.values_mut() {
             node.disk.clear_faults();
+            node.disk.set_room(None);
         }
         let partitions: Vec<u64> = self.partitions.keys().copied().collect();
         for partition in partitions {
@@ -272,18 +273,6 @@ impl World {
 }
 
 impl World {
-    /// A node has no room for entries, and later has.
-    fn full_disk(&mut self) -> Result<bool, Violation> {
-        let Some(node) = self.draw_up() else {
-            return Ok(false);
-        };
-        let lasts_us = self.rng.within(10_000, 2_000_000);
-        let life = self.nodes[&node].life;
-        self.queue.after(lasts_us, Event::Room { node, life });
-        self.space(node, false)?;
-        Ok(true)
-    }
-
     /// A node is asked to stop. It hands over what it leads, stops, and is started again.
     fn leave(&mut self) -> Result<bool, Violation> {
         let Some(node) = self.draw_up() else {

@@ -168,7 +168,7 @@ pub enum Fault {
     SlowDisk,
     /// A call to a disk fails, or all from there on.
     FailDisk,
-    /// A disk has no room for entries.
+    /// A disk has little room, or none.
     FullDisk,
     /// A wall clock is set.
     JumpClock,

@@ -6,7 +6,7 @@ use chat::{AccountId, Genesis, RequestId, State};
 use election::{EntryId, HardState, Index, Micros, NodeId, StoreId, Term, Ticket, VoterId};
 use replication::{
     Boot, ClusterConfig, Lane, Limits, Member, Message, Mode, ProposalId, ReadId, Replica, Role,
-    Timing,
+    Room, Timing,
 };
 use wal::{FaultyKind, FaultyRange, Identity, Log, Options, Reader, Recovery, Scrub};
 
@@ -74,6 +74,8 @@ pub(crate) struct Process {
     pub(super) scrub: Scrub,
     /// What its core was told that the log cannot read.
     pub(super) known: Vec<FaultyRange>,
+    /// What its core was told of the room on its disk.
+    pub(super) room: Room,
     pub(super) state: State,
     pub(super) commit: u64,
     pub(super) folded: u64,
@@ -242,6 +244,11 @@ impl Node {
         (self.damaged_at, self.was_damaged) = (Some(at), true);
     }
 
+    /// Does its disk do what is asked of it, whatever it holds?
+    pub(super) fn disk_is_well(&self) -> bool {
+        self.disk_fault.is_none() && self.disk.free_bytes().is_none()
+    }
+
     /// Is this entry durable here, or was it before the disk was lost or damaged?
     pub(super) fn held(&self, index: u64, mark: Mark) -> bool {
         let ghosts = self.ghosts.iter();
@@ -325,6 +332,7 @@ impl Node {
             scrub: Scrub::new(&reader),
             known: faulty,
             reader,
+            room: Room::Enough,
             state: State::new(Genesis { owner_token_hash: None }),
             commit: 0,
             folded: 0,

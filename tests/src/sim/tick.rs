@@ -1,4 +1,5 @@
-//! What the driver of a node looks at now and then: the scrub, and what the log found it cannot read.
+//! What the driver of a node looks at now and then: the room on its disk, a part of its full segments,
+//! and what the log found it cannot read.
 //!
 //! What always holds: the core hears of damage that a read or the scrub met at the next tick at the
 //! latest, and only between its inputs: what it has decided, the log has seen by then.
@@ -32,12 +33,16 @@ impl World {
             return Ok(());
         }
         self.queue.after(self.mix.tick_us, Event::Tick { node: id, life });
+        self.look_for_room(id)?;
         self.scrub(id)?;
         self.look_for_damage(id)
     }
 
     /// A part of the full segments is read again.
     fn scrub(&mut self, id: NodeId) -> Checked {
+        if !self.nodes[&id].is_up() {
+            return Ok(());
+        }
         let Node { damaged_at, disk_fault, .. } = &self.nodes[&id];
         let (is_damaged, is_failing) = (damaged_at.is_some(), disk_fault.is_some());
         // What fails takes the process with it, and needs no scrub.
@@ -59,7 +64,7 @@ impl World {
 
     /// Tell the core what the log cannot read, when that has changed.
     fn look_for_damage(&mut self, id: NodeId) -> Checked {
-        let process = self.up(id);
+        let Some(process) = self.node_mut(id).process.as_mut() else { return Ok(()) };
         let ranges = process.reader.faulty();
         if ranges == process.known {
             return Ok(());

@@ -75,7 +75,6 @@ pub(crate) enum Event {
     /// A full disk has room again.
     Room {
         node: NodeId,
-        life: u64,
     },
     Client(ClientEvent),
     Fault {
@@ -242,7 +241,10 @@ impl World {
             Event::Tick { node, life } => self.tick(node, life),
             Event::Restart { node } => self.start(node),
             Event::Left { node, life } => self.left(node, life),
-            Event::Room { node, life } => self.room(node, life),
+            Event::Room { node } => {
+                self.make_room(node);
+                Ok(())
+            }
             Event::Client(event) => self.client_event(event),
             Event::Fault { act } => {
                 if act == self.act {
@@ -274,13 +276,13 @@ impl World {
             | Event::Synced { node, .. }
             | Event::Fold { node, .. }
             | Event::Tick { node, .. }
-            | Event::Left { node, .. }
-            | Event::Room { node, .. } => *node,
+            | Event::Left { node, .. } => *node,
             Event::Net(NetEvent::Up { at, .. } | NetEvent::Lost { at, .. }) => *at,
             Event::Net(NetEvent::Arrive(packet)) => packet.to.node,
             Event::Client(event) => event.node()?,
             Event::Net(NetEvent::Dial(_) | NetEvent::Idle { .. })
             | Event::Restart { .. }
+            | Event::Room { .. }
             | Event::Fault { .. }
             | Event::Depose { .. }
             | Event::NextAct

@@ -222,11 +222,13 @@ impl Volume {
 
     /// Would a file, this or a new one, with this many bytes fit?
     pub(super) fn has_room(&self, inode: Option<u64>, allocated: u64) -> bool {
-        let Some(room) = self.room else { return true };
-        let others = self.names.values().filter(|&&other| Some(other) != inode);
-        let taken: u64 =
-            others.filter_map(|other| self.files.get(other)).map(|f| f.allocated).sum();
-        taken + allocated <= room
+        self.room.is_none_or(|room| self.taken_bytes(inode) + allocated <= room)
+    }
+
+    /// What all files take, or all others.
+    pub(super) fn taken_bytes(&self, without: Option<u64>) -> u64 {
+        let others = self.names.values().filter(|&&other| Some(other) != without);
+        others.filter_map(|other| self.files.get(other)).map(|file| file.allocated).sum()
     }
 
     pub(super) fn file(&self, inode: u64) -> io::Result<&Inode> {
