@@ -269,7 +269,7 @@ impl Core {
 
     pub(crate) fn link_up(&mut self, id: VoterId, effects: &mut Effects) {
         let is_member = self.meet(id, effects);
-        if !self.am_named() && id.node != self.me.node {
+        if (!self.am_named() || self.is_unknown()) && id.node != self.me.node {
             self.ask_binding(id, effects);
         }
         if !is_member {

@@ -65,7 +65,7 @@ impl Binding {
 
 impl Core {
     pub(crate) fn binding_deadline(&self) -> Option<Micros> {
-        (!self.am_voter()).then_some(self.binding.ask_at)
+        self.asks().then_some(self.binding.ask_at)
     }
 
     /// At the start: stop if this number is known to be another disk; be bound if nobody is to ask.
@@ -79,10 +79,24 @@ impl Core {
         }
     }
 
-    /// Ask all who have not answered, again and again. A learner does as well: it never campaigns, and
-    /// would not hear otherwise that it was removed while it was away.
+    /// A learner asks as well: it never campaigns, and would not hear otherwise that it was removed
+    /// while it was away.
+    fn asks(&self) -> bool {
+        !self.am_voter() || self.is_unknown()
+    }
+
+    /// In the genesis whoever has not bound this disk does not count it.
+    pub(crate) fn is_unknown(&self) -> bool {
+        let voters = self.electorate.voters();
+        let is_nameless = |member: &Member| member.node == self.me.node && member.store.is_none();
+        self.log.config_index() == Index(0)
+            && self.log.config().voters.iter().any(is_nameless)
+            && self.binding.confirmed.len() + 1 < voters.len()
+    }
+
+    /// Ask all who have not answered, again and again.
     pub(crate) fn ask_binding_if_due(&mut self, now: Now, effects: &mut Effects) {
-        if self.am_voter() || now.monotonic < self.binding.ask_at {
+        if !self.asks() || now.monotonic < self.binding.ask_at {
             return;
         }
         self.binding.ask_at = now.monotonic.plus(self.timing.election_timeout);
@@ -165,10 +179,11 @@ impl Core {
         (node, store): (NodeId, StoreId),
         effects: &mut Effects,
     ) {
-        if self.am_named() || self.binding.is_joining() || node != self.me.node {
+        let is_other = store != self.me.store;
+        if self.binding.is_joining() || node != self.me.node || is_other && self.am_named() {
             return;
         }
-        if store != self.me.store {
+        if is_other {
             return self.halt(Halt::BoundElsewhere { by: from.node, bound: store }, effects);
         }
         if self.electorate.contains(from.node) && !self.binding.joined {

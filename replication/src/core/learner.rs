@@ -2,7 +2,8 @@
 //!
 //! What always holds: a learner is promoted only when it is linked and has reached, again and again
 //! for `Timing::promote_after`, what was committed one election timeout before at the latest; a
-//! learner that falls behind starts anew (research trap 25). One voter comes at a time.
+//! learner that falls behind starts anew (research trap 25). One voter comes at a time, and its own
+//! log names it by then: so it knows that it may vote.
 
 use election::{Index, Micros, NodeId};
 
@@ -76,7 +77,8 @@ impl Core {
         let peers = &self.lead.as_ref()?.peers;
         let kept_up = |node: &NodeId| {
             let since = peers.get(node).and_then(|peer| peer.catching_up.steady_since);
-            since.is_some_and(|since| now.since(since) >= self.timing.promote_after)
+            let holds = peers.get(node).is_some_and(|peer| peer.matched >= self.log.config_index());
+            holds && since.is_some_and(|since| now.since(since) >= self.timing.promote_after)
         };
         let named = self.log.config().learners.iter().filter(|member| member.store.is_some());
         named.map(|member| member.node).find(kept_up)

@@ -8,8 +8,8 @@
 //! - what a leader or a candidate says is taken also from a stranger, who may be in a configuration
 //!   that this node has yet to learn of, and never from one that a committed configuration struck out
 //!   (research trap 23);
-//! - a node grants votes when the configuration in force names it, or one that it was told of, stands
-//!   when that in force makes it a voter, and both under its whole identity (research trap 26).
+//! - a node grants votes when the configuration in force names it, stands when that makes it a voter,
+//!   and both under its whole identity (research trap 26).
 
 use election::{Index, NodeId, VoterId};
 
@@ -57,13 +57,14 @@ impl Core {
         config.member(id.node).is_some_and(|member| self.is(index, member, id))
     }
 
-    /// Is this member of the configuration at `index` that identity? Of a genesis member whose disk
-    /// is not known here any disk may be the one; later configurations name disks.
+    /// Is this member of the configuration at `index` that identity? Later configurations name disks;
+    /// the genesis names those that were bound here, or one in its stead that came when the number had
+    /// another disk would be counted by a node that is late. Who counts nobody may listen to any.
     fn is(&self, index: Index, member: &Member, id: VoterId) -> bool {
         let bound = self.binding.store_of(id.node).filter(|_| index == Index(0));
         match member.store.or(bound) {
             Some(store) => store == id.store,
-            None => index == Index(0),
+            None => index == Index(0) && !self.binding.may_be_bound(),
         }
     }
 
@@ -133,11 +134,12 @@ impl Core {
     }
 
     /// Does this node take part in that? Before a genesis voter is bound it does in nothing; who is
-    /// in no configuration takes what a leader sends. A voter whose log does not say so yet may be the
-    /// one that a majority lacks (Raft thesis 4.2.2).
+    /// in no configuration takes what a leader sends. It votes when its log names it, be it as a
+    /// learner: a voter whose log does not say so yet may be the one that a majority lacks (Raft thesis
+    /// 4.2.2), and its log names it before it can become one.
     fn takes(&self, message: &Message) -> bool {
         if matches!(message, Message::Vote { .. } | Message::PreVote { .. }) {
-            return self.am_named() || self.binding.is_joining();
+            return self.am_named();
         }
         let elsewhere = self.log.config().member(self.me.node).is_none();
         self.binding.is_bound() || self.am_named() || self.binding.is_joining() || elsewhere

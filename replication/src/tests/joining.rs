@@ -14,8 +14,8 @@ use super::{
     one::{One, append, appended, at, bound_boot, commits, entry, heartbeat_answer, send},
 };
 use crate::{
-    Boot, Change, ClusterConfig, Effect, Halt, Input, MEMBERS_MAX, Message, Mode, Outcome,
-    ProposalId, Refusal, Role,
+    Boot, Change, ClusterConfig, Effect, Halt, Input, LinkEvent, MEMBERS_MAX, Message, Mode,
+    Outcome, ProposalId, Refusal, Role,
 };
 
 /// Of `nodes`, leading term 2, its no-op at 1 committed, everybody heard.
@@ -343,6 +343,36 @@ fn who_joined_is_bound_by_no_founder() {
         late.hear(node, Message::Bound { node: NodeId(1), store: voter(1).store });
     }
     assert!(!late.replica.status().bound, "whatever it is told");
+}
+
+/// Research trap 18: a node that is late by the whole of its log counts in the genesis the disks that it
+/// has bound and no others. Under a number that was replaced since another disk may grant it votes and
+/// take its entries.
+#[test]
+fn trap_18_the_genesis_counts_whom_it_has_bound() {
+    let bindings = BTreeMap::from([(NodeId(1), voter(1).store)]);
+    let disk = Disk { bindings, ..Disk::default() };
+    let elect = |elector: VoterId, joined: bool| {
+        let mut one = One::boot(boot(voter(1), &genesis(3), &disk, 1));
+        let (peer, event) = (elector.node, LinkEvent::Up(elector));
+        let asked = one.input(Input::Link { peer, event });
+        let asks = |effect: &Effect| {
+            matches!(effect, Effect::Send { to, message, .. }
+            if *to == elector && *message == Message::Bind { joined: false })
+        };
+        assert!(asked.iter().any(asks), "it wants to count as well");
+        one.hear_from(elector, Message::Bind { joined });
+        while one.replica.status().role != Role::PreCandidate {
+            one.now = one.now.max(one.replica.deadline());
+            one.input(Input::Wake);
+        }
+        one.hear_from(elector, Message::PreVoteAnswer { term: Term(1), granted: true });
+        one.sync();
+        one.hear_from(elector, Message::VoteAnswer { term: Term(1), granted: true });
+        one.replica.status().role
+    };
+    assert_eq!(elect(voter(2), false), Role::Leader);
+    assert_eq!(elect(other(2), true), Role::PreCandidate);
 }
 
 /// A node that was away long knows neither leader nor candidate, and follows and elects them.

@@ -68,6 +68,7 @@ fn trap_19_a_restart_takes_its_members_from_the_log() {
 fn trap_20_no_configuration_before_an_own_entry_is_committed() {
     let mut boot = bound_boot(3, 1, vec![entry(1, 1)]);
     boot.genesis.voters[2].store = None;
+    boot.bindings.insert(NodeId(3), voter(3).store);
     let mut one = One::lead_with(boot);
     let config = |effects: &[Effect]| {
         effects.iter().any(|effect| {
