@@ -54,10 +54,15 @@ const SOMETIMES: &[&str] = &[
     "a disk rotted under a running node",
     "a running node met damage",
     "the scrub found damage",
+    "a torn tail was cut",
+    "a crash left garbage",
+    "a garbled node became whole",
+    "an end was in doubt",
+    "an end in doubt was settled",
 ];
 
 /// Faults that are not drawn by themselves.
-const NOT_DRAWN: &[Fault] = &[Fault::Weather];
+const NOT_DRAWN: &[Fault] = &[Fault::Garbage, Fault::Weather];
 
 #[test]
 fn kept_seeds_keep_every_law() {

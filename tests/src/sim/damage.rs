@@ -18,6 +18,9 @@ const HITS_MAX: u64 = 3;
 /// At the end of a log nothing tells a write that was lost after its sync from one that never was, and
 /// no number of honest disks helps: only what is followed by so many sectors is taken away.
 const TAIL_SECTORS: usize = 128;
+/// May more ends be in doubt at once than the cluster can do without? Not while who doubts needs a leader:
+/// with this on, all wait for ever after a loss of power that leaves garbage everywhere.
+const GARBLES_EVERYBODY: bool = false;
 
 impl World {
     /// What a disk held is not all there any more: under a running node, or one that crashes.
@@ -56,9 +59,12 @@ impl World {
     /// Those who say that they are whole again may be damaged again.
     pub(super) fn note_whole(&mut self) {
         for node in self.nodes.values_mut() {
-            if node.damaged_at.is_some() && is_whole(node) {
-                node.damaged_at = None;
-                self.trace.count("a damaged node became whole");
+            if (node.damaged_at.is_some() || node.is_garbled) && is_whole(node) {
+                self.trace.count(match node.damaged_at.take() {
+                    Some(_) => "a damaged node became whole",
+                    None => "a garbled node became whole",
+                });
+                node.is_garbled = false;
             }
         }
     }
@@ -69,11 +75,26 @@ impl World {
         let lost = self.lost_voters(config);
         // Log time is the median of the clocks that can be asked: a wrong one counts, too.
         let is_bad = |id: &NodeId| {
-            let Node { damaged_at, clocks, .. } = &self.nodes[id];
-            lost.contains(id) || *id == node || damaged_at.is_some() || clocks.is_wrong()
+            let Node { damaged_at, is_garbled, clocks, .. } = &self.nodes[id];
+            let may_lack = damaged_at.is_some() || *is_garbled;
+            lost.contains(id) || *id == node || may_lack || clocks.is_wrong()
         };
         let bad = config.voters.iter().filter(|member| is_bad(&member.node)).count();
         config.voters.len() >= 3 && bad <= (config.voters.len() - 1) / 2
+    }
+
+    /// May this crash leave garbage in the sectors that were being written? Such an end can be in doubt,
+    /// and who doubts waits for a leader.
+    pub(super) fn may_garble(&mut self, node: NodeId) -> bool {
+        if !self.rng.chance(self.mix.garbage_per_mille) {
+            return false;
+        }
+        self.note_whole();
+        let may = GARBLES_EVERYBODY || self.may_be_damaged(node);
+        if may {
+            self.trace.count("a crash left garbage");
+        }
+        may
     }
 
     /// One sector of the log, if there is one.

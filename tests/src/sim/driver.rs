@@ -8,12 +8,12 @@ use std::{collections::VecDeque, io::ErrorKind};
 use bytes::Bytes;
 use election::{Micros, NodeId, Ticket, VoterId};
 use replication::{ClusterConfig, Effect, Effects, Input, Lane, LinkEvent, Message, Role, codec};
-use wal::{EntryKind, Op};
+use wal::{EntryKind, Op, TailVerdict};
 
 use super::{
     checkers::{Checked, Violation, violated},
     network::Packet,
-    node::{DiskFault, Failure, HeldSend, Node, Process},
+    node::{DiskFault, Failure, Found, HeldSend, Node, Process},
     shadow::Mark,
     trace::hash_bytes,
     world::{Event, World},
@@ -27,17 +27,23 @@ impl World {
         }
         let now = self.queue.now();
         let mut rng = self.rng.fork();
-        let lost = match self.node_mut(id).boot(now, &mut rng) {
-            Ok(lost) => lost,
+        let found = match self.node_mut(id).boot(now, &mut rng) {
+            Ok(found) => found,
             Err(Failure::Disk(error)) if self.nodes[&id].disk_is_well() => {
                 return self.unusable(id, &error);
             }
             Err(Failure::Disk(error)) => return self.disk_failed(id, &error),
             Err(Failure::Law(violation)) => return Err(violation),
         };
+        let Found { lost, tail } = found;
         self.note("start", id, self.nodes[&id].life, u64::from(lost > 0));
         if lost > 0 {
             self.trace.count("a crash took unsynced writes");
+        }
+        match tail {
+            TailVerdict::Torn { cut_bytes: 1.. } => self.trace.count("a torn tail was cut"),
+            TailVerdict::Unknown => self.trace.count("an end was in doubt"),
+            TailVerdict::Torn { .. } | TailVerdict::CleanEnd | TailVerdict::Stopped => {}
         }
         self.begin_ticks(id);
         self.look_for_room(id)?;
@@ -47,6 +53,7 @@ impl World {
     /// A node's process ends at once; when its machine does too, unsynced writes are lost.
     pub(super) fn stop(&mut self, id: NodeId) {
         let machine_too = self.rng.chance(800);
+        let is_garbled = machine_too && self.may_garble(id);
         let node = self.node_mut(id);
         node.process = None;
         node.paused_until = Micros(0);
@@ -54,7 +61,11 @@ impl World {
         node.disk_fault = None;
         node.disk.clear_faults();
         if machine_too {
+            if is_garbled {
+                node.garble();
+            }
             node.disk.crash();
+            node.disk.set_garbage(false);
         } else {
             node.disk.kill();
         }
@@ -65,15 +76,16 @@ impl World {
     /// A call to a disk has failed: the process ends, and nothing is tried again.
     pub(super) fn disk_failed(&mut self, id: NodeId, error: &wal::Error) -> Checked {
         let Node { disk_fault, damaged_at, disk, .. } = &self.nodes[&id];
-        self.trace.count(match error {
-            wal::Error::Io { source, .. }
-                if source.kind() == ErrorKind::StorageFull && disk.free_bytes().is_some() =>
-            {
-                "a full disk ended a process"
-            }
-            _ if disk_fault.is_some() => "a failed disk ended a process",
-            _ if damaged_at.is_some() => "damage ended a process",
-            _ => return violated(format!("node {id} and its disk: {error:?}")),
+        let says_full = matches!(error, wal::Error::Io { source, .. }
+            if source.kind() == ErrorKind::StorageFull);
+        self.trace.count(if says_full && disk.free_bytes().is_some() {
+            "a full disk ended a process"
+        } else if disk_fault.is_some() {
+            "a failed disk ended a process"
+        } else if damaged_at.is_some() {
+            "damage ended a process"
+        } else {
+            return violated(format!("node {id} and its disk: {error:?}"));
         });
         self.crash(id);
         Ok(())

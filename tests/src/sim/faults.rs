@@ -50,7 +50,9 @@ impl World {
             Fault::Members => self.change_members()?,
             Fault::Wipe => self.wipe_one(),
             Fault::Rot => self.rot(),
-            Fault::ShortReign | Fault::Weather => unreachable!("they come with a mix"),
+            Fault::Garbage | Fault::ShortReign | Fault::Weather => {
+                unreachable!("they come with a mix")
+            }
         };
         if struck {
             self.struck(fault);

@@ -37,6 +37,8 @@ pub(crate) struct Mix {
     pub(crate) weights: Weights,
     /// Every new leader crashes within this time; 0 lets it be.
     pub(crate) reign_us: u64,
+    /// How many crashes in a thousand leave garbage where a write was under way.
+    pub(crate) garbage_per_mille: u64,
     /// The longest time for which a crashed node stays down.
     pub(crate) restart_us: u64,
     /// The longest time for which a partition lasts.
@@ -94,6 +96,7 @@ impl Mix {
         interval_us: u64::MAX,
         weights: Weights::NONE,
         reign_us: 0,
+        garbage_per_mille: 0,
         restart_us: 1_000,
         partition_us: 1_000,
         pause_us: 1_000,
@@ -114,6 +117,9 @@ impl Mix {
         if without.contains(&Fault::ShortReign) {
             mix.reign_us = 0;
         }
+        if without.contains(&Fault::Garbage) {
+            mix.garbage_per_mille = 0;
+        }
         if without.contains(&Fault::Weather) {
             mix.weather = Weather::CALM;
         }
@@ -126,6 +132,7 @@ impl Mix {
             interval_us: rng.magnitude(30_000, 2_000_000),
             weights: Weights::draw(rng),
             reign_us: *rng.pick(&[0, 0, 0, 20_000, 100_000, 500_000]),
+            garbage_per_mille: *rng.pick(&[0, 0, 200, 1_000]),
             restart_us: rng.magnitude(2_000, 2_000_000),
             partition_us: *rng.pick(&[200_000, 1_000_000, 5_000_000]),
             pause_us: rng.magnitude(10_000, 2_000_000),
@@ -185,6 +192,9 @@ pub enum Fault {
     /// Sectors of a log are rotten, lost, stale or somewhere else: under a running node, or one that
     /// crashes.
     Rot,
+    /// What a crash leaves of the sectors that were being written is garbage. Comes with a mix, not as a
+    /// strike.
+    Garbage,
     /// Every new leader dies soon. Comes with a mix, not as a strike.
     ShortReign,
     /// A bad network: loss, doubling, overtaking, delay. Comes with a mix, not as a strike.
@@ -224,7 +234,7 @@ impl Weights {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::CrashOne,
         Self::CrashTwo,
         Self::CrashLeader,
@@ -247,13 +257,14 @@ impl Fault {
         Self::Members,
         Self::Wipe,
         Self::Rot,
+        Self::Garbage,
         Self::ShortReign,
         Self::Weather,
     ];
 
     /// Is it a matter of the mix, and no strike?
     const fn comes_with_a_mix(self) -> bool {
-        matches!(self, Self::ShortReign | Self::Weather)
+        matches!(self, Self::Garbage | Self::ShortReign | Self::Weather)
     }
 
     /// What it is called in reports and on the command line.
@@ -282,6 +293,7 @@ impl Fault {
             Self::Members => "members",
             Self::Wipe => "wipe",
             Self::Rot => "rot",
+            Self::Garbage => "garbage",
             Self::ShortReign => "short-reign",
             Self::Weather => "weather",
         }

@@ -8,14 +8,14 @@ use replication::{
     Boot, ClusterConfig, Lane, Limits, Member, Message, Mode, ProposalId, ReadId, Replica, Role,
     Room, Timing,
 };
-use wal::{FaultyKind, FaultyRange, Identity, Log, Options, Reader, Recovery, Scrub};
+use wal::{FaultyKind, FaultyRange, Identity, Log, Options, Reader, Recovery, Scrub, TailVerdict};
 
 use super::{
     checkers::Violation,
     clock::Clocks,
     disk::SimDisk,
     rng::Rng,
-    shadow::{HOLE, Image, Mark, Shadow},
+    shadow::{HOLE, Harm, Image, Mark, Shadow},
     workload::Key,
 };
 
@@ -49,6 +49,9 @@ pub(crate) struct Node {
     /// Its disk was damaged, and it has not said since that it is whole.
     pub(super) damaged_at: Option<Micros>,
     was_damaged: bool,
+    /// A crash left garbage where a write was under way, and it has not said since that it is whole.
+    pub(super) is_garbled: bool,
+    was_garbled: bool,
     /// Its syncs take longer before this.
     pub(super) slow_until: Micros,
     /// The highest term that any released message rests on: a restart may not find a lower one.
@@ -103,6 +106,15 @@ pub(crate) enum DiskFault {
     Error,
     /// All calls fail until the machine is started again.
     PowerCut,
+}
+
+/// What a start found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    /// Operations that the crash before it took.
+    pub(super) lost: usize,
+    /// How the log ended.
+    pub(super) tail: TailVerdict,
 }
 
 /// Why a node does not start.
@@ -196,6 +208,8 @@ impl Node {
             disk_fault: None,
             damaged_at: None,
             was_damaged: false,
+            is_garbled: false,
+            was_garbled: false,
             slow_until: Micros(0),
             promised_term: 0,
             setup,
@@ -217,6 +231,7 @@ impl Node {
         self.store = None;
         self.promised_term = 0;
         (self.damaged_at, self.was_damaged) = (None, false);
+        (self.is_garbled, self.was_garbled) = (false, false);
     }
 
     /// Is its disk another one than that with which the cluster began?
@@ -234,9 +249,16 @@ impl Node {
         })
     }
 
-    /// Was its disk ever damaged?
-    pub(super) const fn was_damaged(&self) -> bool {
-        self.was_damaged
+    /// A place of its log fails its checksum: was its disk ever harmed?
+    pub(super) const fn has_lost_again(&mut self) -> bool {
+        self.is_garbled |= self.was_garbled;
+        self.was_damaged || self.was_garbled
+    }
+
+    /// The next crash of its machine leaves garbage.
+    pub(super) fn garble(&mut self) {
+        (self.is_garbled, self.was_garbled) = (true, true);
+        self.disk.set_garbage(true);
     }
 
     /// Its disk is being damaged.
@@ -306,9 +328,8 @@ impl Node {
         )
     }
 
-    /// Start the process: recover the log, check what it found, and begin a new life. Returns how
-    /// many operations the crash before it took.
-    pub(super) fn boot(&mut self, at: Micros, rng: &mut Rng) -> Result<usize, Failure> {
+    /// Start the process: recover the log, check what it found, and begin a new life.
+    pub(super) fn boot(&mut self, at: Micros, rng: &mut Rng) -> Result<Found, Failure> {
         assert!(self.process.is_none(), "node {} is up", self.id);
         self.life += 1;
         self.clocks.boot(at, rng);
@@ -347,7 +368,7 @@ impl Node {
             wakes: 0,
             calls: Calls::default(),
         });
-        Ok(lost)
+        Ok(Found { lost, tail: recovery.tail })
     }
 
     /// The recovered log must be what the shadow allows, and must keep every promise.
@@ -378,8 +399,15 @@ impl Node {
         if self.was_damaged {
             self.ghosts.push(self.shadow.durable.clone());
         }
+        let harm = if self.was_damaged {
+            Harm::Damaged
+        } else if self.was_garbled {
+            Harm::Garbled
+        } else {
+            Harm::None
+        };
         self.shadow
-            .restart(image, self.was_damaged)
+            .restart(image, harm)
             .or_else(|Violation(reason)| law(format!("node {node}: {reason}")))
     }
 

@@ -20,6 +20,16 @@ pub(crate) struct Mark {
 /// An entry that the log knows it cannot read.
 pub(crate) const HOLE: Mark = Mark { term: 0, checksum: 0 };
 
+/// What a disk may have done to a log, beside losing what was not synced.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Harm {
+    None,
+    /// What was not synced may be garbage: what it was, and whether there was more, may be unknown.
+    Garbled,
+    /// Anything may be.
+    Damaged,
+}
+
 /// A log and its hard state.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Image {
@@ -80,6 +90,17 @@ impl Image {
         let same = |(&mark, index): (&Mark, u64)| mark == HOLE || whole.place(index) == Some(mark);
         self.entries.iter().zip(1..).all(same)
             && (self.last() == whole.last() || self.last() < whole.last() && self.is_end_unknown)
+    }
+
+    /// Is it this log, but for what it cannot read beyond `durable`, and for a doubt about the end?
+    fn is_garbled_of(&self, whole: &Self, durable: u64) -> bool {
+        let same = |((&mark, &was), index): ((&Mark, &Mark), u64)| {
+            mark == was || mark == HOLE && index > durable
+        };
+        self.last() == whole.last()
+            && self.entries.iter().zip(&whole.entries).zip(1..).all(same)
+            && self.is_end_unknown >= whole.is_end_unknown
+            && self.bindings == whole.bindings
     }
 
     fn apply(&mut self, change: &Change) {
@@ -161,14 +182,10 @@ impl Shadow {
     /// A restart found `recovered`: everything durable and a prefix of the rest, to the entry, for
     /// the log may divide an operation. Term and vote may be further on than the entries, for they
     /// have a file of their own. Returns how many changes are lost. Tickets begin anew.
-    pub(crate) fn restart(
-        &mut self,
-        recovered: Image,
-        is_damaged: bool,
-    ) -> Result<usize, Violation> {
+    pub(crate) fn restart(&mut self, recovered: Image, harm: Harm) -> Result<usize, Violation> {
         let mut image = self.durable.clone();
         let mut kept = 0;
-        while !self.may_find((&image, kept), &recovered, is_damaged) {
+        while !self.may_find((&image, kept), &recovered, harm) {
             let Some((_, change)) = self.pending.get(kept) else {
                 return Err(self.mismatch(&recovered));
             };
@@ -184,12 +201,17 @@ impl Shadow {
     }
 
     /// Is `found` what `image` says, but for a hard state that was asked for after it?
-    fn may_find(&self, (image, kept): (&Image, usize), found: &Image, is_damaged: bool) -> bool {
+    fn may_find(&self, (image, kept): (&Image, usize), found: &Image, harm: Harm) -> bool {
         let is_found = |change: &Change| matches!(change, Change::HardState(state) if *state == found.hard_state);
         let is_same = image.entries == found.entries
             && image.is_end_unknown == found.is_end_unknown
             && image.bindings == found.bindings;
-        (is_same || is_damaged && found.is_remains_of(image))
+        let may_be = match harm {
+            Harm::None => false,
+            Harm::Garbled => found.is_garbled_of(image, self.durable.last()),
+            Harm::Damaged => found.is_remains_of(image),
+        };
+        (is_same || may_be)
             && (image.hard_state == found.hard_state
                 || self.pending.iter().skip(kept).any(|(_, change)| is_found(change)))
     }

@@ -51,9 +51,10 @@ impl World {
         }
         let found = self.up(id).scrub.step(1).findings;
         if let Some(first) = found.first() {
-            // What is repaired stays where it rotted; and a footer may be torn until it is written again.
+            // What is repaired stays where it rotted; a footer may be torn until it is written again; and
+            // a batch of which garbage spared a part counts as lost now.
             let is_torn = first.damage == Damage::Footer;
-            if !is_torn && !self.nodes[&id].was_damaged() {
+            if !is_torn && !self.node_mut(id).has_lost_again() {
                 return violated(format!("node {id}: the scrub finds {first}"));
             }
             self.trace.count("the scrub found damage");
@@ -77,7 +78,8 @@ impl World {
 
     /// Something read was damaged. That is no surprise where a disk was damaged, and else a broken law.
     pub(super) fn met_damage(&mut self, id: NodeId, error: &Error) -> Checked {
-        if self.nodes[&id].damaged_at.is_none() {
+        let Node { damaged_at, is_garbled, .. } = &self.nodes[&id];
+        if damaged_at.is_none() && !is_garbled {
             return violated(format!("node {id} and its disk: {error:?}"));
         }
         self.trace.count("a running node met damage");

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use election::Ticket;
 use wal::{Entry, EntryKind, HardState, Op, Vote};
 
-use super::{Image, Shadow};
+use super::{Harm, Image, Shadow};
 
 fn append(index: u64, term: u64) -> Op {
     Op::Append(vec![Entry::new(index, term, EntryKind::Command, Bytes::new())])
@@ -43,7 +43,7 @@ fn a_crash_leaves_what_is_durable_and_a_prefix_of_the_rest() {
     for (kept, image) in images.iter().enumerate() {
         let mut shadow = asked(&ops);
         shadow.settle(Ticket(2));
-        let restarted = shadow.restart(image.clone(), false);
+        let restarted = shadow.restart(image.clone(), Harm::None);
         if kept < 2 && *image != images[3] {
             restarted.unwrap_err();
         } else {
@@ -60,9 +60,9 @@ fn term_and_vote_may_survive_the_entries_before_them() {
     let found = Image { hard_state: asked(&ops).asked.hard_state, ..asked(&ops[..1]).asked };
     let mut shadow = asked(&ops);
     shadow.settle(Ticket(1));
-    shadow.restart(found.clone(), false).unwrap();
+    shadow.restart(found.clone(), Harm::None).unwrap();
     // But not what was never asked for.
-    asked(&ops[..2]).restart(found, false).unwrap_err();
+    asked(&ops[..2]).restart(found, Harm::None).unwrap_err();
 }
 
 #[test]
@@ -70,5 +70,5 @@ fn a_restart_counts_what_was_lost() {
     let ops = [append(1, 1), append(2, 1), append(3, 1)];
     let mut shadow = asked(&ops);
     shadow.settle(Ticket(1));
-    assert_eq!(shadow.restart(asked(&ops[..1]).asked, false).unwrap(), 2);
+    assert_eq!(shadow.restart(asked(&ops[..1]).asked, Harm::None).unwrap(), 2);
 }
