@@ -17,9 +17,10 @@ use std::{collections::BTreeSet, fmt, io, path::PathBuf, sync::Arc};
 
 use crate::{
     Damage, Reader,
-    batch::{BatchKind, Frames, HEADER_BYTES, Header, SECTOR_BYTES},
+    batch::{BatchKind, Frame, Frames, HEADER_BYTES, Header, SECTOR_BYTES},
     codec::{len_u64, to_usize},
     footer,
+    salvage::salvage,
     segment::{DATA_OFFSET, Segment},
     view::Shared,
 };
@@ -118,12 +119,9 @@ impl Scrub {
             segment.distrust();
         }
         let lose = |(first, last)| self.shared.lock().lose(&segment, first, last);
-        Some(Finding {
-            path: segment.path.clone(),
-            offset,
-            damage,
-            entries: entries.and_then(lose),
-        })
+        let entries = entries.into_iter().filter_map(lose);
+        let entries = entries.reduce(|all, lost| (all.0.min(lost.0), all.1.max(lost.1)));
+        Some(Finding { path: segment.path.clone(), offset, damage, entries })
     }
 
     /// The beginning of the next sealed segment.
@@ -173,8 +171,8 @@ struct Found {
     segment: Arc<Segment>,
     offset: u64,
     damage: Damage,
-    /// What may have been there; not all of it need be in force, or in this segment.
-    entries: Option<(u64, u64)>,
+    /// What may have been there, ascending; not all of it need be in force, or in this segment.
+    entries: Vec<(u64, u64)>,
 }
 
 /// Where in a segment the walk stands.
@@ -263,28 +261,34 @@ impl Place {
             self.report(offset, damage, header.first_index.saturating_sub(1), seen);
         }
         self.gap = None;
-        if let Some(damage) = self.body_fault(header, seen) {
-            let entries = (header.first_index, header.last_index);
-            let entries = (entries.0 <= entries.1).then_some(entries);
+        if let Some((damage, entries)) = self.body_fault(header, seen) {
             seen.found.push(self.found(self.offset, damage, entries));
         }
         self.before = Some(Before { seq: header.seq, chain: crc, last_index: header.last_index });
         self.offset = self.offset.saturating_add(header.batch_bytes());
     }
 
-    /// What is wrong with the body of the batch that begins here.
-    fn body_fault(&mut self, header: &Header, seen: &mut Seen) -> Option<Damage> {
+    /// What is wrong with the body of the batch that begins here, and the entries that it cost: who looks
+    /// for one whose own checksum holds still finds it.
+    fn body_fault(
+        &mut self,
+        header: &Header,
+        seen: &mut Seen,
+    ) -> Option<(Damage, Vec<(u64, u64)>)> {
         let (offset, seed) = (self.offset, self.segment.seed);
         let Ok(batch) = self.read(offset, to_usize(header.batch_bytes()), seen) else {
-            return Some(Damage::Unreadable);
+            return Some((Damage::Unreadable, lost(header, &[])));
         };
         let body = batch.get(HEADER_BYTES..).unwrap_or_default();
-        if !header.body_holds(body, seed, offset) {
-            return Some(Damage::Acknowledged);
-        }
         let frames = body.get(..to_usize(u64::from(header.body_len))).unwrap_or_default();
-        let is_whole = Frames::new(frames, seed, offset).all(|frame| frame.is_ok());
-        (!is_whole).then_some(Damage::Contents)
+        let damage = if !header.body_holds(body, seed, offset) {
+            Damage::Acknowledged
+        } else if Frames::new(frames, seed, offset).any(|frame| frame.is_err()) {
+            Damage::Contents
+        } else {
+            return None;
+        };
+        Some((damage, lost(header, &salvage(frames, seed, offset))))
     }
 
     /// The segment ends here: is that all it should hold?
@@ -300,7 +304,7 @@ impl Place {
             self.report(offset, damage, u64::MAX, seen);
         }
         if is_all && self.segment.has_footer() && !self.footer_holds(seen) {
-            seen.found.push(self.found(self.segment.data_end, Damage::Footer, None));
+            seen.found.push(self.found(self.segment.data_end, Damage::Footer, Vec::new()));
         }
     }
 
@@ -320,16 +324,37 @@ impl Place {
     /// Batches are missing up to the one that decides the entry after `last`.
     fn report(&mut self, offset: u64, damage: Damage, last: u64, seen: &mut Seen) {
         let first = self.before.map_or(1, |before| before.last_index.saturating_add(1));
-        seen.found.push(self.found(offset, damage, (first <= last).then_some((first, last))));
+        let entries = (first <= last).then_some((first, last));
+        seen.found.push(self.found(offset, damage, entries.into_iter().collect()));
     }
 
-    fn found(&self, offset: u64, damage: Damage, entries: Option<(u64, u64)>) -> Found {
+    fn found(&self, offset: u64, damage: Damage, entries: Vec<(u64, u64)>) -> Found {
         Found { segment: Arc::clone(&self.segment), offset, damage, entries }
     }
 
     fn read(&mut self, offset: u64, len: usize, seen: &mut Seen) -> io::Result<&[u8]> {
         self.window.at(&self.segment, offset, len, seen)
     }
+}
+
+/// The entries of a batch, without those that were saved of it.
+fn lost(header: &Header, saved: &[(u64, Frame<'_>)]) -> Vec<(u64, u64)> {
+    let (mut next, last) = (header.first_index, header.last_index);
+    let mut lost = Vec::new();
+    for (_, frame) in saved {
+        if let Frame::Entry { index, .. } = *frame
+            && (next..=last).contains(&index)
+        {
+            if next < index {
+                lost.push((next, index.saturating_sub(1)));
+            }
+            next = index.saturating_add(1);
+        }
+    }
+    if next <= last {
+        lost.push((next, last));
+    }
+    lost
 }
 
 /// A piece of a segment.
@@ -398,7 +423,7 @@ mod tests {
         let mut scrub = Scrub::new(&log.reader());
         let mut take_in = |offset| {
             let segment = Arc::clone(&segment);
-            scrub.take_in(Found { segment, offset, damage: Damage::Header, entries: None })
+            scrub.take_in(Found { segment, offset, damage: Damage::Header, entries: Vec::new() })
         };
         for offset in 0..len_u64(FINDINGS_MAX) {
             assert!(take_in(offset).is_some());

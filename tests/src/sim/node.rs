@@ -249,10 +249,9 @@ impl Node {
         })
     }
 
-    /// A place of its log fails its checksum: was its disk ever harmed?
-    pub(super) const fn has_lost_again(&mut self) -> bool {
-        self.is_garbled |= self.was_garbled;
-        self.was_damaged || self.was_garbled
+    /// May a place of its log fail its checksum, which costs no entry or does?
+    pub(super) const fn may_lack(&self, nothing: bool) -> bool {
+        self.was_damaged || self.was_garbled && nothing
     }
 
     /// The next crash of its machine leaves garbage.

@@ -51,10 +51,10 @@ impl World {
         }
         let found = self.up(id).scrub.step(1).findings;
         if let Some(first) = found.first() {
-            // What is repaired stays where it rotted; a footer may be torn until it is written again; and
-            // a batch of which garbage spared a part counts as lost now.
-            let is_torn = first.damage == Damage::Footer;
-            if !is_torn && !self.node_mut(id).has_lost_again() {
+            // What is repaired stays where it rotted or was garbled; a footer may be torn until it is
+            // written again.
+            let costs_nothing = first.entries.is_none();
+            if first.damage != Damage::Footer && !self.nodes[&id].may_lack(costs_nothing) {
                 return violated(format!("node {id}: the scrub finds {first}"));
             }
             self.trace.count("the scrub found damage");
@@ -78,8 +78,7 @@ impl World {
 
     /// Something read was damaged. That is no surprise where a disk was damaged, and else a broken law.
     pub(super) fn met_damage(&mut self, id: NodeId, error: &Error) -> Checked {
-        let Node { damaged_at, is_garbled, .. } = &self.nodes[&id];
-        if damaged_at.is_none() && !is_garbled {
+        if self.nodes[&id].damaged_at.is_none() {
             return violated(format!("node {id} and its disk: {error:?}"));
         }
         self.trace.count("a running node met damage");
