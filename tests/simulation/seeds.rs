@@ -14,6 +14,7 @@ const SOMETIMES: &[&str] = &[
     // Elections.
     "a new leader",
     "a split vote",
+    "the pace changed",
     // The log.
     "a suffix was truncated",
     "a conflict backed up",
@@ -47,6 +48,10 @@ const SOMETIMES: &[&str] = &[
     // Operators.
     "a change was committed",
     "a change had an unknown outcome",
+    // Builds.
+    "the level was raised",
+    "the level was raised among mixed builds",
+    "a build that was too old stopped",
     // Damage.
     "a lost entry was put back",
     "a damaged node became whole",

@@ -15,6 +15,7 @@ mod driver;
 mod faults;
 mod history;
 mod ledger;
+mod levels;
 mod linear;
 mod members;
 mod mix;

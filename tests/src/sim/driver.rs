@@ -8,7 +8,7 @@ use std::{collections::VecDeque, io::ErrorKind};
 use bytes::Bytes;
 use election::{Micros, NodeId, Ticket, VoterId};
 use replication::{ClusterConfig, Effect, Effects, Input, Lane, LinkEvent, Message, Role, codec};
-use wal::{EntryKind, Op, TailVerdict};
+use wal::{Entry, EntryKind, Op, TailVerdict};
 
 use super::{
     checkers::{Checked, Violation, violated},
@@ -25,6 +25,7 @@ impl World {
         if self.nodes[&id].is_up() {
             return Ok(());
         }
+        self.choose_build(id);
         let now = self.queue.now();
         let mut rng = self.rng.fork();
         let found = match self.node_mut(id).boot(now, &mut rng) {
@@ -245,37 +246,17 @@ impl World {
     /// Put an operation in line for the log.
     fn persist(&mut self, id: NodeId, ticket: Ticket, op: Op) -> Checked {
         let node = self.nodes.get_mut(&id).expect("the nodes of a seed are fixed");
-        let process = node.process.as_mut().expect("only a running process has effects");
-        if let Op::TruncateAfter(last) = op {
-            if last < process.commit {
-                return violated(format!(
-                    "node {id} truncates to {last}, committed {}",
-                    process.commit
-                ));
-            }
-            self.trace.count("a suffix was truncated");
-        }
+        let commit = node.process.as_ref().map_or(0, |process| process.commit);
         let before = node.shadow.asked.last();
         node.shadow
             .ask(ticket, &op)
             .map_err(|Violation(reason)| Violation(format!("node {id}: {reason}")))?;
-        if let Op::Append(entries) = &op {
-            let mut previous = node.shadow.asked.at(before).map(|mark| mark.term);
-            if before == 0 {
-                previous = Some(0);
-            }
-            for entry in entries {
-                let mark = Mark { term: entry.term, checksum: entry.checksum };
-                self.checkers.appended(id, entry.index, mark, previous)?;
-                previous = Some(entry.term);
-                if entry.kind == EntryKind::Config {
-                    let config = ClusterConfig::decode(&entry.payload)
-                        .map_err(|error| Violation(format!("node {id} appends {error}")))?;
-                    self.checkers.configured(entry.index, entry.term, &config)?;
-                }
-            }
-        }
         match &op {
+            Op::Append(entries) => self.check_appended(id, before, entries)?,
+            Op::TruncateAfter(last) if *last < commit => {
+                return violated(format!("node {id} truncates to {last}, committed {commit}"));
+            }
+            Op::TruncateAfter(_) => self.trace.count("a suffix was truncated"),
             Op::Repair(entry) => {
                 let mark = Mark { term: entry.term, checksum: entry.checksum };
                 self.checkers.repaired(id, entry.index, mark)?;
@@ -283,12 +264,33 @@ impl World {
             }
             Op::Doubt => self.trace.count("a node came to doubt its end"),
             Op::Settle => self.trace.count("an end in doubt was settled"),
-            Op::Append(_) | Op::TruncateAfter(_) | Op::HardState(_) | Op::Bind { .. } => {}
+            Op::HardState(_) | Op::Bind { .. } => {}
         }
         self.trace.detail(&op);
+        let process = self.up(id);
         process.log.stage(ticket.0, op);
         process.staged += 1;
         self.note("persist", id, ticket.0, before);
+        Ok(())
+    }
+
+    /// Entries are put in line after the one at `before`.
+    fn check_appended(&mut self, id: NodeId, before: u64, entries: &[Entry]) -> Checked {
+        let mut previous = self.nodes[&id].shadow.asked.at(before).map(|mark| mark.term);
+        if before == 0 {
+            previous = Some(0);
+        }
+        for entry in entries {
+            let mark = Mark { term: entry.term, checksum: entry.checksum };
+            self.checkers.appended(id, entry.index, mark, previous)?;
+            previous = Some(entry.term);
+            if entry.kind == EntryKind::Config {
+                let config = ClusterConfig::decode(&entry.payload)
+                    .map_err(|error| Violation(format!("node {id} appends {error}")))?;
+                self.check_level(id, (entry.index, entry.term), &config)?;
+                self.checkers.configured(entry.index, entry.term, &config)?;
+            }
+        }
         Ok(())
     }
 
@@ -342,13 +344,15 @@ impl World {
         match &message {
             Message::VoteAnswer { term, granted: true } => self.checkers.votes(from, term.0, to)?,
             Message::Vote { term, .. } => self.checkers.votes(from, term.0, from)?,
+            Message::HeartbeatAnswer { term, level, .. } => {
+                self.levels.says(from, term.0, *level);
+            }
             Message::Conflict { .. } => self.trace.count("a conflict backed up"),
             Message::Forward { .. } => self.trace.count("a write was forwarded"),
             Message::PreVote { .. }
             | Message::PreVoteAnswer { .. }
             | Message::VoteAnswer { .. }
             | Message::Heartbeat { .. }
-            | Message::HeartbeatAnswer { .. }
             | Message::Append { .. }
             | Message::Appended { .. }
             | Message::Forwarded { .. }

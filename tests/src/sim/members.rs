@@ -128,6 +128,7 @@ impl World {
         let me = node.identity().expect("it was started");
         let is_member = config.member(id).is_some_and(|member| member.store == Some(me.store));
         match why {
+            Halt::TooOld { level } => return self.too_old(id, level),
             Halt::Removed if !is_member => self.trace.count("a removed node stopped"),
             Halt::BoundElsewhere { .. } if !is_member && node.was_wiped() => {
                 self.trace.count("an empty disk was not taken for the lost one");
@@ -138,10 +139,7 @@ impl World {
                 self.crash(id);
                 return Ok(());
             }
-            Halt::Removed
-            | Halt::BoundElsewhere { .. }
-            | Halt::TooOld { .. }
-            | Halt::Diverged { .. } => {
+            Halt::Removed | Halt::BoundElsewhere { .. } | Halt::Diverged { .. } => {
                 return violated(format!("node {id} halts: {why:?}"));
             }
         }

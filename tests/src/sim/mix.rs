@@ -53,6 +53,12 @@ pub(crate) struct Mix {
     pub(crate) apply_us: u64,
     /// From one look of a node's driver around to the next.
     pub(crate) tick_us: u64,
+    /// What nodes measure of the network and their disks, in percent of what is so.
+    pub(crate) pace_percent: u64,
+    /// So many starts of a thousand are with a newer build, ...
+    pub(crate) upgrade_per_mille: u64,
+    /// ... and so many with an older one.
+    pub(crate) downgrade_per_mille: u64,
 }
 
 /// The relative frequency of each kind of fault, in the order of [`Fault::ALL`].
@@ -104,6 +110,9 @@ impl Mix {
         slow_sync_us: 10_000,
         apply_us: 100,
         tick_us: 50_000,
+        pace_percent: 100,
+        upgrade_per_mille: 0,
+        downgrade_per_mille: 0,
     };
 
     /// Draw one, without those faults.
@@ -140,6 +149,9 @@ impl Mix {
             slow_sync_us: rng.magnitude(10_000, 4_000_000),
             apply_us: *rng.pick(&[10, 1_000, 50_000]),
             tick_us: *rng.pick(&[20_000, 100_000, 1_000_000]),
+            pace_percent: *rng.pick(&[0, 80, 120, 1_000]),
+            upgrade_per_mille: *rng.pick(&[0, 50, 500]),
+            downgrade_per_mille: *rng.pick(&[0, 0, 50, 200]),
         }
     }
 }

@@ -30,6 +30,8 @@ const SMALL_SEGMENT_BYTES: u64 = 72 * 1024;
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(super) id: NodeId,
+    /// The newest feature level that its build understands.
+    pub(super) build: u16,
     /// Drawn at the first start.
     store: Option<StoreId>,
     pub(super) disk: SimDisk,
@@ -62,6 +64,8 @@ pub(crate) struct Node {
 /// What a node is started with.
 #[derive(Clone, Debug)]
 struct Setup {
+    /// That of a new machine.
+    build: u16,
     genesis: ClusterConfig,
     timing: Timing,
     limits: Limits,
@@ -175,6 +179,7 @@ impl Node {
         rng: &mut Rng,
     ) -> BTreeMap<NodeId, Self> {
         let setup = Setup {
+            build: *rng.pick(&[1, 1, 2]),
             genesis: genesis.clone(),
             timing: draw_timing(rng),
             limits: draw_limits(rng),
@@ -196,6 +201,7 @@ impl Node {
     fn new(id: NodeId, setup: Setup, rng: &mut Rng) -> Self {
         Self {
             id,
+            build: setup.build,
             store: None,
             disk: SimDisk::new(rng.next_u64()),
             clocks: Clocks::new(rng),
@@ -448,7 +454,7 @@ impl Node {
             faulty: recovery.faulty.clone(),
             ticket: Ticket(0),
             seed: rng.next_u64(),
-            level: 1,
+            level: self.build,
             timing: self.setup.timing,
             limits: self.setup.limits,
         })

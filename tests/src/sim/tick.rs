@@ -4,12 +4,13 @@
 //! What always holds: the core hears of damage that a read or the scrub met at the next tick at the
 //! latest, and only between its inputs: what it has decided, the log has seen by then.
 
-use election::NodeId;
+use election::{Micros, NodeId};
 use replication::Input;
 use wal::{Damage, Error};
 
 use super::{
     checkers::{Checked, violated},
+    mix::Mix,
     node::Node,
     world::{Event, World},
 };
@@ -34,8 +35,29 @@ impl World {
         }
         self.queue.after(self.mix.tick_us, Event::Tick { node: id, life });
         self.look_for_room(id)?;
+        self.measure(id)?;
         self.scrub(id)?;
         self.look_for_damage(id)
+    }
+
+    /// How quick the world is, as a driver measures it: about right, far too slow, or not at all.
+    fn measure(&mut self, id: NodeId) -> Checked {
+        if !self.nodes[&id].is_up() {
+            return Ok(());
+        }
+        let is_slow = self.nodes[&id].slow_until > self.queue.now() && !self.is_healed;
+        let Mix { weather, sync_us, slow_sync_us, pace_percent, .. } = &self.mix;
+        let fsync_us = sync_us + if is_slow { *slow_sync_us } else { 0 };
+        let [rtt, fsync] =
+            [weather.latency_us[0] * 2, fsync_us].map(|us| Micros(us * pace_percent / 100));
+        let before = self.up(id).replica.status().election_timeout;
+        self.input(id, Input::Pace { rtt, fsync })?;
+        let after = self.nodes[&id].process.as_ref();
+        let after = after.map_or(before, |process| process.replica.status().election_timeout);
+        if after != before {
+            self.trace.count("the pace changed");
+        }
+        Ok(())
     }
 
     /// A part of the full segments is read again.

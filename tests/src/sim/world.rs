@@ -12,6 +12,7 @@ use super::{
     Options, Report,
     checkers::{Checked, Checkers, Violation, violated},
     clock::Queue,
+    levels::Levels,
     mix::{Fault, Mix},
     network::{Admission, NetEvent, Network, Packet, Pair},
     node::{Failure, Node, genesis},
@@ -103,6 +104,7 @@ pub(crate) struct World {
     pub(super) network: Network,
     pub(super) workload: Workload,
     pub(super) checkers: Checkers,
+    pub(super) levels: Levels,
     pub(super) trace: Trace,
     pub(super) mix: Mix,
     /// The number of the present mix.
@@ -147,6 +149,7 @@ impl World {
             network,
             workload,
             checkers: Checkers::new(&genesis),
+            levels: Levels::default(),
             trace: Trace::new(seed, options.prints),
             mix: Mix::CALM,
             act: 0,
