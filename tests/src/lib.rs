@@ -12,6 +12,7 @@ pub mod failover;
 pub mod fuzz;
 pub mod kill9;
 pub mod mark;
+pub mod model;
 pub mod mutation;
 pub mod sim;
 pub mod small_disk;
