@@ -28,6 +28,7 @@ const LEADER: &str = "replication/src/core/leader.rs";
 const LOG: &str = "replication/src/core/log.rs";
 const MEMBERS: &str = "replication/src/core/members.rs";
 const PROPOSAL: &str = "replication/src/core/proposal.rs";
+const READ: &str = "replication/src/core/read.rs";
 const READING: &str = "replication/src/core/reading.rs";
 const REPAIR: &str = "replication/src/core/repair.rs";
 const REPLICA: &str = "replication/src/replica.rs";
@@ -174,6 +175,25 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ],
     },
     Mutant {
+        trap: 22,
+        name: "configuration-stays",
+        removed: "the end of a configuration when its entry is cut",
+        seeds: 1_000,
+        changes: &[(LOG, "        self.configs.retain(|(at, _)| *at <= index);\n", "")],
+    },
+    Mutant {
+        trap: 25,
+        name: "learner-counts",
+        removed: "the rule that a learner's copy counts for nothing",
+        seeds: 1_000,
+        changes: &[(
+            COMMIT,
+            "self.electorate.commits(|node| held(node) >= *index)",
+            "{ let peers = lead.peers.values().filter(|peer| peer.counts() >= *index).count(); \
+             let mine = usize::from(held(self.me.node) >= *index); (peers + mine) * 2 > voters.len() }",
+        )],
+    },
+    Mutant {
         trap: 26,
         name: "stand-by-its-number",
         removed: "the disk in what a node finds of itself in its log",
@@ -213,6 +233,24 @@ pub(super) const MUTANTS: &[Mutant] = &[
         changes: &[(ELECTION, "self.electorate.elects(fresh)", "true")],
     },
     Mutant {
+        trap: 29,
+        name: "refusal-without-term",
+        removed: "the refuser's term in its refusal",
+        seeds: 1_000,
+        changes: &[
+            (
+                ELECTION,
+                "if granted { term } else { self.term() }",
+                "if granted { term } else { Term(0) }",
+            ),
+            (
+                ELECTION,
+                "Message::VoteAnswer { term: self.term(), granted }",
+                "Message::VoteAnswer { term: if granted { self.term() } else { Term(0) }, granted }",
+            ),
+        ],
+    },
+    Mutant {
         trap: 30,
         name: "faith-in-the-old-leader",
         removed: "the end of loyalty when a node itself asks for an election",
@@ -232,6 +270,17 @@ pub(super) const MUTANTS: &[Mutant] = &[
             REPLICA,
             "term == self.core.term && self.core.leader == Some(leader.node)",
             "self.core.leader != Some(self.core.me.node)",
+        )],
+    },
+    Mutant {
+        trap: 31,
+        name: "answer-of-another-term",
+        removed: "the term of an answer: one to a leader of an older term counts in the newer",
+        seeds: 1_000,
+        changes: &[(
+            REPLICA,
+            "term == self.core.term && self.core.lead.is_some()",
+            "self.core.lead.is_some()",
         )],
     },
     Mutant {
@@ -297,6 +346,18 @@ pub(super) const MUTANTS: &[Mutant] = &[
             READING,
             "peers.get(&node).is_some_and(|peer| peer.answered_round >= round)",
             "peers.contains_key(&node) && round > 0",
+        )],
+    },
+    Mutant {
+        trap: 40,
+        name: "read-in-an-older-round",
+        removed: "the start of a new round for a read: it joins the one that is under way",
+        seeds: 1_000,
+        changes: &[(
+            READ,
+            "        self.waiting.push(reader);\n",
+            "match self.started.back_mut() { Some(round) => round.readers.push(reader), \
+             None => self.waiting.push(reader) }",
         )],
     },
     Mutant {

@@ -2,6 +2,7 @@
 
 use std::{
     io::Read,
+    ops::Range,
     path::PathBuf,
     process::{Command, Stdio},
     sync::mpsc::sync_channel,
@@ -50,10 +51,27 @@ impl Simulator {
         }
     }
 
-    /// Run seeds from 0 on, with a mutant or none, until one breaks a law.
+    /// Run seeds from 0 on, with a mutant or none, until one breaks a law. One that does so without
+    /// the mutant as well proves nothing about it.
     pub(super) fn run(&self, mutant: Option<&str>, seeds: u64) -> Result<Verdict, String> {
+        let mut first = 0;
+        loop {
+            let verdict = self.run_some(mutant, first..seeds)?;
+            let Verdict::Caught { seed, .. } = verdict else { return Ok(verdict) };
+            let is_news = mutant.is_none()
+                || !matches!(self.run_some(None, seed..seed + 1)?, Verdict::Caught { .. });
+            if is_news {
+                return Ok(verdict);
+            }
+            first = seed + 1;
+        }
+    }
+
+    fn run_some(&self, mutant: Option<&str>, seeds: Range<u64>) -> Result<Verdict, String> {
+        let count = seeds.end.saturating_sub(seeds.start);
         let mut child = Command::new(&self.program)
-            .args(["--until-violation", "--seeds", &seeds.to_string()])
+            .args(["--until-violation", "--from", &seeds.start.to_string()])
+            .args(["--seeds", &count.to_string()])
             .env(SWITCH, mutant.unwrap_or_default())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
