@@ -223,6 +223,7 @@ impl World {
 
     /// An answer sets out for its client; it may be lost on the way.
     pub(super) fn answer(&mut self, key: Key, reply: Reply) {
+        self.trace.detail(&reply);
         if !self.is_healed && self.rng.chance(30) {
             self.trace.count("an answer was lost");
             return;

@@ -75,9 +75,9 @@ impl World {
         let lost = self.lost_voters(config);
         // Log time is the median of the clocks that can be asked: a wrong one counts, too.
         let is_bad = |id: &NodeId| {
-            let Node { damaged_at, is_garbled, clocks, .. } = &self.nodes[id];
-            let may_lack = damaged_at.is_some() || *is_garbled;
-            lost.contains(id) || *id == node || may_lack || clocks.is_wrong()
+            let Node { clocks, .. } = &self.nodes[id];
+            let is_in_need = self.nodes[id].may_be_in_need();
+            lost.contains(id) || *id == node || is_in_need || clocks.is_wrong()
         };
         let bad = config.voters.iter().filter(|member| is_bad(&member.node)).count();
         config.voters.len() >= 3 && bad <= (config.voters.len() - 1) / 2

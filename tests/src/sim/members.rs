@@ -38,6 +38,11 @@ impl World {
             2 => Change::Replace(*self.rng.pick(&voters)),
             _ => Change::Remove(*self.rng.pick(&voters)),
         };
+        let is_smaller = matches!(change, Change::Remove(_));
+        if is_smaller && voters.iter().any(|voter| self.nodes[voter].may_be_in_need()) {
+            // Of fewer voters fewer may be damaged.
+            return Ok(false);
+        }
         if self.clocks_allow(&config, &change) { self.ask_for(change) } else { Ok(false) }
     }
 
@@ -167,6 +172,8 @@ impl World {
         let back_us = self.rng.within(RETURN_US.0, RETURN_US.1);
         self.queue.after(back_us, Event::Restart { node: id });
         self.note("wipe", id, 0, 0);
+        // It begins with nothing, whenever that is.
+        self.calm_since = self.queue.now();
     }
 
     /// A number that no member has: of one that left with its disk, or a new one.
@@ -221,7 +228,9 @@ impl World {
         logs.map(|log| self.checkers.config_in_force(log)).all(|config| {
             let stands = |node: NodeId| {
                 let identity = self.nodes[&node].identity().filter(|_| self.nodes[&node].is_up());
-                identity.is_some_and(|id| names(config, id)) && !self.is_lost(config, node)
+                identity.is_some_and(|id| names(config, id))
+                    && !self.is_lost(config, node)
+                    && !self.nodes[&node].may_be_in_need()
             };
             let electorate = quorums(config);
             electorate.elects(stands) && electorate.commits(stands)

@@ -260,6 +260,11 @@ impl Node {
         self.was_damaged || self.was_garbled && nothing
     }
 
+    /// May it lack what it has to be given before it votes?
+    pub(super) const fn may_be_in_need(&self) -> bool {
+        self.damaged_at.is_some() || self.is_garbled
+    }
+
     /// The next crash of its machine leaves garbage.
     pub(super) fn garble(&mut self) {
         (self.is_garbled, self.was_garbled) = (true, true);

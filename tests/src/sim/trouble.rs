@@ -5,6 +5,7 @@
 //! left in peace.
 
 use election::{Micros, NodeId, Term};
+use replication::Room;
 
 use super::{
     checkers::{Checked, violated},
@@ -55,7 +56,11 @@ impl World {
         if !self.network.is_calm(self.queue.now()) {
             return false;
         }
-        let Some((term, leader)) = self.calm_leader() else { return false };
+        self.note_whole();
+        let leader = self.calm_leader();
+        // Who finds that its log is damaged hands over.
+        let leader = leader.filter(|(_, leader)| !self.nodes[leader].may_be_in_need());
+        let Some((term, leader)) = leader else { return false };
         let others: Vec<NodeId> = self.other_voters(leader);
         let trouble = match self.rng.below(4) {
             0 if others.len() > 1 => Trouble::Apart(*self.rng.pick(&others)),
@@ -151,6 +156,8 @@ impl World {
                     && status.term == term
                     && status.bound
                     && !status.draining
+                    && process.room == Room::Enough
+                    && status.faulty.is_empty()
                     && status.config == *config
             })
         };

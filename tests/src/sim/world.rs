@@ -116,7 +116,7 @@ pub(crate) struct World {
     pub(super) trial: Trial,
     healed_at: Micros,
     /// Since then everything is well.
-    calm_since: Micros,
+    pub(super) calm_since: Micros,
     begun_in_storm: u64,
     is_over: bool,
     /// Faults that are left out.
@@ -391,7 +391,12 @@ impl World {
             self.is_over = true;
             return Ok(());
         }
+        if !self.network.is_calm(now) {
+            // What the storm has delayed is still to come, and stands in the way of all behind it.
+            self.calm_since = now;
+        }
         if now.since(self.calm_since).0 > RECOVERY_US_MAX {
+            self.note_whole();
             if !self.has_quorum() {
                 self.trace.count("too much was lost to go on");
                 (self.is_over, self.is_reduced) = (true, true);
