@@ -51,6 +51,8 @@ pub(crate) struct Shadow {
     pub(crate) durable: Image,
     /// Asked for and not reported durable.
     pending: VecDeque<(Ticket, Change)>,
+    /// Entries that were cut: where damage took the cut with it, they are there again.
+    cut: BTreeMap<u64, Vec<Mark>>,
     newest: Ticket,
 }
 
@@ -85,11 +87,15 @@ impl Image {
         !self.is_end_unknown && !self.entries.contains(&HOLE)
     }
 
-    /// Is it this log, but for what it knows to be lost?
-    fn is_remains_of(&self, whole: &Self) -> bool {
-        let same = |(&mark, index): (&Mark, u64)| mark == HOLE || whole.place(index) == Some(mark);
+    /// Is it this log, but for what it knows to be lost? Where that may be the end, what was cut may have
+    /// come back.
+    fn is_remains_of(&self, whole: &Self, cut: &BTreeMap<u64, Vec<Mark>>) -> bool {
+        let same = |(mark, index): (&Mark, u64)| {
+            let was_cut = || cut.get(&index).is_some_and(|marks| marks.contains(mark));
+            *mark == HOLE || whole.place(index) == Some(*mark) || self.is_end_unknown && was_cut()
+        };
         self.entries.iter().zip(1..).all(same)
-            && (self.last() == whole.last() || self.last() < whole.last() && self.is_end_unknown)
+            && (self.last() == whole.last() || self.is_end_unknown)
     }
 
     /// Is it this log, but for what it cannot read beyond `durable`, and for a doubt about the end?
@@ -140,7 +146,12 @@ impl Shadow {
                     self.change(ticket, Change::Append(mark));
                 }
             }
-            Op::TruncateAfter(last) => self.change(ticket, Change::TruncateAfter(*last)),
+            Op::TruncateAfter(last) => {
+                for index in last + 1..=self.asked.last() {
+                    self.cut.entry(index).or_default().extend(self.asked.at(index));
+                }
+                self.change(ticket, Change::TruncateAfter(*last));
+            }
             Op::HardState(state) => {
                 check_step(self.asked.hard_state, *state)?;
                 self.change(ticket, Change::HardState(*state));
@@ -209,7 +220,7 @@ impl Shadow {
         let may_be = match harm {
             Harm::None => false,
             Harm::Garbled => found.is_garbled_of(image, self.durable.last()),
-            Harm::Damaged => found.is_remains_of(image),
+            Harm::Damaged => found.is_remains_of(image, &self.cut),
         };
         (is_same || may_be)
             && (image.hard_state == found.hard_state

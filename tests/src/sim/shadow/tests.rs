@@ -72,3 +72,19 @@ fn a_restart_counts_what_was_lost() {
     shadow.settle(Ticket(1));
     assert_eq!(shadow.restart(asked(&ops[..1]).asked, Harm::None).unwrap(), 2);
 }
+
+#[test]
+fn what_was_cut_comes_back_only_where_damage_took_the_cut() {
+    let ops = [append(1, 1), append(2, 1), Op::TruncateAfter(1), append(2, 2), append(3, 2)];
+    let mut found = asked(&ops[..2]).asked;
+    found.is_end_unknown = true;
+    let restarted = |found: &Image, harm| {
+        let mut shadow = asked(&ops);
+        shadow.settle(Ticket(5));
+        shadow.restart(found.clone(), harm)
+    };
+    restarted(&found, Harm::Damaged).unwrap();
+    restarted(&found, Harm::Garbled).unwrap_err();
+    found.is_end_unknown = false;
+    restarted(&found, Harm::Damaged).unwrap_err();
+}
