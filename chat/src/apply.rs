@@ -47,7 +47,7 @@ impl State {
                 self.act_once(entry, request, (*account, *session), action)
             }
         };
-        self.sweep_next(time_us);
+        self.sweep_next(entry);
         self.end(&applied.outcome);
         applied
     }

@@ -13,6 +13,7 @@
 use alloc::{borrow::ToOwned, format, string::String, vec::Vec};
 use core::fmt;
 
+use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -22,6 +23,9 @@ use crate::{
     rejection::Rejection,
     request::RequestId,
 };
+
+/// Room for most commands, so that few have to be moved while they are written.
+const USUAL_BYTES: usize = 512;
 
 /// One command. Its bytes, behind the leader's time stamp, are the payload of a log entry.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -231,7 +235,7 @@ impl Command {
     /// Never: every part of a command can be encoded.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        match postcard::to_allocvec(self) {
+        match postcard::to_extend(self, Vec::with_capacity(USUAL_BYTES)) {
             Ok(bytes) => bytes,
             Err(error) => unreachable!("a command encodes: {error}"),
         }
@@ -249,10 +253,16 @@ impl Command {
         if !rest.is_empty() || !command.has_valid_request_ids() {
             return Err(DecodeError::Malformed);
         }
-        if command.encode() != bytes {
+        if !command.is_encoded_as(bytes) {
             return Err(DecodeError::NotCanonical);
         }
         Ok(command)
+    }
+
+    /// Are these the bytes that [`encode`](Self::encode) gives? Every entry is asked: nothing is made
+    /// for it.
+    fn is_encoded_as(&self, bytes: &[u8]) -> bool {
+        postcard::serialize_with_flavor(self, Expected(bytes)) == Ok(true)
     }
 
     /// Deriving cannot check this, and a checked newtype's error could not be told from an unknown
@@ -263,6 +273,27 @@ impl Command {
             Body::Act { .. } | Body::Register(_) | Body::Login(_) => None,
         };
         self.request().is_valid() && after_request.is_none_or(RequestId::is_valid)
+    }
+}
+
+/// What an encoding still has to be.
+struct Expected<'a>(&'a [u8]);
+
+impl Flavor for Expected<'_> {
+    /// Was it that?
+    type Output = bool;
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.try_extend(&[byte])
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0 = self.0.strip_prefix(bytes).ok_or(postcard::Error::SerializeBufferFull)?;
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<bool> {
+        Ok(self.0.is_empty())
     }
 }
 

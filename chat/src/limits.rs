@@ -49,6 +49,8 @@ pub const HIDDEN_MAX: usize = 16_384;
 pub const REQUESTS_MAX: usize = 65_536;
 /// Requests of one account that one entry may drop from memory because they are too old.
 pub const SWEPT_REQUESTS_MAX: usize = 16;
+/// One in so many entries does: who was last seen long ago is read from memory for it.
+pub const SWEEP_EVERY: u64 = 8;
 /// Items of a page.
 pub const PAGE_MAX: usize = 200;
 /// Items of a page when nothing is said.
@@ -76,6 +78,8 @@ const _: () = assert!(
     "the longest registration fits a command"
 );
 const _: () = assert!(ACCOUNTS_MAX <= u32::MAX as usize, "a message names its author in 32 bits");
+const _: () =
+    assert!(SWEPT_REQUESTS_MAX as u64 >= 2 * SWEEP_EVERY, "more is forgotten than entries bring");
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX, "the default page is allowed");
 const _: () =
     assert!(REQUEST_AHEAD_US_MAX < REQUEST_REMEMBERED_US, "ids are remembered for a while");

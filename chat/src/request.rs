@@ -9,7 +9,7 @@
 //! What is remembered below the floor is dead weight: dropping it sooner or later shows nowhere.
 
 use alloc::collections::BTreeMap;
-use core::fmt;
+use core::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,8 @@ use crate::{
     outcome::Answer,
     rejection::Rejection,
 };
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// A UUID of version 7. Ordered by its time first.
 #[derive(Clone, Copy, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -95,9 +97,11 @@ impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, byte) in self.0.iter().enumerate() {
             if matches!(at, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
+                f.write_char('-')?;
             }
-            write!(f, "{byte:02x}")?;
+            for half in [byte >> 4, byte & 0xf] {
+                f.write_char(char::from(DIGITS[usize::from(half)]))?;
+            }
         }
         Ok(())
     }
@@ -113,6 +117,8 @@ impl fmt::Debug for RequestId {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Requests {
     remembered: BTreeMap<RequestId, Remembered>,
+    /// The greatest of them: an id above it, as nearly every one is, need not be looked for.
+    greatest: Option<RequestId>,
     /// The greatest id dropped for the cap; none at or below it is carried out.
     dropped: Option<RequestId>,
 }
@@ -142,7 +148,9 @@ impl Requests {
         if is_old(id, time_us) {
             return Admission::Refused(Rejection::RequestIdExpired);
         }
-        if let Some(remembered) = self.remembered.get(&id) {
+        if Some(id) <= self.greatest
+            && let Some(remembered) = self.remembered.get(&id)
+        {
             return if remembered.body_hash == body_hash {
                 Admission::Repeated(remembered.result)
             } else {
@@ -173,6 +181,7 @@ impl Requests {
     ) {
         let before = self.remembered.insert(id, Remembered { body_hash, result });
         assert!(before.is_none(), "a request is carried out once");
+        self.greatest = self.greatest.max(Some(id));
         if self.len() > REQUESTS_MAX {
             // By id, not by arrival: the floor must lie above everything that was forgotten.
             if let Some((lowest, _)) = self.remembered.pop_first() {
@@ -198,13 +207,18 @@ impl Requests {
 
     /// Drop up to `most` outcomes that will not be asked for again. Gives how many.
     pub(crate) fn forget_old(&mut self, time_us: u64, most: usize) -> usize {
-        for forgotten in 0..most {
-            match self.remembered.first_entry() {
-                Some(entry) if is_old(*entry.key(), time_us) => entry.remove(),
-                Some(_) | None => return forgotten,
-            };
+        let mut forgotten = 0;
+        while forgotten < most
+            && let Some(lowest) = self.remembered.first_entry()
+            && is_old(*lowest.key(), time_us)
+        {
+            lowest.remove();
+            forgotten += 1;
         }
-        most
+        if self.remembered.is_empty() {
+            self.greatest = None;
+        }
+        forgotten
     }
 }
 

@@ -4,11 +4,20 @@
 //! sessions need. It goes with the commands, one account each in turn and a bounded piece of it, so
 //! that no entry pays for a whole day's.
 
-use crate::{id::AccountId, limits::SWEPT_REQUESTS_MAX, state::State};
+use crate::{
+    apply::Entry,
+    id::AccountId,
+    limits::{SWEEP_EVERY, SWEPT_REQUESTS_MAX},
+    state::State,
+};
 
 impl State {
-    /// Tidy up the next account, or go on with the one that was not finished.
-    pub(super) fn sweep_next(&mut self, time_us: u64) {
+    /// If it is this entry's turn, tidy up the next account, or go on with the one that was not
+    /// finished.
+    pub(super) fn sweep_next(&mut self, Entry { index, time_us }: Entry) {
+        if !index.is_multiple_of(SWEEP_EVERY) {
+            return;
+        }
         let Some((id, account)) = self.accounts.next_after(self.swept) else { return };
         let forgotten = account.requests.forget_old(time_us, SWEPT_REQUESTS_MAX);
         if forgotten < SWEPT_REQUESTS_MAX {

@@ -5,7 +5,7 @@ use std::{format, vec::Vec};
 use crate::{
     Accepted, Action, Answer, Rejection, RequestId,
     limits::{
-        DAY_US, REQUEST_AHEAD_US_MAX, REQUESTS_MAX, SECOND_US, SWEPT_REQUESTS_MAX,
+        DAY_US, REQUEST_AHEAD_US_MAX, REQUESTS_MAX, SECOND_US, SWEEP_EVERY, SWEPT_REQUESTS_MAX,
         TOKENS_PER_SESSION_MAX,
     },
     tests::kit::{World, send, send_after, seq},
@@ -100,7 +100,8 @@ fn what_is_too_old_leaves_memory_a_bounded_piece_at_a_time() {
     world.clock_us += DAY_US + SECOND_US;
     // Alice is gone; Bob goes on, and each of his messages makes a little room.
     let mut before = remembered(&world);
-    for _ in 0..2 * old / SWEPT_REQUESTS_MAX {
+    let turns = u64::try_from(2 * old / SWEPT_REQUESTS_MAX).unwrap();
+    for _ in 0..turns * SWEEP_EVERY {
         world.send("bob", "@alice", "x").unwrap();
         let after = remembered(&world);
         assert!(before - after <= SWEPT_REQUESTS_MAX, "{before} {after}");
