@@ -41,7 +41,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{borrow::Borrow, convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 pub use auth::hash_of as token_hash;
 use axum::{
@@ -271,7 +271,7 @@ impl Api {
     }
 
     /// Commits a command and tells what came of it: the index it was folded at, and the answer.
-    async fn submit(&self, command: Command) -> Result<Accepted, Refusal> {
+    async fn submit(&self, command: impl Borrow<Command>) -> Result<Accepted, Refusal> {
         let begun = Instant::now();
         let submitted = self.service.submit(command, self.deadline()).await?;
         // Whatever was acknowledged before stands below the command in the log.

@@ -4,7 +4,7 @@
 
 mod change;
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Borrow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use election::{Index, NodeId};
@@ -125,14 +125,15 @@ impl Service {
     /// See [`SubmitError`]; all but `OutcomeUnknown` mean that nothing was done.
     pub async fn submit(
         &self,
-        command: chat::Command,
+        command: impl Borrow<chat::Command>,
         deadline: Instant,
     ) -> Result<Submitted, SubmitError> {
+        let command = command.borrow();
         if Instant::now() >= deadline {
             // A password was hashed for too long, say: nothing was offered to anyone yet.
             return Err(SubmitError::Unavailable);
         }
-        if level::needed(&command) > self.inner.view.borrow().level {
+        if level::needed(command) > self.inner.view.borrow().level {
             return Err(SubmitError::UpgradeUnderWay);
         }
         let body = Bytes::from(command.encode());

@@ -54,15 +54,26 @@ pub(crate) struct Kept {
     dropped: u64,
     /// The same of those that are no message.
     other_dropped: u64,
-    events: VecDeque<(usize, Arc<Live>)>,
+    events: VecDeque<Held>,
     bytes: usize,
+}
+
+/// One of them, with what is asked of each on the way to those that an account may hear of.
+#[derive(Debug)]
+struct Held {
+    index: u64,
+    only_for: Option<[AccountId; 2]>,
+    bytes: usize,
+    live: Arc<Live>,
 }
 
 impl Live {
     pub(crate) const fn new(index: u64, event: chat::Event, command: chat::Command) -> Self {
         Self { index, event, only_for: None, command, shared: OnceLock::new() }
     }
+}
 
+impl Held {
     fn may_be_heard_by(&self, account: AccountId) -> bool {
         self.only_for.is_none_or(|only| only.contains(&account))
     }
@@ -84,13 +95,14 @@ impl Kept {
     /// bounds.
     pub(crate) fn keep(&mut self, command_bytes: usize, live: Arc<Live>) {
         let bytes = kept_bytes(command_bytes);
-        self.events.push_back((bytes, live));
+        let (index, only_for) = (live.index, live.only_for);
+        self.events.push_back(Held { index, only_for, bytes, live });
         self.bytes += bytes;
         while self.events.len() > self.count_max || self.bytes > self.bytes_max {
-            let Some((bytes, dropped)) = self.events.pop_front() else { break };
-            self.bytes -= bytes;
+            let Some(dropped) = self.events.pop_front() else { break };
+            self.bytes -= dropped.bytes;
             self.dropped = dropped.index;
-            if !matches!(dropped.event, chat::Event::Message { .. }) {
+            if !matches!(dropped.live.event, chat::Event::Message { .. }) {
                 self.other_dropped = dropped.index;
             }
         }
@@ -107,11 +119,10 @@ impl Kept {
         if cursor < self.dropped {
             return Err(Missed { upto: self.dropped, others: cursor < self.other_dropped });
         }
-        let first = self.events.partition_point(|(_, live)| live.index <= cursor);
-        let events = self.events.range(first..).map(|(_, live)| live);
-        let mut heard = events.filter(|live| live.may_be_heard_by(account));
-        let events = heard.by_ref().take(count_max).map(Arc::clone).collect();
-        Ok((events, heard.next().map(|live| live.index - 1)))
+        let first = self.events.partition_point(|event| event.index <= cursor);
+        let mut heard = self.events.range(first..).filter(|event| event.may_be_heard_by(account));
+        let events = heard.by_ref().take(count_max).map(|event| Arc::clone(&event.live)).collect();
+        Ok((events, heard.next().map(|event| event.index - 1)))
     }
 }
 

@@ -181,7 +181,7 @@ struct Connection<'a> {
     sends: FuturesUnordered<BoxFuture<'a, ServerFrame>>,
 }
 
-impl Connection<'_> {
+impl<'a> Connection<'a> {
     /// Works until there is a reason to end.
     async fn run(&mut self, output: &mut Output) -> End {
         match self.work(output).await {
@@ -288,20 +288,19 @@ impl Connection<'_> {
         }
     }
 
-    fn prepare(&self, text: &[u8]) -> Result<BoxFuture<'static, ServerFrame>, Refusal> {
+    fn prepare(&self, text: &[u8]) -> Result<BoxFuture<'a, ServerFrame>, Refusal> {
         let ClientFrame::Send(asked) = parse(text)?;
         let place = self.api.room.take(text.len().max(limits::REQUEST_BYTES_MIN))?;
         self.api.rates.count(self.caller.account.0)?;
         let Send { request_id, message } = asked.split();
         let request = RequestId::parse(&request_id)?;
         let action = message::action(message)?;
-        let (api, caller) = (self.api.clone(), self.caller);
-        Ok(send(api, caller, request, action, place).boxed())
+        Ok(send(self.api, self.caller, request, action, place).boxed())
     }
 }
 
 async fn send(
-    api: Api,
+    api: &Api,
     caller: Caller,
     request: RequestId,
     action: Action,
@@ -309,7 +308,7 @@ async fn send(
 ) -> ServerFrame {
     let Caller { account, session, .. } = caller;
     let command = Command::new(request, Body::Act { account, session, action });
-    let result = message::send_command(&api, account, command).await;
+    let result = message::send_command(api, account, command).await;
     drop(place);
     match result {
         Ok((_, message)) => ServerFrame::sent(request, message),

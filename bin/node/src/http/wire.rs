@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use chat::{AccountId, AccountView, ChannelView, Command, MessageView, Posted, RequestId, State};
+use jiff::fmt::temporal::DateTimePrinter;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -516,13 +517,15 @@ impl From<AccountView> for UserItem {
     }
 }
 
+const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+
 /// A time of the log or of the node's clock, in microseconds since 1970.
 pub(super) fn rfc3339(time_us: u64) -> String {
     let time = i64::try_from(time_us)
         .ok()
         .and_then(|time_us| jiff::Timestamp::from_microsecond(time_us).ok())
         .unwrap_or(jiff::Timestamp::MAX);
-    time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+    PRINTER.timestamp_to_string(&time)
 }
 
 /// The limit of a page, or the default.

@@ -61,18 +61,23 @@ pub(in crate::http) async fn send_command(
     author: AccountId,
     command: Command,
 ) -> Result<(Accepted, wire::Message), Refusal> {
-    let accepted = api.submit(command.clone()).await?;
+    let accepted = api.submit(&command).await?;
     let Answer::Sent { conversation, seq, id, .. } = accepted.answer else {
         return Err(wrong_answer(&accepted));
     };
     // A repeated one may stand elsewhere in the log, and be edited or deleted by now.
-    let place = api.service.query(|state| state.posted(author, conversation, seq));
-    let place = place.ok_or(Rejection::NoSuchMessage)?;
-    let message = if accepted.repeated || place.body != Some(id.0) {
-        messages(api, author, &[place]).await?.pop()
-    } else {
-        api.service.query(|state| wire::Message::of(state, author, &place, Some(&command)))
-    };
+    let (place, mut message) = api
+        .service
+        .query(|state| {
+            let place = state.posted(author, conversation, seq)?;
+            let is_first = !accepted.repeated && place.body == Some(id.0);
+            let message = || wire::Message::of(state, author, &place, Some(&command));
+            Some((place, is_first.then(message).flatten()))
+        })
+        .ok_or(Rejection::NoSuchMessage)?;
+    if message.is_none() {
+        message = messages(api, author, &[place]).await?.pop();
+    }
     Ok((accepted, message.ok_or(Rejection::NoSuchMessage)?))
 }
 
