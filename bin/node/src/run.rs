@@ -15,7 +15,7 @@ mod promise;
 mod reload;
 mod scrub;
 
-use std::{fs, path::Path, sync::Arc, thread, time::Duration};
+use std::{fs, num::NonZeroUsize, path::Path, sync::Arc, thread, time::Duration};
 
 use replication::{Role, quic::Transport};
 use tokio::{
@@ -47,8 +47,6 @@ use crate::{
 
 /// The writer says why the log stopped right after it stopped.
 const REASON_MAX: Duration = Duration::from_secs(1);
-/// Threads that serve clients and peers; the core has threads of its own.
-const WORKER_THREADS: usize = 2;
 /// The peers are told goodbye within this time or not at all.
 const CLOSE_MAX: Duration = Duration::from_millis(500);
 
@@ -58,13 +56,20 @@ const CLOSE_MAX: Duration = Duration::from_millis(500);
 /// What was refused at the start, or what ended the node.
 pub fn run(config: Config) -> Result<(), NodeError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKER_THREADS)
+        .worker_threads(workers(thread::available_parallelism().map_or(1, NonZeroUsize::get)))
         .enable_all()
         .build()
         .map_err(|source| NodeError::System { action: "start a thread", source })?;
     let result = runtime.block_on(serve(config));
     runtime.shutdown_timeout(Duration::from_millis(200));
     result
+}
+
+/// The threads that serve clients and peers, on so many processors: half of them. The other half are
+/// for the threads of the core, of which the fold and the driver are as busy as one of these, and for
+/// the system, which carries every packet. More would only take their time, and wake each other.
+fn workers(processors: usize) -> usize {
+    (processors / 2).max(1)
 }
 
 async fn serve(config: Config) -> Result<(), NodeError> {
