@@ -11,7 +11,7 @@ use std::{fs, net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result};
 use benches::{
-    answered_list, is_full_run, payload, percentile, say,
+    Bound, answered_list, is_full_run, payload, percentile, say, say_against,
     sends::{Sender, Sends, send_for},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -23,6 +23,10 @@ const NODES: usize = 3;
 const TEXT_BYTES: usize = 256;
 /// Accounts that are made at once; each costs a node a password hash.
 const SIGN_UPS_AT_ONCE: usize = 8;
+/// What one client waits for at most, in the middle, in milliseconds.
+const ONE_MARK_MS: f64 = 0.6;
+/// So many clients send at least so much in a second.
+const MARKS_PER_S: [(usize, f64); 2] = [(64, 15_000.0), (512, 40_000.0)];
 /// Microseconds in a tick of a process's clock in `/proc/PID/stat`.
 const TICK_US: f64 = 10_000.0;
 
@@ -78,15 +82,26 @@ async fn doors(cluster: &Cluster, order: &[u64], count: usize) -> Result<Vec<Doo
 
 fn measure(doors: &[Door], pids: &[u32], counts: &[usize], span: Duration) -> Result<()> {
     say("clients          sends/s   p50 ms   p99 ms   CPU us per send: nodes, clients");
-    row("1, at the leader", &doors[..1], pids, span)?;
-    row("1, elsewhere", &doors[1..2], pids, span)?;
+    for (name, place) in [("1, at the leader", 0), ("1, elsewhere", 1)] {
+        let Row { p50, .. } = row(name, &doors[place..=place], pids, span)?;
+        say_against(&format!("  {name}, p50 ms"), p50, Bound::AtMost(ONE_MARK_MS), "");
+    }
     for count in counts {
-        row(&count.to_string(), &doors[..*count], pids, span)?;
+        let Row { per_s, .. } = row(&count.to_string(), &doors[..*count], pids, span)?;
+        if let Some((_, mark)) = MARKS_PER_S.iter().find(|(of, _)| of == count) {
+            say_against(&format!("  {count}, sends/s"), per_s, Bound::AtLeast(*mark), "");
+        }
     }
     Ok(())
 }
 
-fn row(name: &str, doors: &[Door], pids: &[u32], span: Duration) -> Result<()> {
+/// What is judged of a line of the report.
+struct Row {
+    per_s: f64,
+    p50: f64,
+}
+
+fn row(name: &str, doors: &[Door], pids: &[u32], span: Duration) -> Result<Row> {
     let text: String =
         payload(7, TEXT_BYTES).into_iter().map(|byte| char::from(b'a' + byte % 26)).collect();
     let open = |(node, token): &Door| Sender::open(*node, token, "@owner", &text);
@@ -101,13 +116,10 @@ fn row(name: &str, doors: &[Door], pids: &[u32], span: Duration) -> Result<()> {
     let after = used()?;
     let [nodes, clients] =
         [0, 1].map(|of| (after[of] - before[of]) as f64 * TICK_US / samples.len() as f64);
-    say(&format!(
-        "{name:<16} {:>7.0} {:>8.2} {:>8.2} {nodes:>23.1} {clients:>8.1}",
-        samples.len() as f64 / span.as_secs_f64(),
-        percentile(&samples, 500),
-        percentile(&samples, 990),
-    ));
-    Ok(())
+    let per_s = samples.len() as f64 / span.as_secs_f64();
+    let [p50, p99] = [500, 990].map(|per_mille| percentile(&samples, per_mille));
+    say(&format!("{name:<16} {per_s:>7.0} {p50:>8.2} {p99:>8.2} {nodes:>23.1} {clients:>8.1}"));
+    Ok(Row { per_s, p50 })
 }
 
 /// What a process has used, in user mode and in the kernel.
