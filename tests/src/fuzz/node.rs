@@ -62,6 +62,7 @@ fn genesis(voters: u64) -> Genesis {
         cluster: ClusterId(77),
         cluster_name: "office".to_owned(),
         node: NodeId(1),
+        joined: false,
         nodes: (1..=voters).map(node).collect(),
         owner_token_hash: [4; 32],
     }
