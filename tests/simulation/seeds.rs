@@ -13,6 +13,11 @@ const SOMETIMES: &[&str] = &[
     "a leader apart from a follower went on",
     // Elections.
     "a new leader",
+    "a leader that heard too few stepped down",
+    "a hand-over was taken up",
+    "figure 8: an old entry on a majority is overwritten",
+    "an old entry on a majority waited for one of the leader's term",
+    "a vote was refused for what may be lost",
     "a split vote",
     "the pace changed",
     // The log.
@@ -29,6 +34,8 @@ const SOMETIMES: &[&str] = &[
     "a write had an unknown outcome",
     "a read was confirmed",
     "a follower served a read",
+    "a leader was deposed while reads waited for it",
+    "a forwarded write was answered under another leader",
     "an operation was given up",
     "an answer was lost",
     "out_of_order",
@@ -48,6 +55,9 @@ const SOMETIMES: &[&str] = &[
     // Operators.
     "a change was committed",
     "a change had an unknown outcome",
+    "a configuration was undone",
+    "a learner was promoted",
+    "a voter was removed",
     // Builds.
     "the level was raised",
     "the level was raised among mixed builds",

@@ -22,6 +22,7 @@ mod mix;
 mod network;
 mod node;
 pub(crate) mod panics;
+mod rare;
 pub(crate) mod rng;
 mod shadow;
 mod shrink;

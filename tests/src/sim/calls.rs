@@ -35,7 +35,8 @@ impl World {
         let input = match demand {
             Demand::Write { request, body } => {
                 let id = ProposalId(number);
-                let proposal = Proposal { key, request, body: body.clone() };
+                let term = process.term;
+                let proposal = Proposal { term, key, request, body: body.clone() };
                 process.calls.proposals.insert(id, proposal);
                 self.workload.ledger.proposed(request);
                 Input::Propose { id, body }
@@ -85,6 +86,7 @@ impl World {
             calls.proposals.remove(&proposal).ok_or_else(|| answered_twice(id, proposal.0))?;
         match outcome {
             Outcome::Committed(index) => {
+                self.count_committed(id, &call);
                 let folded = self.up(id).folded;
                 if index.0 <= folded {
                     // The lanes share no order: the entry came before the word of its place.

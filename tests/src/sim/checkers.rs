@@ -100,6 +100,14 @@ impl Checkers {
         &self.last_config(|index| log.at(index)).0
     }
 
+    /// Does a configuration stand in this log above `last`?
+    pub(crate) fn is_configured_after(&self, last: u64, log: &Image) -> bool {
+        let above = self.configs.range((last + 1, 0)..);
+        above
+            .map(|(at, _)| at)
+            .any(|(index, term)| log.at(*index).is_some_and(|mark| mark.term == *term))
+    }
+
     fn last_config(&self, at: impl Fn(u64) -> Option<Mark>) -> &(ClusterConfig, Electorate) {
         let mut newest_first = self.configs.iter().rev();
         let found = newest_first.find(|&(&(index, term), _)| {

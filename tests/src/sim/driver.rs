@@ -208,12 +208,15 @@ impl World {
             Effect::Role { role, term, leader } => {
                 let leader = leader.map_or(0, |leader| leader.0);
                 self.note("role", id, term.0, leader);
+                self.count_role(id, role, term);
                 let process = self.up(id);
                 (process.role, process.term) = (role, term.0);
                 if role == Role::Leader {
                     let log = &self.nodes[&id].shadow.asked;
                     if self.checkers.leads(id, term.0, log)? {
                         self.trace.count("a new leader");
+                        self.count_old_majorities(id);
+                        self.cut_off_by_chance(id, self.mix.alone_per_mille[0]);
                         self.limit_reign(id);
                     }
                 }
@@ -248,7 +251,11 @@ impl World {
         let node = self.nodes.get_mut(&id).expect("the nodes of a seed are fixed");
         let commit = node.process.as_ref().map_or(0, |process| process.commit);
         let before = node.shadow.asked.last();
-        node.shadow
+        if let Op::TruncateAfter(last) = op {
+            self.count_cut(id, last);
+        }
+        let shadow = &mut self.node_mut(id).shadow;
+        shadow
             .ask(ticket, &op)
             .map_err(|Violation(reason)| Violation(format!("node {id}: {reason}")))?;
         match &op {
@@ -287,7 +294,7 @@ impl World {
             if entry.kind == EntryKind::Config {
                 let config = ClusterConfig::decode(&entry.payload)
                     .map_err(|error| Violation(format!("node {id} appends {error}")))?;
-                self.check_level(id, (entry.index, entry.term), &config)?;
+                self.check_config(id, (entry.index, entry.term), &config)?;
                 self.checkers.configured(entry.index, entry.term, &config)?;
             }
         }
@@ -336,6 +343,7 @@ impl World {
 
     fn transmit(&mut self, id: NodeId, to: VoterId, lane: Lane, message: Message) -> Checked {
         self.trace.detail(&message);
+        self.count_message(id, to, &message);
         let from = self.nodes[&id].identity().expect("it was started");
         if let Some(term) = promised_term(&message) {
             let node = self.node_mut(id);

@@ -186,6 +186,19 @@ impl World {
         self.partition(directions)
     }
 
+    /// A leader may be alone with what it has just begun: a term, or a change of the configuration.
+    pub(super) fn cut_off_by_chance(&mut self, leader: NodeId, per_mille: u64) {
+        let may_be = !self.is_healed && !self.without.contains(&Fault::PartitionNode);
+        if !may_be || !self.rng.chance(per_mille) {
+            return;
+        }
+        let others = self.nodes.keys().copied().filter(|&node| node != leader);
+        let ways: Vec<_> = others.flat_map(|node| [(leader, node), (node, leader)]).collect();
+        if self.partition(ways) {
+            self.struck(Fault::PartitionNode);
+        }
+    }
+
     /// Two groups that do not hear each other, and a node that hears both.
     fn partition_bridge(&mut self) -> bool {
         let (group, mut others) = self.draw_group((self.nodes.len() - 1) / 2);

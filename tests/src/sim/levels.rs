@@ -9,7 +9,7 @@ use election::{NodeId, VoterId};
 use replication::ClusterConfig;
 
 use super::{
-    checkers::{Checked, Violation, violated},
+    checkers::{Checked, violated},
     world::World,
 };
 
@@ -30,17 +30,13 @@ impl Levels {
         *said = level.max(*said);
     }
 
-    /// A configuration stands in a log, after one of level `before`. True when it raises the level, and
-    /// is seen for the first time.
-    fn appended(
-        &mut self,
+    /// A leader appends a configuration of a higher level than the one before.
+    fn raised(
+        &self,
         (index, term): (u64, u64),
         before: u16,
         (leader, config): (NodeId, &ClusterConfig),
-    ) -> Result<bool, Violation> {
-        if !self.judged.insert((index, term)) || config.level == before {
-            return Ok(false);
-        }
+    ) -> Checked {
         let others = config.voters.iter().chain(&config.learners);
         let silent = others.filter(|member| member.node != leader).find(|member| {
             let id = member.store.map(|store| VoterId { node: member.node, store });
@@ -53,10 +49,7 @@ impl Levels {
                  said that it understands that",
                 config.level, member.node
             )),
-            None if config.level < before => {
-                violated(format!("levels: {before} falls to {} at {index}", config.level))
-            }
-            None => Ok(true),
+            None => Ok(()),
         }
     }
 }
@@ -74,8 +67,8 @@ impl World {
         }
     }
 
-    /// A node puts a configuration into its log.
-    pub(super) fn check_level(
+    /// A node puts a configuration into its log: its leader, the first time.
+    pub(super) fn check_config(
         &mut self,
         id: NodeId,
         at: (u64, u64),
@@ -88,11 +81,20 @@ impl World {
                 config.level, node.build
             ));
         }
-        let before = self.checkers.config_in_force(&node.shadow.asked).level;
-        if self.levels.appended(at, before, (id, config))? {
+        if !self.levels.judged.insert(at) {
+            return Ok(());
+        }
+        let before = self.checkers.config_in_force(&node.shadow.asked).clone();
+        self.count_change(&before, config);
+        self.cut_off_by_chance(id, self.mix.alone_per_mille[1]);
+        if config.level < before.level {
+            return violated(format!("levels: {} falls to {}", before.level, config.level));
+        }
+        if config.level > before.level {
+            self.levels.raised(at, before.level, (id, config))?;
             self.trace.count("the level was raised");
-            let others = self.nodes.values().filter(|node| node.build > config.level);
-            if others.count() > 0 {
+            let mut builds = self.nodes.values().map(|node| node.build);
+            if builds.any(|build| build > config.level) {
                 self.trace.count("the level was raised among mixed builds");
             }
         }

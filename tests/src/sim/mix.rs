@@ -41,6 +41,9 @@ pub(crate) struct Mix {
     pub(crate) garbage_per_mille: u64,
     /// The longest time for which a crashed node stays down.
     pub(crate) restart_us: u64,
+    /// So many of a thousand leaders are cut off with the first entry of their term, and so many with a
+    /// configuration that they have just appended.
+    pub(crate) alone_per_mille: [u64; 2],
     /// The longest time for which a partition lasts.
     pub(crate) partition_us: u64,
     /// The longest time for which a node gets no inputs.
@@ -104,6 +107,7 @@ impl Mix {
         reign_us: 0,
         garbage_per_mille: 0,
         restart_us: 1_000,
+        alone_per_mille: [0, 0],
         partition_us: 1_000,
         pause_us: 1_000,
         sync_us: 1_000,
@@ -143,6 +147,7 @@ impl Mix {
             reign_us: *rng.pick(&[0, 0, 0, 20_000, 100_000, 500_000]),
             garbage_per_mille: *rng.pick(&[0, 0, 200, 1_000]),
             restart_us: rng.magnitude(2_000, 2_000_000),
+            alone_per_mille: [*rng.pick(&[0, 0, 0, 300]), *rng.pick(&[0, 0, 500])],
             partition_us: *rng.pick(&[200_000, 1_000_000, 5_000_000]),
             pause_us: rng.magnitude(10_000, 2_000_000),
             sync_us: *rng.pick(&[200, 2_000, 20_000, 50_000]),

@@ -166,6 +166,8 @@ pub(crate) struct Question {
 /// A write that a client of this node waits for.
 #[derive(Debug)]
 pub(crate) struct Proposal {
+    /// The term in which it came.
+    pub(super) term: u64,
     pub(super) key: Key,
     pub(super) request: RequestId,
     pub(super) body: bytes::Bytes,
