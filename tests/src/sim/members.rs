@@ -206,13 +206,18 @@ impl World {
         let Some(at) = self.draw_up() else {
             return Ok(false);
         };
+        self.ask_at(at, change)?;
+        Ok(true)
+    }
+
+    /// An operator of this node, which is up, asks for a change.
+    pub(super) fn ask_at(&mut self, at: NodeId, change: Change) -> Checked {
         let calls = &mut self.up(at).calls;
         let id = ProposalId(calls.number());
         calls.changes.insert(id);
         self.note("change", at, id.0, 0);
         self.trace.detail(&change);
-        self.input(at, Input::Reconfigure { id, change })?;
-        Ok(true)
+        self.input(at, Input::Reconfigure { id, change })
     }
 
     /// Is this node a member that must have everything at the end?

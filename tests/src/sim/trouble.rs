@@ -5,10 +5,11 @@
 //! left in peace.
 
 use election::{Micros, NodeId, Term};
-use replication::Room;
+use replication::{Change, Room};
 
 use super::{
-    checkers::{Checked, violated},
+    checkers::{Checked, Violation, violated},
+    network::Pair,
     node::Node,
     world::{Event, World},
 };
@@ -17,6 +18,8 @@ use super::{
 const TIMEOUTS: u64 = 20;
 /// Operations that clients begin meanwhile, where it takes any.
 const OPERATIONS: u64 = 30;
+/// From one look at a hand-over to the next: less than what a vote takes.
+const WATCH_US: u64 = 100;
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,6 +32,8 @@ pub(crate) enum Trouble {
     Alone,
     /// The leader's disk makes nothing durable (trap 32).
     Stalled,
+    /// A follower was told to take over, and nobody hears it any more (trap 29).
+    Unheard(NodeId),
 }
 
 /// How far the trial is.
@@ -36,6 +41,14 @@ pub(crate) enum Trouble {
 pub(crate) enum Trial {
     #[default]
     Ahead,
+    /// The leader hands over; the trouble begins when the successor stands.
+    HandsOver {
+        to: NodeId,
+        leader: NodeId,
+        term: Term,
+        /// At the latest then it does.
+        until: Micros,
+    },
     UnderWay {
         trouble: Trouble,
         leader: NodeId,
@@ -48,27 +61,55 @@ pub(crate) enum Trial {
 
 impl World {
     /// Everyone agrees: begin the trial. False when it is over, or there is nothing to try.
-    pub(super) fn begin_trial(&mut self) -> bool {
+    pub(super) fn begin_trial(&mut self) -> Result<bool, Violation> {
         if self.trial != Trial::Ahead {
-            return false;
+            return Ok(false);
         }
         self.trial = Trial::Over;
         if !self.network.is_calm(self.queue.now()) {
-            return false;
+            return Ok(false);
         }
         self.note_whole();
         let leader = self.calm_leader();
         // Who finds that its log is damaged hands over.
         let leader = leader.filter(|(_, leader)| !self.nodes[leader].may_be_in_need());
-        let Some((term, leader)) = leader else { return false };
+        let Some((term, leader)) = leader else { return Ok(false) };
         let others: Vec<NodeId> = self.other_voters(leader);
-        let trouble = match self.rng.below(4) {
-            0 if others.len() > 1 => Trouble::Apart(*self.rng.pick(&others)),
-            1 if others.len() > 1 => Trouble::Deaf,
-            2 if others.len() > 1 => Trouble::Stalled,
-            3 if others.len() > 1 => Trouble::Alone,
-            _ => return false,
+        if others.len() < 2 {
+            return Ok(false);
+        }
+        let other = *self.rng.pick(&others);
+        let trouble = match self.rng.below(5) {
+            0 => Trouble::Apart(other),
+            1 => Trouble::Deaf,
+            2 => Trouble::Stalled,
+            3 => Trouble::Alone,
+            _ => {
+                let until = self.queue.now().plus(Micros(self.trial_us(leader)));
+                self.trial = Trial::HandsOver { to: other, leader, term, until };
+                self.ask_at(leader, Change::Transfer(Some(other)))?;
+                self.queue.after(WATCH_US, Event::Review);
+                return Ok(true);
+            }
         };
+        self.suffer(trouble, (leader, term));
+        Ok(true)
+    }
+
+    /// Does the successor stand yet? Then nobody hears it from now on.
+    pub(super) fn watch_hand_over(&mut self) {
+        let Trial::HandsOver { to, leader, term, until } = self.trial else { return };
+        if self.nodes[&to].term() > Some(term) && self.leader() == Some(leader) {
+            self.suffer(Trouble::Unheard(to), (leader, term));
+        } else if self.queue.now() >= until || self.leader() != Some(leader) {
+            self.trial = Trial::Over;
+            self.queue.after(WATCH_US, Event::Review);
+        } else {
+            self.queue.after(WATCH_US, Event::Review);
+        }
+    }
+
+    fn suffer(&mut self, trouble: Trouble, (leader, term): (NodeId, Term)) {
         let newest = self.checkers.newest();
         let lasts_us = self.trial_us(leader);
         // A connection outlives the trouble, as it does until the transport gives it up.
@@ -87,6 +128,11 @@ impl World {
                 self.stand_between(others.flat_map(both).collect());
                 self.ask_more();
             }
+            Trouble::Unheard(node) => {
+                let others = self.nodes.keys().copied().filter(|&other| other != node);
+                self.stand_between(others.map(|other| (node, other)).collect());
+                self.ask_more();
+            }
             Trouble::Stalled => {
                 for node in self.nodes.values_mut() {
                     node.slow_until = Micros(0);
@@ -100,7 +146,6 @@ impl World {
         self.note("trouble", leader, term.0, lasts_us);
         self.trial = Trial::UnderWay { trouble, leader, term, newest };
         self.queue.after(lasts_us, Event::Review);
-        true
     }
 
     /// The trouble has lasted long enough: what came of it?
@@ -120,6 +165,15 @@ impl World {
                 }
                 self.trace.count("a leader apart from a follower went on");
             }
+            Trouble::Unheard(node) => {
+                // What it said is lost. Who leads must hear of the newer term all the same.
+                let others = self.nodes.keys().copied().filter(|&other| other != node);
+                let links: Vec<Pair> = others.map(|other| Pair::new(node, other)).collect();
+                for link in links {
+                    self.network.break_connection(link, &mut self.queue);
+                }
+                self.trace.count("a node that stood unheard came back");
+            }
             Trouble::Deaf | Trouble::Alone | Trouble::Stalled => {
                 if now_leads.is_none_or(|now| now == leader) || self.checkers.newest() <= newest {
                     return violated(format!(
@@ -132,7 +186,9 @@ impl World {
                 self.trace.count(match trouble {
                     Trouble::Stalled => "a leader with a stalled disk gave way",
                     Trouble::Alone => "a lone leader gave way",
-                    Trouble::Apart(_) | Trouble::Deaf => "a deaf leader gave way",
+                    Trouble::Apart(_) | Trouble::Deaf | Trouble::Unheard(_) => {
+                        "a deaf leader gave way"
+                    }
                 });
             }
         }

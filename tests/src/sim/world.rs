@@ -384,8 +384,12 @@ impl World {
         if matches!(self.trial, Trial::UnderWay { .. }) {
             self.end_trial()?;
             self.calm_since = now;
+        } else if matches!(self.trial, Trial::HandsOver { .. }) {
+            self.watch_hand_over();
+            self.calm_since = now;
+            return Ok(());
         } else if self.workload.is_finished() && self.agree() {
-            if self.begin_trial() {
+            if self.begin_trial()? {
                 return Ok(());
             }
             self.is_over = true;

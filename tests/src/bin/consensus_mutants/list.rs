@@ -251,6 +251,20 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ],
     },
     Mutant {
+        trap: 29,
+        name: "old-leader-unanswered",
+        removed: "the answer to a leader of an older term",
+        seeds: 1_000,
+        changes: &[
+            (REPLICA, "self.core.answer_heartbeat(now, from, round, effects);\n", ""),
+            (
+                REPLICA,
+                "self.core.refuse_append(from, previous, EntryId::default(), effects);\n",
+                "",
+            ),
+        ],
+    },
+    Mutant {
         trap: 30,
         name: "faith-in-the-old-leader",
         removed: "the end of loyalty when a node itself asks for an election",
