@@ -140,8 +140,9 @@ impl Core {
         }
         let member = self.log.config().member(from.node)?;
         let store = match member.store.or_else(|| self.binding.store_of(from.node)) {
-            // Only who is bound itself speaks against another: the genesis may be long ago.
-            Some(store) if store != from.store && !self.am_named() => return None,
+            // Only a leader that knows what is committed speaks against another: the genesis may be
+            // long ago, and the number another disk's by now.
+            Some(store) if store != from.store && !self.may_reconfigure() => return None,
             Some(store) if store != from.store => store,
             Some(_) | None if joined => return None,
             Some(_) | None => {

@@ -92,9 +92,10 @@ impl Progress {
         }
     }
 
-    /// Is all this known of that disk? One that the genesis did not name is the one that acted.
+    /// Is all this known of that disk? One that the genesis did not name is the one that acted, and one
+    /// that is yet to be named has not acted.
     pub(crate) fn is_of(&self, store: Option<StoreId>) -> bool {
-        self.store == store || (self.store.is_none() && self.acted == store)
+        self.store.or(self.acted) == store
     }
 
     /// May another append go out?

@@ -280,7 +280,10 @@ fn an_answer_of_another_disk_is_ignored() {
     assert_eq!(one.hear_from(wiped, appended(2, 2)), []);
     assert_eq!(one.hear_from(wiped, heartbeat_answer(9, 1, EPOCH)), [], "not even its term");
     let answer = Message::Bound { node: NodeId(2), store: voter(2).store };
-    let effects = one.hear_from(wiped, Message::Bind { joined: false });
+    let question = Message::Bind { joined: false };
+    assert_eq!(one.hear_from(wiped, question.clone()), [], "what is committed may say otherwise");
+    one.hear(2, appended(2, 2));
+    let effects = one.hear_from(wiped, question);
     assert!(
         matches!(&effects[..], [Effect::Send { to, message, .. }] if *to == wiped && *message == answer),
         "but it is told who is known: {effects:?}"

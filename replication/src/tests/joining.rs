@@ -375,6 +375,29 @@ fn trap_18_the_genesis_counts_whom_it_has_bound() {
     assert_eq!(elect(other(2), true), Role::PreCandidate);
 }
 
+/// Research traps 18 and 37: what the leader knows of a disk is not known of the next one under its
+/// number, also when the genesis named neither.
+#[test]
+fn trap_37_another_disk_is_measured_anew() {
+    let mut boot = bound_boot(3, 1, Vec::new());
+    for member in &mut boot.genesis.voters[1..] {
+        boot.bindings.insert(member.node, member.store.take().unwrap());
+    }
+    let mut one = One::elected(boot);
+    one.sync();
+    one.hear(2, heartbeat_answer(2, 1, EPOCH));
+    one.hear(3, heartbeat_answer(2, 1, EPOCH));
+    one.hear(2, appended(2, 1));
+    let acted = Input::Message { from: voter(3), message: appended(2, 1) };
+    let change = Input::Reconfigure { id: ProposalId(7), change: Change::Replace(NodeId(3)) };
+    let effects = one.inputs(vec![acted, change]);
+    let config = written(&effects).unwrap();
+    assert_eq!(numbers(&config.learners), [3]);
+    let peers = one.replica.status().peers;
+    let replaced = peers.iter().find(|peer| peer.node == NodeId(3)).unwrap();
+    assert_eq!(replaced.matched, Some(Index(0)), "of the new disk nothing is known");
+}
+
 /// A node that was away long knows neither leader nor candidate, and follows and elects them.
 #[test]
 fn a_stranger_may_lead_and_be_elected() {
