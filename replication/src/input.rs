@@ -1,7 +1,7 @@
 //! What the world tells a [`Replica`](crate).
 
 use bytes::Bytes;
-use election::{Micros, NodeId, Ticket, VoterId};
+use election::{Micros, NodeId, StoreId, Ticket, VoterId};
 use wal::{Entry, FaultyRange};
 
 use crate::{Member, Message};
@@ -27,7 +27,8 @@ pub struct ReadId(pub u64);
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct FetchId(pub u64);
 
-/// A change of who is in the cluster, or of who leads it. Each is one step.
+/// A change of who is in the cluster, or of who leads it. Each is one step. Asked for again once it is
+/// done, it comes to the same, and nothing changes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Change {
     /// A new node: a learner, whose disk becomes known when it asks, and a voter once it has caught
@@ -36,7 +37,8 @@ pub enum Change {
     /// The node leaves for good. The cluster wants one voter less.
     Remove(NodeId),
     /// The node's disk is lost: it is struck out, and the number is a learner's with another disk.
-    Replace(NodeId),
+    /// With a disk, that very one: when the number has another one by now, it was done before.
+    Replace(NodeId, Option<StoreId>),
     /// Leadership goes to this voter, or to whichever is best; nobody joins or leaves.
     Transfer(Option<NodeId>),
 }
@@ -127,10 +129,13 @@ pub enum Input {
     /// The process is asked to stop: hand leadership over and take no more proposals.
     Leave,
     /// An operator asks that this node leads no more: itself hands leadership over, and neither stands
-    /// for election nor takes a hand-over before it is started again; another one is asked to.
+    /// for election nor takes a hand-over before that is undone, or it is started again; another one is
+    /// asked to.
     Drain {
         /// Who.
         node: NodeId,
+        /// It may lead again.
+        undo: bool,
     },
     /// How quick the world is, as the driver measured it; election timeouts follow.
     Pace {

@@ -132,9 +132,12 @@ pub enum Message {
         /// The term of the leader that hands over.
         term: Term,
     },
-    /// Hand leadership over, and neither stand for election nor take a hand-over before you are
-    /// started again.
-    Drain,
+    /// Hand leadership over, and neither stand for election nor take a hand-over before this is undone
+    /// or you are started again.
+    Drain {
+        /// You may lead again.
+        undo: bool,
+    },
     /// My log ends before what the leader of this term counts on: what I acknowledged is lost here.
     Regressed {
         /// That leader's term.
@@ -232,7 +235,7 @@ impl Message {
             | Self::ReadAnswer { .. }
             | Self::TimeoutNow { .. }
             | Self::Regressed { .. }
-            | Self::Drain
+            | Self::Drain { .. }
             | Self::Bind { .. }
             | Self::Bound { .. }
             | Self::Named { .. }
@@ -268,7 +271,7 @@ impl Message {
             | Self::Forwarded { .. }
             | Self::Read { .. }
             | Self::ReadAnswer { .. }
-            | Self::Drain
+            | Self::Drain { .. }
             | Self::Mend { .. }
             | Self::Bind { .. }
             | Self::Bound { .. }

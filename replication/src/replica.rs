@@ -335,7 +335,7 @@ impl Replica {
             }
             Input::Space(room) => self.core.room = room,
             Input::Leave => self.core.leave(now),
-            Input::Drain { node } => self.core.drain(now, node, effects),
+            Input::Drain { node, undo } => self.core.drain(now, node, undo, effects),
             Input::Pace { rtt, fsync } => {
                 self.elect(now, election::Input::Pace { rtt, fsync }, effects);
                 let timing = *self.election.timing();
@@ -394,7 +394,7 @@ impl Replica {
                 self.core.on_read_answer(from.node, id, index, effects);
             }
             Message::TimeoutNow { term } => self.handed_over(now, from, term, effects),
-            Message::Drain => self.core.drain(now, self.core.me.node, effects),
+            Message::Drain { undo } => self.core.drain(now, self.core.me.node, undo, effects),
             Message::Regressed { term, matched, end } => {
                 if self.answers_me(now, from, term, effects) {
                     self.core.on_regressed(from, matched, end);

@@ -198,7 +198,7 @@ async fn leadership_moves_on_request_and_no_send_fails() {
 
     let leader = cluster.leader(&owner).await;
     let told = desk.told(&cluster, &["cluster", "drain", &leader.to_string()]);
-    assert!(told.contains("leads no more until it is started again"), "{told}");
+    assert!(told.contains("leads no more, until `chatctl cluster drain"), "{told}");
     assert_ne!(cluster.leader(&owner).await, leader);
     assert!(desk.told(&cluster, &["cluster", "status"]).contains("follower, drained"));
     let refused =
@@ -206,6 +206,9 @@ async fn leadership_moves_on_request_and_no_send_fails() {
     // In so short a time that it may not be known that nothing was done.
     assert!(matches!(refused.status.code(), Some(3 | 5)), "{refused:?}");
     assert_ne!(cluster.leader(&owner).await, leader);
+    desk.told(&cluster, &["cluster", "drain", &leader.to_string(), "--undo"]);
+    let told = desk.told(&cluster, &["cluster", "transfer", &leader.to_string()]);
+    assert!(told.contains(&format!("node {leader} leads now")), "{told}");
     let unknown = desk.run(&cluster, &["cluster", "drain", "9"]);
     assert_eq!(unknown.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("not_member"));

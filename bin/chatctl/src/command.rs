@@ -151,7 +151,7 @@ async fn cluster(app: &App, command: ClusterCommand) -> Result<(), ClientError> 
             membership::replace(app, node, (yes, wait)).await
         }
         ClusterCommand::Transfer { node } => membership::transfer(app, node).await,
-        ClusterCommand::Drain { node } => membership::drain(app, node).await,
+        ClusterCommand::Drain { node, undo } => membership::drain(app, node, undo).await,
     }
 }
 

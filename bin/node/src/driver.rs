@@ -69,8 +69,8 @@ pub(crate) enum Request {
     Read { answer: oneshot::Sender<Option<u64>> },
     /// Change the cluster; answered once that is committed, or with why not.
     Reconfigure { change: Change, answer: oneshot::Sender<Outcome> },
-    /// Have this node or another lead no more.
-    Drain { node: NodeId },
+    /// Have this node or another lead no more, or undo that.
+    Drain { node: NodeId, undo: bool },
     /// Hand leadership over and take no more proposals.
     Leave,
     /// End the loop.
@@ -359,7 +359,7 @@ impl Driver {
                 self.changes.insert(id, answer);
                 self.handle(Input::Reconfigure { id, change });
             }
-            Request::Drain { node } => self.handle(Input::Drain { node }),
+            Request::Drain { node, undo } => self.handle(Input::Drain { node, undo }),
             Request::Leave => self.handle(Input::Leave),
             Request::Stop => return true,
         }

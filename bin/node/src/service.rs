@@ -67,6 +67,16 @@ pub enum ReadError {
     /// No leader confirmed itself before the deadline.
     #[error("no leader confirmed itself in time")]
     Unavailable,
+    /// The state here has not got there before the deadline.
+    #[error(
+        "this node has the log up to {applied}, and the answer must not be older than {wanted}"
+    )]
+    Behind {
+        /// The index asked for.
+        wanted: u64,
+        /// The index that it has got to.
+        applied: u64,
+    },
     /// The log could not be read.
     #[error("the log could not be read: {0}")]
     Log(String),
@@ -217,7 +227,9 @@ impl Service {
         let mut applied = self.inner.fold.applied_watch();
         match timeout_at(deadline, applied.wait_for(|applied| *applied >= index)).await {
             Ok(Ok(applied)) => Ok(*applied),
-            Ok(Err(_)) | Err(_) => Err(ReadError::Unavailable),
+            Ok(Err(_)) | Err(_) => {
+                Err(ReadError::Behind { wanted: index, applied: self.applied_now() })
+            }
         }
     }
 

@@ -50,7 +50,11 @@ fn golden_members() -> Vec<(Message, &'static str)> {
             "01110800040003683a310b68747470733a2f2f683a32",
         ),
         (Message::Reconfigure { id: 8, change: Change::Remove(NodeId(300)) }, "01110801ac02"),
-        (Message::Reconfigure { id: 8, change: Change::Replace(NodeId(4)) }, "0111080204"),
+        (Message::Reconfigure { id: 8, change: Change::Replace(NodeId(4), None) }, "011108020400"),
+        (
+            Message::Reconfigure { id: 8, change: Change::Replace(NodeId(4), Some(STORE)) },
+            "0111080204010102030405060708090a0b0c0d0e0f10",
+        ),
         (Message::Reconfigure { id: 8, change: Change::Transfer(None) }, "0111080300"),
         (Message::Reconfigure { id: 8, change: Change::Transfer(Some(NodeId(4))) }, "011108030104"),
         (
@@ -110,7 +114,8 @@ fn golden() -> Vec<(Packet, &'static str)> {
             Message::Bound { node: NodeId(4), store: STORE },
             "010f040102030405060708090a0b0c0d0e0f10",
         ),
-        (Message::Drain, "0110"),
+        (Message::Drain { undo: false }, "011000"),
+        (Message::Drain { undo: true }, "011001"),
         (Message::Regressed { term: TERM, matched: Index(7), end: Index(6) }, "0114ac020706"),
         (Message::Mend { id: 9, first: Index(1), last: Index(2), anchor: ID }, "0115090102038001"),
     ];

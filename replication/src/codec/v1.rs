@@ -89,7 +89,7 @@ pub(super) enum RefusalV1 {
 pub(super) enum ChangeV1 {
     Add(MemberV1),
     Remove(u64),
-    Replace(u64),
+    Replace(u64, Option<[u8; 16]>),
     Transfer(Option<u64>),
 }
 
@@ -172,7 +172,9 @@ pub(super) enum MessageV1<'a> {
         node: u64,
         store: [u8; 16],
     },
-    Drain,
+    Drain {
+        undo: bool,
+    },
     Reconfigure {
         id: u64,
         change: ChangeV1,
@@ -303,7 +305,7 @@ impl<'a> From<&'a Message> for MessageV1<'a> {
                 Self::ReadAnswer { id, index: index.map(|index| index.0) }
             }
             Message::TimeoutNow { term } => Self::TimeoutNow { term: term.0 },
-            Message::Drain => Self::Drain,
+            Message::Drain { undo } => Self::Drain { undo },
             Message::Bind { joined } => Self::Bind { joined },
             Message::Bound { node, store } => {
                 Self::Bound { node: node.0, store: store.0.to_be_bytes() }
@@ -366,7 +368,7 @@ impl MessageV1<'_> {
             Self::Read { id } => Message::Read { id },
             Self::ReadAnswer { id, index } => Message::ReadAnswer { id, index: index.map(Index) },
             Self::TimeoutNow { term } => Message::TimeoutNow { term: Term(term) },
-            Self::Drain => Message::Drain,
+            Self::Drain { undo } => Message::Drain { undo },
             Self::Bind { joined } => Message::Bind { joined },
             Self::Bound { node, store } => {
                 let store = StoreId(u128::from_be_bytes(store));
@@ -460,7 +462,9 @@ impl From<&Change> for ChangeV1 {
         match change {
             Change::Add(member) => Self::Add(member.into()),
             Change::Remove(node) => Self::Remove(node.0),
-            Change::Replace(node) => Self::Replace(node.0),
+            Change::Replace(node, lost) => {
+                Self::Replace(node.0, lost.map(|store| store.0.to_be_bytes()))
+            }
             Change::Transfer(to) => Self::Transfer(to.map(|node| node.0)),
         }
     }
@@ -471,7 +475,10 @@ impl From<ChangeV1> for Change {
         match change {
             ChangeV1::Add(member) => Self::Add(member.into()),
             ChangeV1::Remove(node) => Self::Remove(NodeId(node)),
-            ChangeV1::Replace(node) => Self::Replace(NodeId(node)),
+            ChangeV1::Replace(node, lost) => {
+                let lost = lost.map(|store| StoreId(u128::from_be_bytes(store)));
+                Self::Replace(NodeId(node), lost)
+            }
             ChangeV1::Transfer(to) => Self::Transfer(to.map(NodeId)),
         }
     }

@@ -19,12 +19,8 @@ impl ClusterConfig {
                 next.take(node).ok_or(Refusal::NotMember)?;
                 next.target_size = next.target_size.saturating_sub(1).max(1);
             }
-            Change::Replace(node) => {
+            Change::Replace(node, _) => {
                 let member = next.take(node).ok_or(Refusal::NotMember)?;
-                let waits = self.learners.iter().any(|m| m.node == node && m.store.is_none());
-                if waits {
-                    return Err(Refusal::AlreadyMember);
-                }
                 insert(&mut next.learners, Member { store: None, ..member });
             }
             Change::Transfer(_) => {}

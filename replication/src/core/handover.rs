@@ -83,12 +83,16 @@ impl Core {
         Ok(self.append_own(now, EntryKind::NoOp, Bytes::new(), effects))
     }
 
-    /// An operator asks that `node` leads no more.
-    pub(crate) fn drain(&mut self, now: Now, node: NodeId, effects: &mut Effects) {
+    /// An operator asks that `node` leads no more, or that it may again.
+    pub(crate) fn drain(&mut self, now: Now, node: NodeId, undo: bool, effects: &mut Effects) {
         if node != self.me.node {
-            return self.send(node, Message::Drain, self.tickets.hard_state, effects);
+            return self.send(node, Message::Drain { undo }, self.tickets.hard_state, effects);
         }
-        self.draining = true;
+        self.draining = !undo;
+        if let Some(lead) = self.lead.as_mut().filter(|_| undo) {
+            // Whoever was told already leads next.
+            lead.handover.take_if(|over| over.why == Why::Drain && !over.told);
+        }
         self.hand_over_if_wanted(now);
     }
 

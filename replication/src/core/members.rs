@@ -7,8 +7,10 @@
 //! - a configuration is in force where it is appended, and until it is cut (trap 22);
 //! - it changes one voter at most, and every two quorums of it and of its predecessor meet: tried on
 //!   all subsets when it is made, and again when it is appended, wherever that is (trap 21);
-//! - a leader does not remove or replace itself: it hands over, and its successor does.
+//! - a leader does not remove or replace itself: it hands over, and its successor does;
+//! - what is done already is not done again: an empty entry stands for it.
 
+use bytes::Bytes;
 use election::{EntryId, Index, Micros, NodeId, VoterId};
 use wal::EntryKind;
 
@@ -72,6 +74,10 @@ impl Core {
         if let Change::Transfer(to) = change {
             return self.transfer(now, to, effects);
         }
+        if self.is_done(&change) {
+            // Committed behind what did it.
+            return Ok(self.append_own(now, EntryKind::NoOp, Bytes::new(), effects));
+        }
         let next = self.log.config().changed(self.log.config_index(), change)?;
         if !next.voters.iter().any(|member| member.node == self.me.node) {
             // Its successor does it.
@@ -85,6 +91,27 @@ impl Core {
         match self.refusal(now.monotonic, &next) {
             Some(refusal) => Err(refusal),
             None => Ok(self.append_config(now, &next, effects)),
+        }
+    }
+
+    /// Is the configuration as `change` wants it, because the same was asked for before?
+    fn is_done(&self, change: &Change) -> bool {
+        let member = |node: NodeId| self.log.config().member(node);
+        match change {
+            Change::Add(wanted) => member(wanted.node).is_some_and(|known| {
+                (&known.peer, &known.client) == (&wanted.peer, &wanted.client)
+            }),
+            Change::Remove(node) => {
+                let mut configs = self.log.configs();
+                member(*node).is_none() && configs.any(|(_, config)| config.member(*node).is_some())
+            }
+            Change::Replace(node, lost) => {
+                let mut learners = self.log.config().learners.iter();
+                let waits = learners.any(|known| known.node == *node && known.store.is_none());
+                let has = member(*node).and_then(|known| known.store);
+                waits || has.zip(*lost).is_some_and(|(has, lost)| has != lost)
+            }
+            Change::Transfer(_) => false,
         }
     }
 

@@ -361,7 +361,7 @@ const fn asks_service(event: &Event) -> bool {
                 message: Message::Forward { .. }
                     | Message::Reconfigure { .. }
                     | Message::Read { .. }
-                    | Message::Drain,
+                    | Message::Drain { .. },
                 ..
             }
     )

@@ -38,10 +38,14 @@ fn join(cluster: &mut Cluster, number: u64) {
 /// old one speaks once more.
 fn replace(cluster: &mut Cluster, number: u64) {
     let node = NodeId(number);
-    if !cluster.nodes.contains_key(&node) || !ask(cluster, Change::Replace(node)) {
+    let Some(old) = cluster.nodes.get(&node).map(|node| node.id) else { return };
+    if !ask(cluster, Change::Replace(node, Some(old.store))) {
         return;
     }
-    let old = cluster.nodes[&node].id;
+    // A number that was free already may have been given to this very disk.
+    if cluster.config().member(node).is_some_and(|member| member.store == Some(old.store)) {
+        return;
+    }
     cluster.new_disk(number);
     let new = cluster.nodes[&node].id;
     cluster.start(node);

@@ -61,7 +61,7 @@ fn pass(one: &mut One, span: Micros, fitness: [Fitness; 2]) -> Effects {
 }
 
 fn drain(one: &mut One) -> Effects {
-    one.input(Input::Drain { node: NodeId(1) })
+    one.input(Input::Drain { node: NodeId(1), undo: false })
 }
 
 fn refusal(effects: &Effects) -> Option<Refusal> {
@@ -180,10 +180,12 @@ fn a_transfer_asked_at_a_follower_is_answered_there() {
 fn a_drained_node_follows_votes_and_leads_no_more() {
     let mut one = One::new(2, vec![entry(2, 1)]);
     one.hear(2, heartbeat(2, 0, 1));
-    let asked = one.input(Input::Drain { node: NodeId(3) });
-    assert_eq!(asked, [send(3, Message::Drain, 0)], "it is another one's to do");
+    for undo in [false, true] {
+        let asked = one.input(Input::Drain { node: NodeId(3), undo });
+        assert_eq!(asked, [send(3, Message::Drain { undo }, 0)], "it is another one's to do");
+    }
     assert!(!one.replica.status().draining);
-    one.hear(3, Message::Drain);
+    one.hear(3, Message::Drain { undo: false });
     assert!(one.replica.status().draining);
     assert_eq!(one.replica.deadline(), Micros(u64::MAX), "it will not stand");
     assert_eq!(one.hear(2, timeout_now(2)), [], "nor take a hand-over");
@@ -194,6 +196,29 @@ fn a_drained_node_follows_votes_and_leads_no_more() {
     let vote = Message::Vote { term: Term(3), last: at(2, 2), transfer: false };
     let granted = Message::VoteAnswer { term: Term(3), granted: true };
     assert!(one.hear(3, vote).contains(&send(3, granted, 2)));
+}
+
+#[test]
+fn a_drain_can_be_undone() {
+    let mut one = leader();
+    one.propose(3, b"the last");
+    assert_eq!(drain(&mut one), [], "nobody holds it all yet");
+    assert_eq!(refusal(&one.propose(1, b"held up")), Some(Refusal::Draining));
+    let undo = Input::Drain { node: NodeId(1), undo: true };
+    assert_eq!(one.input(undo.clone()), []);
+    assert_eq!(one.input(undo), [], "said twice, done once");
+    assert!(!one.replica.status().draining);
+    assert_eq!(refusal(&one.propose(2, b"it leads on")), None);
+    for node in [2, 3] {
+        assert_eq!(told(&one.hear(node, appended(2, 2))), [], "nobody is to follow it");
+    }
+
+    let mut two = One::new(2, vec![entry(2, 1)]);
+    two.hear(2, heartbeat(2, 0, 1));
+    two.hear(3, Message::Drain { undo: false });
+    two.hear(3, Message::Drain { undo: true });
+    assert_eq!(two.hear(2, heartbeat(2, 0, 2)), [send(2, answer(2, FIT), 0)]);
+    assert!(!two.hear(2, timeout_now(2)).is_empty(), "it takes a hand-over again");
 }
 
 #[test]
@@ -261,7 +286,7 @@ fn a_drained_cluster_member_hands_over_in_milliseconds() {
         let asked: Vec<ProposalId> =
             (0..10).map(|n| cluster.propose(if n % 2 == 0 { old } else { other }, "x")).collect();
         cluster.run_for(Micros(seed * 50));
-        cluster.input(other, Input::Drain { node: old });
+        cluster.input(other, Input::Drain { node: old, undo: false });
         let since = cluster.now;
         cluster.run_until("a successor", |cluster| {
             cluster.leader().is_some_and(|leader| leader != old)

@@ -60,7 +60,7 @@ fn other(node: u64) -> VoterId {
 /// 3 is replaced and the configuration committed by 2; its new disk asked and is named at 3.
 fn with_a_learner() -> One {
     let mut one = leader(3);
-    change(&mut one, Change::Replace(NodeId(3)));
+    change(&mut one, Change::Replace(NodeId(3), None));
     one.sync();
     one.hear(2, appended(2, 2));
     let named = one.hear_from(other(3), Message::Bind { joined: true });
@@ -77,10 +77,13 @@ fn what_cannot_be_is_refused_with_its_reason() {
     let mut one = leader(3);
     let long = "h".repeat(crate::ADDRESS_BYTES_MAX + 1);
     let mut cases = vec![
-        (Change::Add(member(2)), Refusal::AlreadyMember),
+        (
+            Change::Add(crate::Member { peer: "elsewhere:1".to_owned(), ..member(2) }),
+            Refusal::AlreadyMember,
+        ),
         (Change::Add(crate::Member { peer: long, ..member(4) }), Refusal::TooLarge),
         (Change::Remove(NodeId(4)), Refusal::NotMember),
-        (Change::Replace(NodeId(4)), Refusal::NotMember),
+        (Change::Replace(NodeId(4), None), Refusal::NotMember),
     ];
     for (what, refusal) in cases.drain(..) {
         assert_eq!(refused(&mut one, what.clone()), refusal, "{what:?}");
@@ -92,10 +95,35 @@ fn what_cannot_be_is_refused_with_its_reason() {
     let mut alone = One::elected(bound_boot(1, 1, Vec::new()));
     alone.sync();
     assert_eq!(refused(&mut alone, Change::Remove(NodeId(1))), Refusal::LastVoter);
-    assert_eq!(refused(&mut alone, Change::Replace(NodeId(1))), Refusal::LastVoter);
+    assert_eq!(refused(&mut alone, Change::Replace(NodeId(1), None)), Refusal::LastVoter);
 
     let mut follower = One::new(1, vec![entry(1, 1)]);
     assert_eq!(refused(&mut follower, Change::Remove(NodeId(3))), Refusal::NoLeader);
+}
+
+/// Whoever does not know what came of a change asks for it again.
+#[test]
+fn what_was_done_before_is_not_done_again() {
+    let mut one = leader(3);
+    let asked_again = |one: &mut One, what: Change| {
+        let effects = one.input(Input::Reconfigure { id: ProposalId(8), change: what.clone() });
+        assert_eq!(written(&effects), None, "{what:?}");
+        let committed = [one.sync(), one.hear(2, appended(2, one.replica.status().last.index.0))];
+        let index = one.replica.status().last.index;
+        let reply = Effect::Reply { id: ProposalId(8), outcome: Outcome::Committed(index) };
+        assert!(committed.concat().contains(&reply), "{what:?}: {committed:?}");
+    };
+    asked_again(&mut one, Change::Add(member(2)));
+
+    change(&mut one, Change::Replace(NodeId(3), Some(voter(3).store)));
+    asked_again(&mut one, Change::Replace(NodeId(3), Some(voter(3).store)));
+    asked_again(&mut one, Change::Replace(NodeId(3), None));
+    one.hear_from(other(3), Message::Bind { joined: false });
+    asked_again(&mut one, Change::Replace(NodeId(3), Some(voter(3).store)));
+    assert_eq!(one.replica.status().config.learners[0].store, Some(other(3).store), "it stays");
+
+    change(&mut one, Change::Remove(NodeId(3)));
+    asked_again(&mut one, Change::Remove(NodeId(3)));
 }
 
 #[test]
@@ -198,7 +226,7 @@ fn trap_28_learners_keep_no_leader() {
 #[test]
 fn trap_23_a_disk_that_was_struck_out_is_told() {
     let mut one = leader(3);
-    change(&mut one, Change::Replace(NodeId(3)));
+    change(&mut one, Change::Replace(NodeId(3), None));
     let vote = Message::PreVote { term: Term(3), last: at(2, 9) };
     let effects = one.hear(3, vote.clone());
     assert!(
@@ -389,7 +417,7 @@ fn trap_37_another_disk_is_measured_anew() {
     one.hear(3, heartbeat_answer(2, 1, EPOCH));
     one.hear(2, appended(2, 1));
     let acted = Input::Message { from: voter(3), message: appended(2, 1) };
-    let change = Input::Reconfigure { id: ProposalId(7), change: Change::Replace(NodeId(3)) };
+    let change = Input::Reconfigure { id: ProposalId(7), change: Change::Replace(NodeId(3), None) };
     let effects = one.inputs(vec![acted, change]);
     let config = written(&effects).unwrap();
     assert_eq!(numbers(&config.learners), [3]);
@@ -440,7 +468,7 @@ proptest! {
             let asked = match what {
                 0 => Change::Add(member(node)),
                 1 => Change::Remove(NodeId(node)),
-                2 => Change::Replace(NodeId(node)),
+                2 => Change::Replace(NodeId(node), None),
                 _ => {
                     let learner = config.learners.first().map(|member| member.node);
                     let Some(learner) = learner else { continue };

@@ -60,7 +60,7 @@ fn a_dead_voter_of_three_is_replaced_by_another_disk() {
     let victim = cluster.follower();
     cluster.kill(victim, true);
     cluster.new_disk(victim.0);
-    cluster.change(&Change::Replace(victim));
+    cluster.change(&Change::Replace(victim, None));
     assert_eq!(cluster.config().mode, Mode::Pair);
     assert_eq!(cluster.config().target_size, 3);
     write(&mut cluster, "by two");
@@ -150,7 +150,7 @@ fn a_voter_that_has_not_heard_of_its_promotion_votes() {
     let (leader, learner) = (cluster.leader().unwrap(), cluster.follower());
     cluster.kill(learner, true);
     cluster.new_disk(learner.0);
-    cluster.change(&Change::Replace(learner));
+    cluster.change(&Change::Replace(learner, None));
     cluster.start(learner);
     cluster.run_until("the promotion", |cluster| cluster.status(leader.0).config.voters.len() == 3);
     cluster.set_link(leader, learner, false, false);
@@ -194,7 +194,7 @@ fn trap_23_an_old_disk_that_returns_disturbs_nobody() {
     let old = cluster.nodes[&number].id;
     cluster.new_disk(number.0);
     cluster.run_for(millis(100));
-    cluster.change(&Change::Replace(number));
+    cluster.change(&Change::Replace(number, None));
     cluster.start(number);
     cluster.run_until_voters(&[1, 2, 3]);
     let leader = cluster.leader().unwrap();

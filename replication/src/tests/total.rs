@@ -76,7 +76,7 @@ impl Liar {
         match self.random.up_to(3) {
             0 => Change::Add(Member { node, store: None, peer, client }),
             1 => Change::Remove(node),
-            2 => Change::Replace(node),
+            2 => Change::Replace(node, None),
             _ => Change::Transfer(self.flag().then_some(node)),
         }
     }
@@ -106,7 +106,7 @@ impl Liar {
             },
             10 => Message::Read { id },
             11 => Message::ReadAnswer { id, index: self.flag().then_some(index) },
-            12 if self.random.up_to(19) == 0 => Message::Drain,
+            12 if self.random.up_to(19) == 0 => Message::Drain { undo: self.flag() },
             12 => Message::TimeoutNow { term },
             13 if self.flag() => Message::Bind { joined: self.flag() },
             14 => Message::Reconfigure { id, change: self.change() },
@@ -164,7 +164,7 @@ impl Liar {
             }
             5 if self.random.up_to(9) == 0 => Input::Damaged { ranges: damage(self.random.next()) },
             5 if self.random.up_to(19) == 0 => Input::Leave,
-            5 if self.random.up_to(19) == 0 => Input::Drain { node: peer },
+            5 if self.random.up_to(19) == 0 => Input::Drain { node: peer, undo: self.flag() },
             5 if self.random.up_to(9) == 0 => {
                 let (rtt, fsync) = (self.near(500), self.near(2_000));
                 Input::Pace { rtt: Micros(rtt), fsync: Micros(fsync) }

@@ -367,7 +367,7 @@ impl World {
             | Message::Read { .. }
             | Message::ReadAnswer { .. }
             | Message::TimeoutNow { .. }
-            | Message::Drain
+            | Message::Drain { .. }
             | Message::Regressed { .. }
             | Message::Mend { .. }
             | Message::Mended { .. }
@@ -459,7 +459,7 @@ fn promised_term(message: &Message) -> Option<u64> {
         | Message::Read { .. }
         | Message::ReadAnswer { .. }
         | Message::TimeoutNow { .. }
-        | Message::Drain
+        | Message::Drain { .. }
         | Message::Mend { .. }
         | Message::Bind { .. }
         | Message::Bound { .. }

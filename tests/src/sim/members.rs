@@ -27,7 +27,7 @@ impl World {
         let lost: Vec<NodeId> = self.lost_voters(&config);
         let voters: Vec<NodeId> = config.voters.iter().map(|member| member.node).collect();
         let change = match self.rng.below(4) {
-            _ if !lost.is_empty() => Change::Replace(*self.rng.pick(&lost)),
+            _ if !lost.is_empty() => Change::Replace(*self.rng.pick(&lost), None),
             0 | 1 => match self.draw_newcomer(&config) {
                 Some(node) if config.voters.len() + config.learners.len() < VOTERS_MAX => {
                     self.let_exist(node);
@@ -35,7 +35,7 @@ impl World {
                 }
                 Some(_) | None => Change::Remove(*self.rng.pick(&voters)),
             },
-            2 => Change::Replace(*self.rng.pick(&voters)),
+            2 => Change::Replace(*self.rng.pick(&voters), None),
             _ => Change::Remove(*self.rng.pick(&voters)),
         };
         let is_smaller = matches!(change, Change::Remove(_));
@@ -49,7 +49,7 @@ impl World {
     /// Is the median of the clocks right after this change, whoever of the others is away for good?
     fn clocks_allow(&self, config: &ClusterConfig, change: &Change) -> bool {
         let goes = match change {
-            Change::Remove(node) | Change::Replace(node) => *node,
+            Change::Remove(node) | Change::Replace(node, _) => *node,
             Change::Add(_) | Change::Transfer(_) => return true,
         };
         let stay = config.voters.iter().map(|member| member.node).filter(|node| *node != goes);
@@ -70,7 +70,7 @@ impl World {
             return Ok(false);
         };
         self.note("drain", at, node.0, 0);
-        self.input(at, Input::Drain { node })?;
+        self.input(at, Input::Drain { node, undo: false })?;
         Ok(true)
     }
 
@@ -91,13 +91,13 @@ impl World {
     pub(super) fn replace_lost(&mut self) -> Checked {
         let config = self.checkers.newest_config();
         if let Some(&node) = self.lost_voters(config).first() {
-            self.ask_for(Change::Replace(node))?;
+            self.ask_for(Change::Replace(node, None))?;
         }
         Ok(())
     }
 
-    /// Who was drained leads again once it is started again.
-    pub(super) fn restart_drained(&mut self) {
+    /// Who was drained leads again once that is undone, or it is started again.
+    pub(super) fn end_drains(&mut self) -> Checked {
         let drained = |node: &&Node| {
             let process = node.process.as_ref();
             process.is_some_and(|process| process.replica.status().draining)
@@ -105,8 +105,13 @@ impl World {
         let drained: Vec<NodeId> =
             self.nodes.values().filter(drained).map(|node| node.id).collect();
         for id in drained {
-            self.crash(id);
+            if id.0 % 2 == 0 {
+                self.crash(id);
+            } else {
+                self.input(id, Input::Drain { node: id, undo: true })?;
+            }
         }
+        Ok(())
     }
 
     /// What came of a change; true when it was one.

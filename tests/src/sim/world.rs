@@ -409,7 +409,7 @@ impl World {
             return violated(format!("no recovery: {}", self.standing()));
         }
         self.replace_lost()?;
-        self.restart_drained();
+        self.end_drains()?;
         self.queue.after(50_000, Event::Review);
         Ok(())
     }

@@ -93,10 +93,13 @@ pub(crate) enum ClusterCommand {
         /// Who is to lead
         node: Option<u64>,
     },
-    /// Have a node lead no more until it is started again; it votes and serves on
-    #[command(after_help = "Example:\n  chatctl cluster drain 1")]
+    /// Have a node lead no more until that is undone or it is started again; it votes and serves on
+    #[command(after_help = "Example:\n  chatctl cluster drain 1\n  chatctl cluster drain 1 --undo")]
     Drain {
         /// Its number
         node: u64,
+        /// It may lead again
+        #[arg(long)]
+        undo: bool,
     },
 }

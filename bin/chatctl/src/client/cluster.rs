@@ -44,13 +44,15 @@ impl Client {
         self.change(Method::DELETE, &["nodes", &node.to_string()], None).await
     }
 
-    /// Takes a node whose disk is lost for a new one under its old number. Gives the log index of the
+    /// Takes a node whose disk is lost for a new one under its old number. With that disk, as the status
+    /// tells it, it is done already when the number has another one by now. Gives the log index of the
     /// change.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn replace_node(&self, node: u64) -> Result<u64, ClientError> {
-        self.change(Method::POST, &["nodes", &node.to_string(), "replace"], None).await
+    pub async fn replace_node(&self, node: u64, disk: Option<&str>) -> Result<u64, ClientError> {
+        let body = json!({"disk": disk});
+        self.change(Method::POST, &["nodes", &node.to_string(), "replace"], Some(body)).await
     }
 
     /// Has the leader hand over, to this node or to the best there is. Gives the log index at which it
@@ -62,14 +64,15 @@ impl Client {
         self.change(Method::POST, &["transfer"], Some(json!({"to": to}))).await
     }
 
-    /// Has a node lead no more until it is started again.
+    /// Has a node lead no more until it is started again, or undoes that.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn drain_node(&self, node: u64) -> Result<(), ClientError> {
+    pub async fn drain_node(&self, node: u64, undo: bool) -> Result<(), ClientError> {
         let node = node.to_string();
         let path = vec!["admin", "cluster", "nodes", &node, "drain"];
-        self.write(Method::POST, path, None, Key::Fresh).await?;
+        let method = if undo { Method::DELETE } else { Method::POST };
+        self.write(method, path, None, Key::Fresh).await?;
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use comfy_table::{Table, presets};
+use serde_json::{Map, Value};
 
 use super::{app::App, membership::part};
 use crate::{
@@ -64,19 +65,55 @@ fn text(status: &ClusterStatus) -> String {
         table.add_row(row(node, status.term));
     }
     text.push_str(&columns(&table));
-    for joiner in joiners(status) {
-        text.push_str(&format!(
-            "\nnode {joiner} waits to be admitted: chatctl cluster add {joiner} --peer HOST:PORT \
-             --client URL"
-        ));
+    for remark in remarks(status) {
+        text.push_str(&format!("\n{remark}"));
     }
     text
 }
 
-/// Who waits to be admitted.
-fn joiners(status: &ClusterStatus) -> Vec<u64> {
-    let joiners = status.more.get("joiners").and_then(serde_json::Value::as_array);
-    joiners.into_iter().flatten().filter_map(serde_json::Value::as_u64).collect()
+/// What somebody may want to do something about, or to wait for, node by node.
+fn remarks(status: &ClusterStatus) -> Vec<String> {
+    let mut remarks: Vec<String> = Vec::new();
+    for node in &status.nodes {
+        let id = node.id;
+        if part(node) == "learner" {
+            remarks.push(match node.lag.filter(|_| node.reachable) {
+                None => format!("node {id} is to learn, and is not there: start it"),
+                Some(0) => format!("node {id} has caught up, and votes by itself in a moment"),
+                Some(lag) => format!(
+                    "node {id} learns, {lag} entries behind: it votes by itself when it has caught up"
+                ),
+            });
+        }
+        if flag(node, "draining") {
+            remarks.push(format!(
+                "node {id} leads no more, until `chatctl cluster drain {id} --undo` or a restart"
+            ));
+        }
+        if let Some(faulty) = number(&node.more, "faulty").filter(|faulty| *faulty > 0) {
+            let entries = if faulty == 1 { "entry" } else { "entries" };
+            remarks.push(format!(
+                "node {id} cannot read {faulty} {entries} of its log: the others give them back"
+            ));
+        }
+    }
+    let joiners = status.more.get("joiners").and_then(Value::as_array);
+    let joiners = joiners.into_iter().flatten().filter_map(Value::as_u64);
+    remarks.extend(joiners.map(|id| {
+        format!(
+            "node {id} waits to be admitted, by the command in its log: \
+             chatctl cluster add {id} --peer HOST:PORT --client URL"
+        )
+    }));
+    remarks
+}
+
+fn flag(node: &NodeStatus, name: &str) -> bool {
+    node.more.get(name).and_then(Value::as_bool).unwrap_or(false)
+}
+
+fn number(more: &Map<String, Value>, name: &str) -> Option<u64> {
+    more.get(name).and_then(Value::as_u64)
 }
 
 /// Its role, and what is special about it.
@@ -85,28 +122,28 @@ fn role(node: &NodeStatus) -> String {
     if part(node) != "voter" && part(node) != node.role {
         role.push_str(&format!(" {}", visible_line(part(node))));
     }
-    if node.more.get("draining").and_then(serde_json::Value::as_bool).unwrap_or(false) {
+    if flag(node, "draining") {
         role.push_str(", drained");
     }
     role
 }
 
 fn row(node: &NodeStatus, term: u64) -> [String; 9] {
-    let number =
-        |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
-    let term = match node.more.get("term").and_then(serde_json::Value::as_u64) {
-        Some(own) => Some(own),
-        None => node.reachable.then_some(term),
+    let term = number(&node.more, "term").unwrap_or(term);
+    // What an absent node was at is not known.
+    let told = |value: Option<u64>| {
+        let value = value.filter(|_| node.reachable);
+        value.map_or_else(|| "-".to_owned(), |value| value.to_string())
     };
     [
         node.id.to_string(),
         role(node),
         if node.reachable { "yes" } else { "no" }.to_owned(),
-        number(term),
-        number(node.commit),
-        number(node.applied),
-        number(node.durable),
-        number(node.lag.filter(|_lag| node.reachable)),
+        told(Some(term)),
+        told(node.commit),
+        told(node.applied),
+        told(node.durable),
+        told(node.lag),
         node.version
             .as_deref()
             .filter(|text| !text.is_empty())
@@ -218,6 +255,24 @@ mod tests {
         let text = "survives the loss of any one of 2 and 3; node 1 is down";
         assert_eq!(said("[[2],[3]]", 3, 1), text);
         assert_eq!(said("[]", 2, 1), "survives the loss of no node; node 1 is down");
+    }
+
+    #[test]
+    fn what_one_may_do_something_about_is_told_node_by_node() {
+        let object = r#"{"cluster":"x","joiners":[7],"nodes":[
+            {"id":1,"role":"leader","part":"voter","reachable":true,"lag":0,"draining":true},
+            {"id":2,"role":"follower","part":"voter","reachable":true,"lag":0,"faulty":1},
+            {"id":3,"role":"learner","part":"learner","reachable":true,"lag":9},
+            {"id":4,"role":"learner","part":"learner","reachable":true,"lag":0},
+            {"id":5,"role":"absent","part":"learner","reachable":false,"lag":9}]}"#;
+        let told = remarks(&serde_json::from_str(object).unwrap());
+        let [drained, damaged, behind, ready, away, joiner] = told.try_into().unwrap();
+        assert!(drained.contains("`chatctl cluster drain 1 --undo`"), "{drained}");
+        assert!(damaged.starts_with("node 2 cannot read 1 entry of its log"), "{damaged}");
+        assert!(behind.starts_with("node 3 learns, 9 entries behind"), "{behind}");
+        assert!(ready.starts_with("node 4 has caught up"), "{ready}");
+        assert!(away.contains("not there: start it"), "{away}");
+        assert!(joiner.ends_with("chatctl cluster add 7 --peer HOST:PORT --client URL"));
     }
 
     #[test]

@@ -34,27 +34,25 @@ pub(super) async fn replace(
     node: u64,
     (yes, wait): (bool, bool),
 ) -> Result<(), ClientError> {
-    let text = format!(
-        "Replacing node {node}: what its disk holds counts no more, and a node {node} with another \
-         disk is taken for it."
-    );
-    confirm(app, node, yes, &text)?;
-    let index = app.client()?.replace_node(node).await?;
+    let client = app.client()?;
+    let before = client.cluster().await?;
+    let found = find(&before, node);
+    confirm(app, node, yes, &replacement(node, found))?;
+    // The disk that the question was about: an attempt that was not answered may have replaced it.
+    let disk = found.and_then(|found| found.more.get("disk")?.as_str());
+    let index = client.replace_node(node, disk).await?;
     admitted(app, node, ("replace", index), wait).await
 }
 
 pub(super) async fn remove(app: &App, node: u64, yes: bool) -> Result<(), ClientError> {
     let client = app.client()?;
     let before = client.cluster().await?;
-    let was_member = find(&before, node).is_some();
-    confirm(app, node, yes, &removal(&before, node))?;
-    let index = match client.remove_node(node).await {
-        Ok(index) => Some(index),
-        // An attempt that was not answered may have done it.
-        Err(ClientError::Refused { code, .. }) if code == "not_member" && was_member => None,
-        Err(error) => return Err(error),
-    };
-    let object = json!({"change": "remove", "node": node, "index": index.map(|at| at.to_string())});
+    // Who is none is not asked about: it left before, or never was there.
+    if find(&before, node).is_some() {
+        confirm(app, node, yes, &removal(&before, node))?;
+    }
+    let index = client.remove_node(node).await?;
+    let object = json!({"change": "remove", "node": node, "index": index.to_string()});
     app.output.item(
         &object,
         &format!("node {node} is out of the cluster for good: its data is never started again"),
@@ -83,8 +81,12 @@ pub(super) async fn transfer(app: &App, to: Option<u64>) -> Result<(), ClientErr
     app.output.item(&object, &format!("node {leader} leads now, in term {}", status.term))
 }
 
-pub(super) async fn drain(app: &App, node: u64) -> Result<(), ClientError> {
-    app.client()?.drain_node(node).await?;
+pub(super) async fn drain(app: &App, node: u64, undo: bool) -> Result<(), ClientError> {
+    app.client()?.drain_node(node, undo).await?;
+    if undo {
+        let object = json!({"change": "undrain", "node": node});
+        return app.output.item(&object, &format!("node {node} may lead again"));
+    }
     if until(app, |status| status.leader.is_some_and(|leader| leader != node)).await?.is_none() {
         return Err(ClientError::Found {
             finding: Finding::Unhealthy,
@@ -94,7 +96,9 @@ pub(super) async fn drain(app: &App, node: u64) -> Result<(), ClientError> {
     }
     app.output.item(
         &json!({"change": "drain", "node": node}),
-        &format!("node {node} leads no more until it is started again"),
+        &format!(
+            "node {node} leads no more, until `chatctl cluster drain {node} --undo` or a restart"
+        ),
     )
 }
 
@@ -173,6 +177,20 @@ async fn until(
     Ok(None)
 }
 
+/// What replacing a node comes to.
+fn replacement(node: u64, found: Option<&NodeStatus>) -> String {
+    let text = format!(
+        "Replacing node {node}: what its disk holds counts no more, and a node {node} with another \
+         disk is taken for it."
+    );
+    match found {
+        Some(found) if found.reachable => {
+            format!("{text} It runs now, with the disk that would be given up!")
+        }
+        Some(_) | None => text,
+    }
+}
+
 /// What removing a node comes to.
 fn removal(status: &ClusterStatus, node: u64) -> String {
     let left =
@@ -236,6 +254,14 @@ mod tests {
         assert!(told(&voters(6)).ends_with("5 voters remain, which survive the loss of any 2."));
         assert!(told(&voters(2)).ends_with("1 voter remains, which survive the loss of none."));
         assert!(told(&["voter", "voter", "voter", "learner"]).contains(": 2 voters remain"));
+    }
+
+    #[test]
+    fn a_node_that_runs_is_not_replaced_unawares() {
+        let status = status(&["voter", "voter"]);
+        let told = |node| replacement(node, find(&status, node));
+        assert!(told(1).ends_with("It runs now, with the disk that would be given up!"));
+        assert!(told(2).ends_with("with another disk is taken for it."));
     }
 
     #[test]

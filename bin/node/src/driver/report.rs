@@ -124,6 +124,9 @@ pub struct NodeView {
     pub hash: String,
     /// Where the hash was taken.
     pub hash_index: u64,
+    /// Its disk, by the number drawn when it was first started, in hex; none while that is not known.
+    /// With another disk it is another node: what the old one had promised counts no more.
+    pub disk: Option<String>,
     /// Its public address.
     pub client: String,
 }
@@ -234,11 +237,11 @@ impl Reports {
         knocked.insert(node, Instant::now());
     }
 
-    /// Says this node, as far as it was heard, that it leads no more?
-    pub(crate) fn is_draining(&self, node: NodeId) -> bool {
+    /// Says this node that it leads no more? None: it was not heard.
+    pub(crate) fn is_draining(&self, node: NodeId) -> Option<bool> {
         let nodes = self.nodes();
         let heard = nodes.get(&node).and_then(|heard| heard.report.as_ref());
-        heard.is_some_and(|(report, _)| report.draining)
+        heard.map(|(report, _)| report.draining)
     }
 
     /// The peers to report to.
@@ -323,6 +326,7 @@ fn node_view(member: &Member, report: Option<&Report>, (term, commit): (Term, u6
         level: report.map_or(0, |report| report.level),
         hash: report.map_or_else(String::new, |report| format!("{:016x}", report.hash)),
         hash_index: applied,
+        disk: member.store.map(|store| format!("{:032x}", store.0)),
         client: member.client.clone(),
     }
 }

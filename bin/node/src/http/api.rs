@@ -64,6 +64,7 @@ table! {
     delete "/v1/admin/cluster/nodes/{node}" => membership::remove,
     post "/v1/admin/cluster/nodes/{node}/replace" => membership::replace,
     post "/v1/admin/cluster/nodes/{node}/drain" => membership::drain,
+    delete "/v1/admin/cluster/nodes/{node}/drain" => membership::undrain,
     post "/v1/admin/cluster/transfer" => membership::transfer,
     post "/v1/register" => account::register,
     post "/v1/login" => account::login,

@@ -100,6 +100,7 @@ pub(super) const OWN_CODES: &[(&str, u16)] = &[
     ("would_split", 409),
     ("too_large", 413),
     ("too_fast", 429),
+    ("behind", 503),
     ("busy", 503),
     ("draining", 503),
     ("disk_full", 503),
@@ -361,12 +362,15 @@ fn of_change(refusal: Change) -> Refusal {
 
 impl From<ReadError> for Refusal {
     fn from(error: ReadError) -> Self {
-        if let ReadError::Log(reason) = &error {
-            // Where the log is damaged is the operator's business, not the client's.
-            tracing::error!(%reason, "a message could not be read from the log");
-            return Self::unavailable("unavailable", "this node cannot read its log now");
+        match &error {
+            ReadError::Unavailable => Self::unavailable("unavailable", error.to_string()),
+            ReadError::Behind { .. } => Self::unavailable("behind", error.to_string()),
+            ReadError::Log(reason) => {
+                // Where the log is damaged is the operator's business, not the client's.
+                tracing::error!(%reason, "a message could not be read from the log");
+                Self::unavailable("unavailable", "this node cannot read its log now")
+            }
         }
-        Self::unavailable("unavailable", error.to_string())
     }
 }
 

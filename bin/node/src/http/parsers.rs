@@ -54,6 +54,7 @@ pub const PARSERS: &[Parser] = &[
     body::<wire::EditMessage>("EditMessage"),
     body::<wire::Mark>("Mark"),
     body::<wire::AddNode>("AddNode"),
+    body::<wire::Replace>("Replace"),
     body::<wire::Transfer>("Transfer"),
     parser(Place::Body, "SendMessage", |bytes| kept(message::action(request::parse(bytes)?))),
     parser(Place::Frame, "Hello", |bytes| unkept(request::parse::<Hello>(bytes))),

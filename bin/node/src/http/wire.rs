@@ -235,6 +235,15 @@ pub(super) struct AddNode {
     pub(super) client: String,
 }
 
+/// `POST /v1/admin/cluster/nodes/{node}/replace`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Replace {
+    /// The disk that is lost, as the cluster's status tells it; the one that the node has now, if none
+    /// is named.
+    pub(super) disk: Option<String>,
+}
+
 /// `POST /v1/admin/cluster/transfer`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

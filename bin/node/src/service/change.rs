@@ -35,7 +35,8 @@ impl Service {
     /// Have the cluster changed; gives an index at which it was.
     ///
     /// What will pass (no leader, another change under way, a leader that must first hand over) is
-    /// waited for until `deadline`. A node that is there already under the same addresses is no error.
+    /// waited for until `deadline`, and where it is not known what came of it the same is asked again:
+    /// what is done already is not done twice.
     ///
     /// # Errors
     /// See [`ChangeError`].
@@ -43,19 +44,27 @@ impl Service {
         if Instant::now() + CHANGE_TIME_MIN >= deadline {
             return Err(ChangeError::Refused(Refusal::NoLeader));
         }
+        let change = self.said_in_full(change);
+        let leader = self.inner.view.borrow().leader;
+        let mut maybe_done = false;
         loop {
             let mut view = self.inner.view.clone();
             view.mark_unchanged();
-            let refusal = match self.change_once(change.clone(), deadline).await? {
-                Ok(index) => return Ok(index),
-                Err(refusal) if self.is_done(&change, refusal) => {
-                    return Ok(view.borrow().commit.0);
+            let error = match self.change_once(change.clone(), deadline).await {
+                Outcome::Committed(index) => return Ok(index.0),
+                Outcome::Unknown => {
+                    maybe_done = true;
+                    ChangeError::OutcomeUnknown
                 }
-                Err(refusal) if will_pass(refusal) => refusal,
-                Err(refusal) => return Err(ChangeError::Refused(refusal)),
+                Outcome::NotAccepted(refusal) => ChangeError::Refused(refusal),
             };
-            if Instant::now() + RETRY_PAUSE + CHANGE_TIME_MIN >= deadline {
-                return Err(ChangeError::Refused(refusal));
+            let (now, commit) = (view.borrow().leader, view.borrow().commit);
+            if maybe_done && change == Change::Transfer(None) && now.is_some() && now != leader {
+                return Ok(commit.0);
+            }
+            let is_late = Instant::now() + RETRY_PAUSE + CHANGE_TIME_MIN >= deadline;
+            if is_late || !will_pass(&error) {
+                return Err(if maybe_done { ChangeError::OutcomeUnknown } else { error });
             }
             tokio::select! {
                 _ = view.changed() => {}
@@ -64,54 +73,46 @@ impl Service {
         }
     }
 
-    async fn change_once(
-        &self,
-        change: Change,
-        deadline: Instant,
-    ) -> Result<Result<u64, Refusal>, ChangeError> {
+    async fn change_once(&self, change: Change, deadline: Instant) -> Outcome {
         let (answer, answered) = oneshot::channel();
         match self.inner.requests.try_send(Request::Reconfigure { change, answer }) {
             Ok(()) => {}
-            Err(TrySendError::Full(_)) => return Ok(Err(Refusal::Busy)),
-            Err(TrySendError::Closed(_)) => return Err(ChangeError::Refused(Refusal::Draining)),
+            Err(TrySendError::Full(_)) => return Outcome::NotAccepted(Refusal::Busy),
+            Err(TrySendError::Closed(_)) => return Outcome::NotAccepted(Refusal::NoLeader),
         }
         match timeout_at(deadline, answered).await {
-            Ok(Ok(Outcome::Committed(index))) => Ok(Ok(index.0)),
-            Ok(Ok(Outcome::NotAccepted(refusal))) => Ok(Err(refusal)),
-            Ok(Ok(Outcome::Unknown) | Err(_)) | Err(_) => Err(ChangeError::OutcomeUnknown),
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) | Err(_) => Outcome::Unknown,
         }
     }
 
-    /// Is the cluster as `change` wants it, so that a repeated request comes to the same?
-    fn is_done(&self, change: &Change, refusal: Refusal) -> bool {
+    /// Which disk is lost, if nobody said so: the one that the number has now, whatever comes after.
+    fn said_in_full(&self, change: Change) -> Change {
+        let Change::Replace(node, None) = change else { return change };
         let view = self.inner.view.borrow();
-        match change {
-            Change::Add(wanted) => {
-                let known = view.config.member(wanted.node);
-                refusal == Refusal::AlreadyMember
-                    && known.is_some_and(|known| {
-                        (&known.peer, &known.client) == (&wanted.peer, &wanted.client)
-                    })
-            }
-            Change::Remove(_) | Change::Replace(_) | Change::Transfer(_) => false,
-        }
+        Change::Replace(node, view.config.member(node).and_then(|member| member.store))
     }
 
-    /// Have `node` lead no more until it is started again.
+    /// Have `node` lead no more until it is started again, or `undo` that.
     ///
     /// # Errors
     /// It is no member, or does not answer before `deadline`.
-    pub async fn drain(&self, node: NodeId, deadline: Instant) -> Result<(), ChangeError> {
+    pub async fn drain(
+        &self,
+        node: NodeId,
+        undo: bool,
+        deadline: Instant,
+    ) -> Result<(), ChangeError> {
         if self.inner.view.borrow().config.member(node).is_none() {
             return Err(ChangeError::Refused(Refusal::NotMember));
         }
         while Instant::now() < deadline {
-            if self.inner.requests.try_send(Request::Drain { node }).is_err() {
+            if self.inner.requests.try_send(Request::Drain { node, undo }).is_err() {
                 return Err(ChangeError::Refused(Refusal::Busy));
             }
             let again = (Instant::now() + DRAIN_AGAIN).min(deadline);
             while Instant::now() < again {
-                if self.inner.reports.is_draining(node) {
+                if self.inner.reports.is_draining(node) == Some(!undo) {
                     return Ok(());
                 }
                 tokio::time::sleep(RETRY_PAUSE).await;
@@ -121,21 +122,25 @@ impl Service {
     }
 }
 
-/// May the same be accepted in a moment?
-const fn will_pass(refusal: Refusal) -> bool {
-    match refusal {
-        Refusal::NoLeader
-        | Refusal::Busy
-        | Refusal::Draining
-        | Refusal::NoSuccessor
-        | Refusal::ConfigPending
-        | Refusal::NoQuorum => true,
-        Refusal::NoSpace
-        | Refusal::TooLarge
-        | Refusal::AlreadyMember
-        | Refusal::NotMember
-        | Refusal::LastVoter
-        | Refusal::Full
-        | Refusal::WouldSplit => false,
+/// May the same be done in a moment?
+const fn will_pass(error: &ChangeError) -> bool {
+    match error {
+        ChangeError::OutcomeUnknown => true,
+        ChangeError::NoAnswer(_) => false,
+        ChangeError::Refused(refusal) => match refusal {
+            Refusal::NoLeader
+            | Refusal::Busy
+            | Refusal::Draining
+            | Refusal::NoSuccessor
+            | Refusal::ConfigPending
+            | Refusal::NoQuorum => true,
+            Refusal::NoSpace
+            | Refusal::TooLarge
+            | Refusal::AlreadyMember
+            | Refusal::NotMember
+            | Refusal::LastVoter
+            | Refusal::Full
+            | Refusal::WouldSplit => false,
+        },
     }
 }

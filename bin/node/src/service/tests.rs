@@ -116,7 +116,7 @@ async fn who_waits_for_an_index_that_never_comes_is_told_in_time() {
     let (service, _inbox, _dir) = service();
     let deadline = Instant::now() + Duration::from_millis(1);
     let outcome = service.applied(u64::MAX, deadline).await;
-    assert_eq!(outcome, Err(ReadError::Unavailable));
+    assert_eq!(outcome, Err(ReadError::Behind { wanted: u64::MAX, applied: 0 }));
     assert_eq!(service.applied(0, deadline).await, Ok(0));
 }
 

@@ -1,11 +1,11 @@
 //! Who is in the cluster, and who leads it: for owners and admins.
 //!
-//! A change is answered when it is committed. Asked again it comes to the same: a node that is there
-//! under the same addresses is added, one that is gone is no member.
+//! A change is answered when it is committed. What is done already is not done again: whoever does not
+//! know what came of a request asks the same once more.
 
 use axum::{Json, extract::State, http::StatusCode};
 use chat::{Rejection, Role};
-use election::NodeId;
+use election::{NodeId, StoreId};
 use replication::{Change, Member};
 
 use super::{
@@ -63,9 +63,11 @@ pub(super) async fn remove(
 }
 
 /// Take a node whose disk is lost for a new one under its old number and addresses: what it had
-/// counts no more, and it learns anew.
+/// counts no more, and it learns anew. It is done already when the number has another disk by now than
+/// the one that the request names.
 #[utoipa::path(
     post, path = "/v1/admin/cluster/nodes/{node}/replace", tag = "admin",
+    request_body = wire::Replace,
     params(("node" = u64, Path, description = "its number")),
     responses((status = 200, description = "it is a learner", body = wire::Changed)),
 )]
@@ -74,8 +76,10 @@ pub(super) async fn replace(
     caller: Caller,
     _: Key,
     Segment(node): Segment,
+    Body(asked): Body<wire::Replace>,
 ) -> Result<Json<wire::Changed>, Refusal> {
-    change(&api, &caller, Change::Replace(number(&node)?)).await
+    let lost = asked.disk.as_deref().map(disk).transpose()?;
+    change(&api, &caller, Change::Replace(number(&node)?, lost)).await
 }
 
 /// Give leadership to a node, or to the best there is.
@@ -92,7 +96,8 @@ pub(super) async fn transfer(
     change(&api, &caller, Change::Transfer(asked.to.map(NodeId))).await
 }
 
-/// Have a node lead no more until it is started again. It stays a voter and serves its clients.
+/// Have a node lead no more until that is undone or it is started again. It stays a voter and serves its
+/// clients.
 #[utoipa::path(
     post, path = "/v1/admin/cluster/nodes/{node}/drain", tag = "admin",
     params(("node" = u64, Path, description = "its number")),
@@ -104,9 +109,35 @@ pub(super) async fn drain(
     _: Key,
     Segment(node): Segment,
 ) -> Result<StatusCode, Refusal> {
-    let node = number(&node)?;
-    must_administer(&api, &caller).await?;
-    api.service.drain(node, api.deadline()).await?;
+    drain_or_undo(&api, &caller, &node, false).await
+}
+
+/// Let a node that was drained lead again.
+#[utoipa::path(
+    delete, path = "/v1/admin/cluster/nodes/{node}/drain", tag = "admin",
+    params(("node" = u64, Path, description = "its number")),
+    responses((status = 204, description = "it knows")),
+)]
+pub(super) async fn undrain(
+    State(api): State<Api>,
+    caller: Caller,
+    _: Key,
+    Segment(node): Segment,
+) -> Result<StatusCode, Refusal> {
+    drain_or_undo(&api, &caller, &node, true).await
+}
+
+async fn drain_or_undo(
+    api: &Api,
+    caller: &Caller,
+    node: &str,
+    undo: bool,
+) -> Result<StatusCode, Refusal> {
+    let node = number(node)?;
+    must_administer(api, caller).await?;
+    api.service.drain(node, undo, api.deadline()).await?;
+    let what = if undo { "undrain" } else { "drain" };
+    tracing::info!(account = caller.account.0, node = node.0, what, "a node was told");
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -130,6 +161,13 @@ async fn must_administer(api: &Api, caller: &Caller) -> Result<(), Refusal> {
         Role::Owner | Role::Admin => Ok(()),
         Role::Member => Err(Rejection::NotAllowed.into()),
     }
+}
+
+/// A disk as the status of the cluster tells it.
+fn disk(text: &str) -> Result<StoreId, Refusal> {
+    let read = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32);
+    let malformed = || Refusal::malformed("a disk is 32 digits of hex, as in the cluster's status");
+    read.map(StoreId).ok_or_else(malformed)
 }
 
 fn number(text: &str) -> Result<NodeId, Refusal> {

@@ -180,7 +180,7 @@ async fn a_session_read_of_an_index_that_does_not_come_says_that_nothing_was_don
     let request = node.request(Method::GET, "/v1/me").bearer_auth(&ann);
     let request = request.header("Holdfast-Timeout-Ms", "50");
     let answer = Answer::of(request.header("Holdfast-Min-Index", "1000000")).await;
-    assert_eq!((answer.status, answer.code()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
+    assert_eq!((answer.status, answer.code()), (StatusCode::SERVICE_UNAVAILABLE, "behind"));
     assert_eq!(answer.header("retry-after"), "1");
     let request = node.request(Method::GET, "/v1/me").bearer_auth(&ann);
     let answer = Answer::of(request.header("Holdfast-Min-Index", "soon")).await;

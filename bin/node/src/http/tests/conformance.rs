@@ -145,6 +145,7 @@ fn body_of(schema: &Value) -> Value {
         "node" => json!(2),
         "peer" => json!("b.example.org:7410"),
         "client" => json!("https://b.example.org:7411"),
+        "disk" => json!(null),
         "erase_messages" | "private" => json!(false),
         "invite" | "reply_to" | "after_request" => json!(null),
         "topic" => json!(""),

@@ -11,7 +11,7 @@ const NODES: &str = "/v1/admin/cluster/nodes";
 type Asked = (Method, &'static str, Option<&'static str>, (u16, &'static str));
 
 /// What an operator asks for, and the answer of a cluster of one.
-const ASKED: [Asked; 13] = [
+const ASKED: [Asked; 16] = [
     (Method::POST, "", Some(r#"{"node":2,"peer":"b:7410","client":"https://b:7411"}"#), (201, "")),
     // It is there already, under these addresses.
     (
@@ -37,11 +37,14 @@ const ASKED: [Asked; 13] = [
     (Method::DELETE, "/1", None, (409, "last_voter")),
     (Method::DELETE, "/9", None, (404, "not_member")),
     (Method::DELETE, "/first", None, (400, "malformed")),
-    (Method::POST, "/1/replace", None, (409, "last_voter")),
-    (Method::POST, "/9/replace", None, (404, "not_member")),
+    (Method::POST, "/1/replace", Some("{}"), (409, "last_voter")),
+    (Method::POST, "/9/replace", Some(r#"{"disk":null}"#), (404, "not_member")),
+    (Method::POST, "/1/replace", Some(r#"{"disk":"7"}"#), (400, "malformed")),
     (Method::POST, "/9/drain", None, (404, "not_member")),
     // The core of these tests knows of no draining.
     (Method::POST, "/1/drain", None, (503, "no_answer")),
+    (Method::DELETE, "/1/drain", None, (503, "no_answer")),
+    (Method::DELETE, "/9/drain", None, (404, "not_member")),
 ];
 
 async fn ask(

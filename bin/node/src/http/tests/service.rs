@@ -172,9 +172,14 @@ async fn lead(
             Request::Reconfigure { change, answer } => {
                 // As a cluster of one would.
                 let refusal = match change {
-                    Change::Add(member) if member.node == NodeId(1) => Refusal::AlreadyMember,
-                    Change::Remove(NodeId(1)) | Change::Replace(NodeId(1)) => Refusal::LastVoter,
-                    Change::Remove(_) | Change::Replace(_) => Refusal::NotMember,
+                    Change::Add(member)
+                        if member.node == NodeId(1)
+                            && member.peer != leading().config.voters[0].peer =>
+                    {
+                        Refusal::AlreadyMember
+                    }
+                    Change::Remove(NodeId(1)) | Change::Replace(NodeId(1), _) => Refusal::LastVoter,
+                    Change::Remove(_) | Change::Replace(..) => Refusal::NotMember,
                     Change::Transfer(_) => Refusal::NoSuccessor,
                     Change::Add(_) => {
                         last += 1;
