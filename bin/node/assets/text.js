@@ -149,6 +149,36 @@ export function survives(sets, voters) {
   return `survives the loss of ${named}${not}`;
 }
 
+/**
+ * What somebody may want to do something about, or to wait for, node by node.
+ * @param {any} cluster as a node tells it
+ * @returns {{node: number, kind: 'learner' | 'drained' | 'damaged' | 'joiner', text: string, command: string}[]}
+ */
+export function remarks(cluster) {
+  const found = [];
+  for (const one of cluster.nodes) {
+    const add = (kind, text, command = '') => found.push({ node: one.id, kind, text: `Node ${one.id} ${text}`, command });
+    if (one.part === 'learner') {
+      if (!one.reachable) add('learner', 'is to learn, and is not there: start it.');
+      else if (one.lag === 0) add('learner', 'has caught up, and votes by itself in a moment.');
+      else add('learner', `learns, ${one.lag} entries behind: it votes by itself when it has caught up.`);
+    }
+    if (one.draining) add('drained', 'leads no more, until it is restarted or told otherwise:', `chatctl cluster drain ${one.id} --undo`);
+    if (one.faulty > 0) {
+      add('damaged', `cannot read ${one.faulty} ${one.faulty === 1 ? 'entry' : 'entries'} of its log: the others give them back.`);
+    }
+  }
+  for (const node of cluster.joiners ?? []) {
+    found.push({
+      node,
+      kind: 'joiner',
+      text: `Node ${node} waits to be admitted, by the command in its log:`,
+      command: `chatctl cluster add ${node} --peer HOST:PORT --client URL`,
+    });
+  }
+  return found;
+}
+
 function nodes(ids, word = 'and') {
   if (ids.length === 1) return `node ${ids[0]}`;
   return `nodes ${ids.slice(0, -1).join(', ')} ${word} ${ids[ids.length - 1]}`;

@@ -33,8 +33,19 @@ export async function play(stage) {
   assert.match(await ann.at("cluster-leader").innerText(), new RegExp(String(leader)));
   assert.match(await ann.at("cluster-term").innerText(), /\d/);
 
-  stage.nodesMayDie();
   const [follower] = [2, 3].filter((node) => node !== leader);
+  const operator = await stage.account("ann").login();
+  const drain = `/v1/admin/cluster/nodes/${follower}/drain`;
+  assert.ok(!(await ann.at("remarks").isVisible()), "all is well");
+  await operator.must("POST", drain);
+  await eventually("the drained one is told of", async () => {
+    const text = await ann.at("remarks").innerText();
+    return text.includes(`chatctl cluster drain ${follower} --undo`) && /drained/.test(await row(follower).innerText());
+  });
+  await operator.must("DELETE", drain);
+  await eventually("nothing is left to remark", async () => !(await ann.at("remarks").isVisible()));
+
+  stage.nodesMayDie();
   await director.kill(follower);
   await eventually(
     `node ${follower} is shown as dead`,

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { harmless, initials, parts, survives, tint, TINTS, visible } from "../../../bin/node/assets/text.js";
+import { harmless, initials, parts, remarks, survives, tint, TINTS, visible } from "../../../bin/node/assets/text.js";
 
 const links = (text) => parts(text).filter(({ href }) => href !== null).map(({ href }) => href);
 const plain = (text) => parts(text).map((part) => part.text).join("");
@@ -60,4 +60,19 @@ test("losses are said in words", () => {
   assert.equal(survives([], [1]), "survives no further loss");
   assert.equal(survives([[1], [2], [3]], [1, 2, 3]), "survives the loss of any 1 node");
   assert.equal(survives([[2]], [1, 2, 3]), "survives the loss of node 2; not of nodes 1 or 3");
+});
+
+test("what one may do something about is told node by node", () => {
+  const node = { reachable: true, part: "voter", lag: 0, draining: false, faulty: 0 };
+  const told = (...nodes) => remarks({ nodes, joiners: [] }).map(({ text }) => text);
+  assert.deepEqual(told({ ...node, id: 1 }), [], "all is well");
+  const learner = { ...node, part: "learner", id: 6 };
+  assert.match(told({ ...learner, lag: 9 })[0], /^Node 6 learns, 9 entries behind/);
+  assert.match(told(learner)[0], /^Node 6 has caught up/);
+  assert.match(told({ ...learner, reachable: false })[0], /not there: start it/);
+  assert.match(told({ ...node, id: 2, faulty: 1 })[0], /^Node 2 cannot read 1 entry of its log/);
+  const [drained] = remarks({ nodes: [{ ...node, id: 1, draining: true }] });
+  assert.equal(drained.command, "chatctl cluster drain 1 --undo");
+  const [joiner] = remarks({ nodes: [], joiners: [7] });
+  assert.match(joiner.command, /^chatctl cluster add 7 --peer/);
 });

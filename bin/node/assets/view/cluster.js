@@ -1,8 +1,8 @@
 // The cluster as the node in use sees it: a live picture, the same in a table, and which losses are
 // survived now.
 
-import { h, icon, reconcile, s, say, set } from '../dom.js';
-import { survives } from '../text.js';
+import { h, icon, reconcile, s, say, set, show } from '../dom.js';
+import { remarks, survives } from '../text.js';
 
 const WIDTH = 460;
 const HEIGHT = 320;
@@ -13,6 +13,7 @@ export class ClusterView {
   constructor(app) {
     this.app = app;
     this.words = h('p', { class: 'survives', 'data-testid': 'survives', role: 'status' });
+    this.remarks = h('ul', { class: 'remarks', 'data-testid': 'remarks', 'aria-label': 'Remarks' });
     const fact = (id, label) => {
       const value = h('dd', { 'data-testid': id });
       return { value, element: h('div', {}, h('dt', {}, label), value) };
@@ -45,6 +46,7 @@ export class ClusterView {
           'div',
           { class: 'wide-view' },
           this.words,
+          this.remarks,
           h('dl', { class: 'facts' }, ...Object.values(this.facts).map((one) => one.element)),
           h('figure', { class: 'figure' }, this.picture),
           h(
@@ -66,7 +68,7 @@ export class ClusterView {
       say(this.words, 'Asking the cluster \u2026');
       return;
     }
-    const live = cluster.nodes.filter((one) => one.reachable).map((one) => one.id);
+    const live = cluster.nodes.filter((one) => one.reachable && one.part === 'voter').map((one) => one.id);
     const is_served = cluster.leader !== null;
     say(this.words, pulse.is_unheard ? 'No node answers.' : is_served ? sentence(survives(cluster.survives, live)) : 'No quorum: nothing can be written until enough nodes are back.');
     set(this.words, 'data-state', !is_served ? 'lost' : cluster.survives.length === 0 ? 'edge' : 'good');
@@ -76,8 +78,19 @@ export class ClusterView {
     say(facts.term.value, String(cluster.term));
     say(facts.commit.value, String(Math.max(...cluster.nodes.map((one) => one.commit))));
     say(facts.mode.value, MODES[cluster.mode] ?? cluster.mode);
+    this.list(pulse.is_unheard ? [] : remarks(cluster));
     this.draw(cluster);
     this.table(cluster);
+  }
+
+  list(found) {
+    show(this.remarks, found.length > 0);
+    const make = (one) => h('li', { 'data-testid': 'remark', 'data-kind': one.kind, 'data-node': one.node }, h('span', {}), h('code', {}));
+    reconcile(this.remarks, found, (one) => `${one.kind} ${one.node}`, make, ({ children: [text, command] }, one) => {
+      say(text, one.text);
+      say(command, one.command);
+      show(command, one.command !== '');
+    });
   }
 
   draw(cluster) {
@@ -109,7 +122,7 @@ export class ClusterView {
       set(row, 'data-reachable', String(one.reachable));
       set(row, 'data-connected', String(is_used));
       const numbers = one.reachable ? [one.term, one.commit, one.applied, one.durable, one.lag] : ['', '', '', '', ''];
-      const texts = [`${one.id}${is_used ? ' (in use)' : ''}`, one.role, one.reachable ? 'yes' : 'no', ...numbers, one.version];
+      const texts = [`${one.id}${is_used ? ' (in use)' : ''}`, part(one), one.reachable ? 'yes' : 'no', ...numbers, one.version];
       texts.forEach((text, index) => say(row.cells_held[index], String(text)));
     });
   }
@@ -123,6 +136,12 @@ function unheard(cluster) {
 
 function sentence(text) {
   return `The cluster ${text}.`;
+}
+
+/** Its role, and what is special about it. */
+function part(one) {
+  const special = [one.part !== 'voter' && one.part !== one.role && one.part, one.draining && 'drained'].filter(Boolean);
+  return [one.role, ...special].join(', ');
 }
 
 /** Places on an ellipse, the first at the top. */
