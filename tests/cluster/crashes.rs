@@ -81,8 +81,11 @@ pub(crate) async fn while_talking(
             for message in &mut acknowledged {
                 message.seq -= before;
             }
-            relative
-                .push(tests::conversation::Spoken { acknowledged, unknown: one.unknown.clone() });
+            relative.push(tests::conversation::Spoken {
+                acknowledged,
+                unknown: one.unknown.clone(),
+                unavailable: 0,
+            });
         }
         check_promises(&this_round, &relative);
     }

@@ -56,6 +56,6 @@ async fn five_nodes_serve_soon_after_any_two_were_killed_at_once() {
         waits.extend(talk.kill(&[leader, victim]).await);
         talk.mend(&[leader, victim]).await;
     }
-    assert!(percentile(&waits, 50) <= millis(2_000), "{waits:?}");
+    assert!(percentile(&waits, 90) <= millis(2_000), "{waits:?}");
     talk.check().await;
 }

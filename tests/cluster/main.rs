@@ -14,6 +14,7 @@
 //! - `membership`: machines join, leave and return without their disks, and leadership moves, while
 //!   clients write
 //! - `metrics`: the metrics of every node are sound through an election
+//! - `upgrade`: one node after the other starts again with the next build
 //! - `wal_tools`: a log is shown, checked and mended once its node has stopped
 //! - `namespaces`: five hosts of their own, partitioned and healed
 
@@ -33,6 +34,7 @@ mod reads;
 mod refusals;
 mod stopping;
 mod stream;
+mod upgrade;
 mod wal_tools;
 
 use tests::cluster::Programs;

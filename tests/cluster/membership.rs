@@ -56,7 +56,7 @@ impl Desk {
     }
 }
 
-fn speakers(cluster: &Cluster, owner: &Client) -> Vec<Speaker> {
+pub(crate) fn speakers(cluster: &Cluster, owner: &Client) -> Vec<Speaker> {
     let speak = |(name, ids): (&str, [u64; 3])| {
         let client = cluster.client_with(&ids, owner.token());
         Speaker::start(client, general(), name)
@@ -64,14 +64,14 @@ fn speakers(cluster: &Cluster, owner: &Client) -> Vec<Speaker> {
     [("a", [1, 2, 3]), ("b", [2, 3, 1])].into_iter().map(speak).collect()
 }
 
-async fn all_go_on(speakers: &[Speaker]) {
+pub(crate) async fn all_go_on(speakers: &[Speaker]) {
     for speaker in speakers {
         speaker.goes_on(STRETCH).await;
     }
 }
 
 /// Every send was answered, and each stands where it was acknowledged.
-async fn kept_its_promises(cluster: &Cluster, owner: &Client, speakers: Vec<Speaker>) {
+pub(crate) async fn kept_its_promises(cluster: &Cluster, owner: &Client, speakers: Vec<Speaker>) {
     all_go_on(&speakers).await;
     let mut spoken = Vec::new();
     for speaker in speakers {
@@ -80,6 +80,7 @@ async fn kept_its_promises(cluster: &Cluster, owner: &Client, speakers: Vec<Spea
     cluster.converged(owner).await;
     for one in &spoken {
         assert!(one.unknown.is_empty(), "every send was answered: {:?}", one.unknown);
+        assert_eq!(one.unavailable, 0, "and none refused");
     }
     check_promises(&whole_history(owner, &general()).await, &spoken);
 }
@@ -90,7 +91,7 @@ fn part(status: &ClusterStatus, id: u64) -> Option<&str> {
 }
 
 /// Wait until the cluster is seen so.
-async fn seen(client: &Client, what: &str, condition: impl Fn(&ClusterStatus) -> bool) {
+pub(crate) async fn seen(client: &Client, what: &str, condition: impl Fn(&ClusterStatus) -> bool) {
     eventually(what, async || client.cluster().await.is_ok_and(|status| condition(&status))).await;
 }
 

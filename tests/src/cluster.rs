@@ -25,6 +25,9 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// The password of every account that a test makes.
 pub const PASSWORD: &str = "correct horse battery";
 
+/// Tells the `victim` which feature level it understands.
+pub const LEVEL: &str = "HOLDFAST_TESTS_LEVEL";
+
 /// The programs under test.
 #[derive(Clone, Copy, Debug)]
 pub struct Programs {
@@ -44,6 +47,8 @@ pub struct Cluster {
 struct NodeProcess {
     client: String,
     child: Option<Child>,
+    /// The feature level of its build, if not today's.
+    level: Option<u16>,
 }
 
 impl Cluster {
@@ -67,6 +72,7 @@ impl Cluster {
             .map(|port| NodeProcess {
                 client: format!("https://127.0.0.1:{}", port + 1),
                 child: None,
+                level: None,
             })
             .collect();
         Self { programs, dir, nodes }
@@ -87,7 +93,7 @@ impl Cluster {
             .expect("`node certs issue` runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let client = format!("https://127.0.0.1:{}", port + 1);
-        self.nodes.push(NodeProcess { client, child: None });
+        self.nodes.push(NodeProcess { client, child: None, level: None });
         (id, peer)
     }
 
@@ -176,9 +182,12 @@ impl Cluster {
     pub fn spawn(&mut self, id: u64) {
         let dir = self.node_dir(id);
         let log = append_to(&dir.join("node.log"));
+        let programs = self.programs;
         let process = self.process(id);
         assert!(process.child.is_none(), "node {id} runs already");
-        let child = Command::new(self.programs.node)
+        let level = process.level.map(|level| (LEVEL, level.to_string()));
+        let child = Command::new(programs.node)
+            .envs(level)
             .arg("--config")
             .arg(dir.join("node.toml"))
             .stdin(Stdio::null())
@@ -187,6 +196,11 @@ impl Cluster {
             .spawn()
             .expect("the node's process starts");
         self.process(id).child = Some(child);
+    }
+
+    /// From its next start on, a node runs a build of this feature level.
+    pub fn install(&mut self, id: u64, level: u16) {
+        self.process(id).level = Some(level);
     }
 
     /// `kill -9`.

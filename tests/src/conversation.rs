@@ -12,12 +12,14 @@ use chatctl::{Client, ClientError, HistoryQuery, Message, Outgoing, Target};
 use tokio::task::JoinHandle;
 
 /// What one speaker said, in order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Spoken {
     /// Acknowledged: must be there, once, in this order.
     pub acknowledged: Vec<Message>,
     /// Outcome unknown: may be there, once.
     pub unknown: Vec<String>,
+    /// How many were refused for a while.
+    pub unavailable: usize,
 }
 
 /// A speaker that sends one message after the other until told to stop.
@@ -98,7 +100,7 @@ impl Speech {
                     self.acknowledged.fetch_add(1, Ordering::Relaxed);
                 }
                 Err(ClientError::Unknown { .. }) => spoken.unknown.push(text),
-                Err(ClientError::Unavailable { .. }) => {}
+                Err(ClientError::Unavailable { .. }) => spoken.unavailable += 1,
                 Err(error) => panic!("a send was refused: {error}"),
             }
         }

@@ -79,7 +79,10 @@ impl Talk {
             sends.spawn(async move {
                 let after = say(&client, &general, text).await.expect("it is sent in the end");
                 let span = start.elapsed();
-                (Wait { node, span }, Spoken { acknowledged: vec![before, after], unknown: vec![] })
+                (
+                    Wait { node, span },
+                    Spoken { acknowledged: vec![before, after], ..Spoken::default() },
+                )
             });
         }
         let (waits, spoken): (Vec<Wait>, Vec<Spoken>) = sends.join_all().await.into_iter().unzip();

@@ -9,10 +9,25 @@
 //! |---|---|
 //! | 1 | everything so far |
 
+use std::sync::OnceLock;
+
 use chat::{Action, Body, Command};
 
 /// The newest level that this build understands.
 pub(crate) const FEATURE_LEVEL: u16 = 1;
+
+static UNDERSTOOD: OnceLock<u16> = OnceLock::new();
+
+/// What this process understands: [`FEATURE_LEVEL`], but where a test plays a build of another level.
+pub(crate) fn understood() -> u16 {
+    *UNDERSTOOD.get_or_init(|| FEATURE_LEVEL)
+}
+
+/// Understand what a build of this level does, from the start of the process on.
+pub(crate) fn play(level: u16) {
+    let played = UNDERSTOOD.set(level).is_ok();
+    assert!(played, "a process is one build");
+}
 
 /// The level that a cluster must have reached before this is proposed.
 pub(crate) const fn needed(command: &Command) -> u16 {

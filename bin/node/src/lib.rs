@@ -28,4 +28,7 @@ mod small_log;
 mod systemd;
 pub mod telemetry;
 
-pub use self::{error::NodeError, program::main};
+pub use self::{
+    error::NodeError,
+    program::{main, main_at},
+};

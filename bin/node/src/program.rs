@@ -18,9 +18,7 @@ use crate::{
     config::Config,
     dev,
     genesis::GENESIS_VERSION,
-    init,
-    level::FEATURE_LEVEL,
-    offline, run, telemetry,
+    init, level, offline, run, telemetry,
 };
 
 /// The whole program.
@@ -42,6 +40,14 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// The whole program, as if a build that understands this feature level: for tests of an upgrade from one
+/// build to the next. No node that users run calls it.
+#[must_use]
+pub fn main_at(level: u16) -> ExitCode {
+    level::play(level);
+    main()
 }
 
 /// Print to stdout; a closed pipe is no error.
@@ -77,10 +83,11 @@ fn command(cli: Cli) -> Result<(), NodeError> {
 fn version() -> String {
     format!(
         "node {}\nlog format {}\ngenesis format {GENESIS_VERSION}\nnode protocol {}\nclient API v1\n\
-         feature level {FEATURE_LEVEL}\n",
+         feature level {}\n",
         env!("CARGO_PKG_VERSION"),
         wal::FORMAT_VERSION,
-        String::from_utf8_lossy(replication::quic::identity::ALPN)
+        String::from_utf8_lossy(replication::quic::identity::ALPN),
+        level::understood()
     )
 }
 

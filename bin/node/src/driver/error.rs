@@ -3,7 +3,7 @@
 use election::NodeId;
 use replication::Halt;
 
-use crate::level::FEATURE_LEVEL;
+use crate::level;
 
 /// Why the core of the node cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -73,8 +73,9 @@ fn describe(node: NodeId, halt: &Halt) -> String {
              starts as node {node} with an empty data directory"
         ),
         Halt::TooOld { level } => format!(
-            "the cluster went on to feature level {level}, and this version understands only \
-             {FEATURE_LEVEL}: nothing was changed; run the version that the other nodes run"
+            "the cluster went on to feature level {level}, and this version understands only {}: \
+             nothing was changed; run the version that the other nodes run",
+            level::understood()
         ),
         Halt::Diverged { at } => format!(
             "a leader's log contradicts the entry committed at {at}: keep the data directory for \

@@ -19,7 +19,7 @@ use super::{
     apply::{Fold, MARKS_MAX},
     damage::{Judgement, judge},
 };
-use crate::level::FEATURE_LEVEL;
+use crate::level;
 
 /// A node counts as reachable for this long after its last report.
 const REACHABLE_FOR: Duration = Duration::from_millis(1_000);
@@ -149,7 +149,7 @@ impl Report {
             durable: durable.0,
             hash,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            level: FEATURE_LEVEL,
+            level: level::understood(),
             draining,
             faulty: 0,
             mark: fold.marks().last().copied().unwrap_or_default(),

@@ -19,7 +19,7 @@ use crate::{
     config::Config,
     error::NodeError,
     genesis::Genesis,
-    level::FEATURE_LEVEL,
+    level,
     metrics::{Disk, TimedIo},
     run::promise,
 };
@@ -211,7 +211,7 @@ fn replica_boot(
         faulty: recovery.faulty.clone(),
         ticket: Ticket(0),
         seed: random_u64()?,
-        level: FEATURE_LEVEL,
+        level: level::understood(),
         timing: timing(config.timing.heartbeat_ms, config.timing.election_ms),
         limits: Limits::default(),
     })
