@@ -118,6 +118,20 @@ impl Election {
         }
     }
 
+    /// Hears a leader, and so deposes it for nobody.
+    #[must_use]
+    pub fn hears_leader(&self, now: Micros) -> bool {
+        match &self.state {
+            State::Leader(_) => true,
+            State::Follower(follower) => {
+                follower.leader.is_some()
+                    && !follower.suspected
+                    && now.since(follower.heard) < self.timer.timing().election_timeout
+            }
+            State::PreCandidate(_) | State::Candidate(_) => false,
+        }
+    }
+
     fn wake(&mut self, now: Micros, effects: &mut Effects) {
         if now < self.deadline() {
             return;
@@ -163,7 +177,7 @@ impl Election {
         (term, last): (Term, EntryId),
         effects: &mut Effects,
     ) {
-        let granted = !self.is_loyal(now) && self.is_free(from, term) && last >= self.floor;
+        let granted = !self.hears_leader(now) && self.is_free(from, term) && last >= self.floor;
         let term = if granted { term } else { self.term() };
         send(effects, from.node, Message::PreVoteAnswer { term, granted });
     }
@@ -189,7 +203,7 @@ impl Election {
     ) {
         // A hand-over counts only if it is the leader of this node's own term that handed over.
         let handed_over = transfer && term <= self.term().next();
-        let refused = self.is_loyal(now) && !handed_over;
+        let refused = self.hears_leader(now) && !handed_over;
         let granted = !refused && self.is_free(from, term) && last >= self.floor;
         if granted {
             let hard_state = HardState { term, voted_for: Some(from) };
@@ -446,19 +460,6 @@ impl Election {
         if self.announced != (role, term, leader) {
             self.announced = (role, term, leader);
             effects.push(Effect::Role { role, term, leader });
-        }
-    }
-
-    /// Hears a leader, and so deposes it for nobody.
-    fn is_loyal(&self, now: Micros) -> bool {
-        match &self.state {
-            State::Leader(_) => true,
-            State::Follower(follower) => {
-                follower.leader.is_some()
-                    && !follower.suspected
-                    && now.since(follower.heard) < self.timer.timing().election_timeout
-            }
-            State::PreCandidate(_) | State::Candidate(_) => false,
         }
     }
 

@@ -13,7 +13,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use election::VoterId;
 
-use crate::{ADDRESS_BYTES_MAX, Change, DecodeError, Message, STAMP_BYTES};
+use crate::{ADDRESS_BYTES_MAX, CONFIG_BYTES_MAX, Change, DecodeError, Message, STAMP_BYTES};
 
 mod blob;
 mod v1;
@@ -187,6 +187,9 @@ fn check_bounds(packet: &Packet) -> Result<usize, TooLarge> {
             let peer = within("address bytes", member.peer.len(), ADDRESS_BYTES_MAX)?;
             let client = within("address bytes", member.client.len(), ADDRESS_BYTES_MAX)?;
             Ok(peer.saturating_add(client))
+        }
+        Packet::Core(Message::Recalled { config, .. }) => {
+            within("config bytes", config.len(), CONFIG_BYTES_MAX)
         }
         Packet::Core(Message::Append { entries, .. } | Message::Mended { entries, .. }) => {
             within("entries", entries.len(), APPEND_ENTRIES_MAX)?;

@@ -17,7 +17,7 @@ use crate::{
     Status, Timing,
     core::{
         binding::Binding, leader::Leader, log::Log, proposal::Proposals, read::Questions,
-        repair::Repair, ticket::Tickets,
+        recall::Recall, repair::Repair, ticket::Tickets,
     },
 };
 
@@ -35,6 +35,7 @@ mod progress;
 mod proposal;
 mod read;
 mod reading;
+mod recall;
 pub(crate) mod repair;
 mod stamp;
 mod standing;
@@ -78,6 +79,7 @@ pub(crate) struct Core {
     pub(crate) open_append: Option<OpenAppend>,
     questions: Questions,
     repair: Repair,
+    recall: Recall,
     /// The newest names of forwards seen from each peer: a copy of a message is not a second request.
     forwards_seen: forward::Seen,
     /// Names for questions to other nodes. They start at a drawn number, so that an answer to this
@@ -132,6 +134,7 @@ impl Core {
             .with_faulty(boot.faulty, hard_state.term);
         let electorate = electorate(log.config());
         let commit = Index(first.0 - 1);
+        let names = Random::new(boot.seed).next() >> 1;
         Self {
             me,
             understands: boot.level,
@@ -157,8 +160,9 @@ impl Core {
             open_append: None,
             questions: Questions::default(),
             repair: Repair::default(),
+            recall: Recall::new(names),
             forwards_seen: forward::Seen::default(),
-            names: Random::new(boot.seed).next() >> 1,
+            names,
             fetches: 0,
             room: Room::Enough,
             leaving: false,
@@ -176,6 +180,7 @@ impl Core {
             self.proposals.deadline(answer),
             self.questions.deadline(answer),
             self.repair_deadline(),
+            self.recall_deadline(),
         ];
         due.into_iter().flatten().min().unwrap_or(Micros(u64::MAX))
     }
@@ -322,6 +327,8 @@ impl Core {
             last: self.log.last(),
             durable: self.log.durable(),
             faulty: self.log.faulty().list(),
+            unread: self.unread(),
+            given_up: self.given_up(),
             config: config.clone(),
             config_index: self.log.config_index(),
             level: self.level(),

@@ -45,7 +45,7 @@ pub use effect::{Effect, Effects, Halt, Lane, Outcome, Refusal, Role, STAMP_BYTE
 pub use error::DecodeError;
 pub use input::{Change, FetchId, Input, LinkEvent, Now, ProposalId, ReadId, Room};
 pub use message::{Fitness, Message};
-pub use replica::{Boot, Limits, PeerStatus, Replica, Status, Timing};
+pub use replica::{Boot, Limits, PeerStatus, Replica, Status, Timing, Unread};
 
 #[cfg(test)]
 mod tests;

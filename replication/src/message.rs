@@ -174,6 +174,30 @@ pub enum Message {
         /// What it could read of what was asked for, dense; nothing when it does not hold the anchor.
         entries: Vec<Entry>,
     },
+    /// The end of my log may be lost, and I hear no leader. How far can you read yours? Asked of every
+    /// voter, in a term that asker and answerer are to persist first.
+    Recall {
+        /// The asker's name for the question.
+        id: u64,
+        /// The asker's term.
+        term: Term,
+    },
+    /// The answer to [`Message::Recall`]: all that the answerer was ever told in a term before this one is
+    /// in its log by now.
+    Recalled {
+        /// The asker's name for the question.
+        id: u64,
+        /// The answerer's term.
+        term: Term,
+        /// Does it hear a leader? Then that one will repair the asker, and no term was adopted.
+        hears: bool,
+        /// The last entry that it can read.
+        readable: EntryId,
+        /// Where the configuration in force stands in its log.
+        config_index: Index,
+        /// That configuration, as it is encoded there.
+        config: Bytes,
+    },
     /// Remember durably that I am this disk (first start; see the crate's documentation on genesis), or
     /// say who I am by now.
     Bind {
@@ -235,6 +259,8 @@ impl Message {
             | Self::ReadAnswer { .. }
             | Self::TimeoutNow { .. }
             | Self::Regressed { .. }
+            | Self::Recall { .. }
+            | Self::Recalled { .. }
             | Self::Drain { .. }
             | Self::Bind { .. }
             | Self::Bound { .. }
@@ -265,6 +291,8 @@ impl Message {
             | Self::Conflict { term, .. }
             | Self::TimeoutNow { term }
             | Self::Regressed { term, .. }
+            | Self::Recall { term, .. }
+            | Self::Recalled { term, .. }
             | Self::Mended { term, .. } => *term,
             Self::Forward { .. }
             | Self::Reconfigure { .. }
@@ -299,6 +327,7 @@ impl Message {
                     | Self::TimeoutNow { .. }
                     | Self::Forwarded { .. }
                     | Self::ReadAnswer { .. }
+                    | Self::Recalled { .. }
             )
     }
 

@@ -165,6 +165,11 @@ pub struct Status {
     pub durable: Index,
     /// What it holds and cannot read.
     pub faulty: Vec<FaultyRange>,
+    /// What of it no voter could give that was asked, and every voter that is linked was.
+    pub unread: Vec<Unread>,
+    /// From here on entries were given up in this life: they may have been lost here, no voter could read
+    /// them, and so none of them was ever committed.
+    pub given_up: Option<Index>,
     /// The configuration in force.
     pub config: ClusterConfig,
     /// Where that stands in the log; 0 is the genesis.
@@ -179,6 +184,17 @@ pub struct Status {
     pub election_timeout: Micros,
     /// The other members; progress and hearing only at the leader.
     pub peers: Vec<PeerStatus>,
+}
+
+/// Entries that this node lost, and no voter could give.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Unread {
+    /// The first.
+    pub first: Index,
+    /// The last; none when nobody knows up to where there were any.
+    pub last: Option<Index>,
+    /// The voters that were asked and cannot read them.
+    pub asked: Vec<NodeId>,
 }
 
 /// What a replica knows of another member.
@@ -263,6 +279,7 @@ impl Replica {
         if self.core.halted {
             return;
         }
+        self.recall(now, effects);
         self.core.flush(now, effects);
         if self.core.must_step_down(now) {
             self.elect(now, election::Input::StepDown, effects);
@@ -400,18 +417,49 @@ impl Replica {
                     self.core.on_regressed(from, matched, end);
                 }
             }
-            Message::Mend { id, first, last, anchor } => {
-                self.core.on_mend(from, id, (first, last, anchor), effects);
-            }
-            Message::Mended { id, term, end, holds, first: _, entries } => {
-                self.core.on_mended(now, from, Answer { id, term, end, holds, entries }, effects);
-            }
+            Message::Mend { .. }
+            | Message::Mended { .. }
+            | Message::Recall { .. }
+            | Message::Recalled { .. } => self.about_damage(now, from, message, effects),
             Message::Bind { joined } => self.core.on_bind(now, from, joined, effects),
             Message::Bound { node, store } => {
                 self.core.on_bound(now, from, (node, store), effects);
             }
             Message::Named { store, index } => self.core.on_named(store, index),
             Message::Removed { index } => self.core.on_removed(index, effects),
+        }
+    }
+
+    /// What is said about logs that cannot be read.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only what is about damage is")]
+    fn about_damage(&mut self, now: Now, from: VoterId, message: Message, effects: &mut Effects) {
+        match message {
+            Message::Mend { id, first, last, anchor } => {
+                self.core.on_mend(from, id, (first, last, anchor), effects);
+            }
+            Message::Mended { id, term, end, holds, first: _, entries } => {
+                self.core.on_mended(now, from, Answer { id, term, end, holds, entries }, effects);
+            }
+            Message::Recall { id, term } => {
+                let hears = self.election.hears_leader(now.monotonic);
+                if !hears {
+                    self.elect(now, election::Input::TermSeen(term), effects);
+                }
+                self.core.on_recall(from, id, hears, effects);
+            }
+            Message::Recalled { .. } if !self.election.hears_leader(now.monotonic) => {
+                self.core.on_recalled(now, from, message, effects);
+            }
+            _ => {}
+        }
+    }
+
+    /// Ask about an end that is in doubt while nobody leads; in a newer term if need be.
+    fn recall(&mut self, now: Now, effects: &mut Effects) {
+        let hears = self.election.hears_leader(now.monotonic);
+        if let Some(term) = self.core.recall(now, hears, effects) {
+            self.elect(now, election::Input::TermSeen(term), effects);
+            self.core.recall(now, hears, effects);
         }
     }
 

@@ -18,6 +18,7 @@ mod members;
 mod one;
 mod random;
 mod reads;
+mod recall;
 mod repair;
 mod total;
 mod transcript;

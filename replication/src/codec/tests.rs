@@ -15,7 +15,9 @@ use super::{
     FRAME_BYTES_MAX, GENESIS_BYTES_MAX, Hello, MAGIC, PAYLOAD_BYTES_MAX, Packet, REPORT_BYTES_MAX,
     TooLarge, decode, encode, split,
 };
-use crate::{ADDRESS_BYTES_MAX, Change, DecodeError, Fitness, Member, Message, Refusal};
+use crate::{
+    ADDRESS_BYTES_MAX, CONFIG_BYTES_MAX, Change, DecodeError, Fitness, Member, Message, Refusal,
+};
 
 const TERM: Term = Term(300);
 const ID: EntryId = EntryId { term: Term(3), index: Index(128) };
@@ -65,9 +67,19 @@ fn golden_members() -> Vec<(Message, &'static str)> {
     ]
 }
 
+fn recalled(config: Bytes) -> Message {
+    let (readable, config_index) = (ID, Index(128));
+    Message::Recalled { id: 9, term: TERM, hears: true, readable, config_index, config }
+}
+
 fn mended(entries: Vec<Entry>) -> Packet {
     let (end, first) = (Some(Index(130)), Index(129));
     Packet::Core(Message::Mended { id: 9, term: TERM, end, holds: true, first, entries })
+}
+
+fn hello() -> Hello {
+    let from = VoterId { node: NodeId(4), store: STORE };
+    Hello { version_min: 1, version_max: 300, cluster: 0xab, from, epoch: 129 }
 }
 
 /// One of each, with the bytes it has had since format 1.
@@ -118,17 +130,12 @@ fn golden() -> Vec<(Packet, &'static str)> {
         (Message::Drain { undo: true }, "011001"),
         (Message::Regressed { term: TERM, matched: Index(7), end: Index(6) }, "0114ac020706"),
         (Message::Mend { id: 9, first: Index(1), last: Index(2), anchor: ID }, "0115090102038001"),
+        (Message::Recall { id: 9, term: TERM }, "011709ac02"),
+        (recalled(Bytes::from_static(b"ok")), "011809ac02010380018001026f6b"),
     ];
-    let hello = Hello {
-        version_min: 1,
-        version_max: 300,
-        cluster: 0xab,
-        from: VoterId { node: NodeId(4), store: STORE },
-        epoch: 129,
-    };
     let mut all = vec![
         (
-            Packet::Hello(hello),
+            Packet::Hello(hello()),
             "0001ac02000000000000000000000000000000ab040102030405060708090a0b0c0d0e0f108101",
         ),
         (Packet::Report(Bytes::from_static(b"ok")), "02026f6b"),
@@ -188,6 +195,7 @@ fn bounds_hold_on_both_sides() {
         let change = Change::Add(member(&address(peer), &address(client)));
         Packet::Core(Message::Reconfigure { id: u64::MAX, change })
     };
+    let recall = |bytes| Packet::Core(recalled(blob(bytes)));
     let longest = ADDRESS_BYTES_MAX;
     let cases = [
         (add(longest, longest), add(longest + 1, 0)),
@@ -201,6 +209,7 @@ fn bounds_hold_on_both_sides() {
         (forward(BODY_BYTES_MAX), forward(BODY_BYTES_MAX + 1)),
         (Packet::Report(blob(REPORT_BYTES_MAX)), Packet::Report(blob(REPORT_BYTES_MAX + 1))),
         (Packet::Genesis(blob(GENESIS_BYTES_MAX)), Packet::Genesis(blob(GENESIS_BYTES_MAX + 1))),
+        (recall(CONFIG_BYTES_MAX), recall(CONFIG_BYTES_MAX + 1)),
     ];
     for (largest, beyond) in cases {
         let encoded = encode(&largest).unwrap();

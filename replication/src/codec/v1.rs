@@ -206,6 +206,18 @@ pub(super) enum MessageV1<'a> {
         #[serde(borrow)]
         entries: List<EntryV1<'a>>,
     },
+    Recall {
+        id: u64,
+        term: u64,
+    },
+    Recalled {
+        id: u64,
+        term: u64,
+        hears: bool,
+        readable: IdV1,
+        config_index: u64,
+        config: Blob<'a>,
+    },
 }
 
 #[derive(Deserialize, Serialize)]
@@ -325,6 +337,12 @@ impl<'a> From<&'a Message> for MessageV1<'a> {
                 let (end, first) = (end.map(|end| end.0), first.0);
                 Self::Mended { id, term: term.0, end, holds, first, entries }
             }
+            Message::Recall { id, term } => Self::Recall { id, term: term.0 },
+            Message::Recalled { id, term, hears, readable, config_index, ref config } => {
+                let (term, config_index) = (term.0, config_index.0);
+                let (readable, config) = (readable.into(), Blob(config));
+                Self::Recalled { id, term, hears, readable, config_index, config }
+            }
         }
     }
 }
@@ -392,6 +410,12 @@ impl MessageV1<'_> {
                 let before = before.ok_or(DecodeError::Invalid { what: "an index" })?;
                 let (first, entries) = (before.next(), take_entries(entries, before, body)?);
                 Message::Mended { id, term: Term(term), end: end.map(Index), holds, first, entries }
+            }
+            Self::Recall { id, term } => Message::Recall { id, term: Term(term) },
+            Self::Recalled { id, term, hears, readable, config_index, config } => {
+                let (term, config_index) = (Term(term), Index(config_index));
+                let (readable, config) = (readable.into(), body.slice_ref(config.0));
+                Message::Recalled { id, term, hears, readable, config_index, config }
             }
         })
     }

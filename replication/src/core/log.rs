@@ -30,6 +30,8 @@ pub(crate) struct Log {
     faulty: Faulty,
     /// What the end may have lost is of no later term.
     doubt_term: Term,
+    /// And of it nothing beyond this entry was committed, if that is known.
+    loss_max: Option<EntryId>,
     tail: VecDeque<Entry>,
     tail_bytes: usize,
     tail_bytes_max: usize,
@@ -67,6 +69,7 @@ impl Log {
             configs,
             faulty: Faulty::default(),
             doubt_term: Term(0),
+            loss_max: None,
             tail: VecDeque::new(),
             tail_bytes: 0,
             tail_bytes_max,

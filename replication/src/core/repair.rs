@@ -23,7 +23,7 @@
 //!   was asked for in this life, after an entry of that term was committed;
 //! - entries that cannot be read are shown to nobody as committed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use election::{EntryId, Index, Micros, NodeId, Term, VoterId};
 use wal::{Entry, EntryKind, FaultyRange};
@@ -44,6 +44,8 @@ pub(crate) struct Repair {
     from: u64,
     /// How often all ranges were asked for: who is asked when there is no leader.
     turn: usize,
+    /// Who could not give a range that was asked for.
+    refused: BTreeMap<(u64, u64), BTreeSet<NodeId>>,
     /// The leader of this term said that its log ended here.
     end: Option<(Term, Index)>,
     /// Questions of others that wait for the disk.
@@ -56,6 +58,7 @@ struct Asked {
     to: NodeId,
     since: Micros,
     anchor: EntryId,
+    first: u64,
     last: u64,
 }
 
@@ -97,6 +100,7 @@ impl Core {
         }
         // Whatever was answered was not about this.
         (self.repair.asked, self.repair.end) = (None, None);
+        self.repair.refused.clear();
         self.repair.ask_at = now.monotonic;
     }
 
@@ -112,7 +116,7 @@ impl Core {
         let Some(to) = self.repairer() else { return };
         let (first, last, anchor) = self.wanted().unwrap_or_else(|| (1, 0, EntryId::default()));
         let name = self.name();
-        self.repair.asked = Some(Asked { name, to, since: now.monotonic, anchor, last });
+        self.repair.asked = Some(Asked { name, to, since: now.monotonic, anchor, first, last });
         let (first, last) = (Index(first), Index(last));
         let message = Message::Mend { id: name, first, last, anchor };
         self.send(to, message, self.tickets.hard_state, effects);
@@ -212,7 +216,9 @@ impl Core {
         effects: &mut Effects,
     ) {
         let is_it = |asked: &mut Asked| asked.name == answer.id && asked.to == from.node;
-        let Some(Asked { anchor, last, .. }) = self.repair.asked.take_if(is_it) else { return };
+        let Some(Asked { anchor, first, last, .. }) = self.repair.asked.take_if(is_it) else {
+            return;
+        };
         let end = answer.end.filter(|_| {
             answer.term == self.term && self.leader == Some(from.node) && self.lead.is_none()
         });
@@ -220,6 +226,7 @@ impl Core {
             self.repair.end = Some((self.term, end));
         }
         let before = self.log.faulty().clone();
+        let has_none = answer.entries.is_empty();
         if answer.holds {
             self.put_back(now, anchor, answer.entries, effects);
         } else if end.is_some() && self.log.holds(anchor) {
@@ -232,13 +239,22 @@ impl Core {
         self.settle_if_sure(now, effects);
         if *self.log.faulty() == before {
             // Others may have what this one has not.
+            if has_none && first <= last {
+                self.repair.refused.entry((first, last)).or_default().insert(from.node);
+            }
             self.repair.from = last.saturating_add(1);
             self.repair.turn += 1;
             self.repair.ask_at = now.monotonic.plus(self.timing.append_retry);
         } else {
+            self.repair.refused.clear();
             self.repair.ask_at = now.monotonic;
             self.show_repaired(effects);
         }
+    }
+
+    /// Who had nothing of this range.
+    pub(super) fn refused(&self, range: &FaultyRange) -> impl Iterator<Item = NodeId> {
+        self.repair.refused.get(&(range.first, range.last)).into_iter().flatten().copied()
     }
 
     /// Entries of a log that holds `anchor`.

@@ -53,7 +53,7 @@ impl Core {
         was_told && index > Index(0) && self.binding.store_of(id.node) == Some(id.store)
     }
 
-    fn names(&self, index: Index, config: &ClusterConfig, id: VoterId) -> bool {
+    pub(super) fn names(&self, index: Index, config: &ClusterConfig, id: VoterId) -> bool {
         config.member(id.node).is_some_and(|member| self.is(index, member, id))
     }
 

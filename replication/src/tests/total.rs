@@ -84,7 +84,7 @@ impl Liar {
     fn message(&mut self) -> Message {
         let (id, term, index) = (self.random.up_to(9), self.term(), self.index());
         let asked = Term(term.0.saturating_add(1));
-        match self.random.up_to(20) {
+        match self.random.up_to(21) {
             0 => Message::PreVote { term: asked, last: self.id() },
             1 => Message::PreVoteAnswer { term: asked, granted: self.flag() },
             2 => Message::Vote { term: asked, last: self.id(), transfer: self.flag() },
@@ -114,7 +114,19 @@ impl Liar {
             16 if self.random.up_to(99) == 0 => Message::Removed { index },
             17 if self.flag() => Message::Regressed { term, matched: index, end: self.index() },
             17 => Message::Mend { id, first: index, last: self.index(), anchor: self.id() },
-            18 if self.flag() => {
+            18 if self.flag() => Message::Recall { id, term },
+            19 if self.flag() => {
+                let (id, hears) = (self.asked.unwrap_or(id), self.random.up_to(9) == 0);
+                let (readable, config_index) = (self.id(), self.index());
+                let config = if self.random.up_to(9) == 0 {
+                    Bytes::from_static(b"none")
+                } else {
+                    let count = [2, 3, 5][self.random.up_to(2) as usize];
+                    bound_boot(count, 3, Vec::new()).genesis.encode().into()
+                };
+                Message::Recalled { id, term, hears, readable, config_index, config }
+            }
+            20 if self.flag() => {
                 let (end, first) = (self.flag().then(|| self.index()), self.index());
                 let entries = (0..self.random.up_to(3))
                     .map(|n| self.entry(first.0.saturating_add(n)))
@@ -177,7 +189,8 @@ impl Liar {
 /// Somewhere in the first three entries, of known terms or not, and the end.
 fn damage(seed: u64) -> Vec<FaultyRange> {
     let mut random = Random::new(seed);
-    let (first, kind) = (random.up_to(2) + 1, FaultyKind::Corrupt);
+    let kind = if random.up_to(1) == 0 { FaultyKind::Corrupt } else { FaultyKind::Suspect };
+    let first = random.up_to(2) + 1;
     let last = first + random.up_to(3 - first);
     let term_max = if last == 3 || random.up_to(1) == 0 { 3 } else { 1 };
     let term_min = if first == 3 { 3 } else { 1 };
@@ -189,7 +202,7 @@ fn damage(seed: u64) -> Vec<FaultyRange> {
 
 #[test]
 fn nothing_that_a_peer_says_panics() {
-    let (mut led, mut committed, mut halted) = (0, 0, 0);
+    let (mut led, mut committed, mut halted, mut gave_up) = (0, 0, 0, 0);
     for seed in 0..400 {
         let mut liar = Liar::new(seed);
         let entries = vec![entry(1, 1), entry(1, 2), entry(3, 3)];
@@ -209,7 +222,10 @@ fn nothing_that_a_peer_says_panics() {
             let status = one.replica.status();
             (liar.last, liar.term) = (status.last, status.term);
             liar.asked = effects.iter().rev().find_map(|effect| match effect {
-                Effect::Send { message: Message::Mend { id, .. }, .. } => Some(*id),
+                Effect::Send {
+                    message: Message::Mend { id, .. } | Message::Recall { id, .. },
+                    ..
+                } => Some(*id),
                 _ => None,
             });
             let input = liar.input(&effects);
@@ -218,9 +234,11 @@ fn nothing_that_a_peer_says_panics() {
                 effects.extend(one.sync());
             }
         }
+        gave_up += u32::from(one.replica.status().given_up.is_some());
         let seen = |what: fn(&Effect) -> bool| u32::from(effects.iter().any(what));
         committed += seen(|effect| matches!(effect, Effect::Commit(_)));
         halted += seen(|effect| matches!(effect, Effect::Halt(_)));
     }
     assert!(led > 200 && committed > 200 && halted > 20, "{led} {committed} {halted}");
+    assert!(gave_up > 0, "{gave_up}");
 }

@@ -371,6 +371,8 @@ impl World {
             | Message::Regressed { .. }
             | Message::Mend { .. }
             | Message::Mended { .. }
+            | Message::Recall { .. }
+            | Message::Recalled { .. }
             | Message::Bind { .. }
             | Message::Bound { .. }
             | Message::Reconfigure { .. }
@@ -450,6 +452,8 @@ fn promised_term(message: &Message) -> Option<u64> {
         | Message::Appended { term, .. }
         | Message::Conflict { term, .. }
         | Message::Regressed { term, .. }
+        | Message::Recall { term, .. }
+        | Message::Recalled { term, .. }
         | Message::Mended { term, .. } => Some(term.0),
         // A pre-vote is of a term that nobody has yet; the others rest on no term of the sender.
         Message::PreVote { .. }

@@ -1,7 +1,8 @@
 //! What the log holds and cannot read.
 //!
 //! What always holds: this account and the log's own are changed by the same operations in the same
-//! order; `possible_last` is no lower than anything that this disk ever acknowledged.
+//! order; `possible_last` is no lower than anything that this disk ever acknowledged, or than anything of
+//! it that can have been committed where all voters were asked.
 
 use election::{EntryId, Index, Term, Ticket};
 use wal::{Entry, FAULTY_RANGES_MAX, Faulty, FaultyKind, FaultyRange};
@@ -21,11 +22,49 @@ impl Log {
     /// The last entry that the log may have held: nobody is elected over its head (research trap 13).
     pub(crate) fn possible_last(&self) -> EntryId {
         let last = self.last;
+        if self.faulty.is_empty() {
+            return last;
+        }
+        if let Some(loss_max) = self.loss_max.filter(|_| self.is_end_in_doubt()) {
+            return self.readable_last().max(loss_max);
+        }
         if self.faulty.is_end_in_doubt() {
             return last.max(EntryId { term: self.doubt_term, index: Index(u64::MAX) });
         }
         let term = self.faulty.get(last.index.0).map_or(last.term, |lost| Term(lost.term_max));
         EntryId { term, ..last }
+    }
+
+    /// The last entry that can be read.
+    pub(crate) fn readable_last(&self) -> EntryId {
+        let mut index = self.last.index;
+        while let Some(lost) = self.faulty.get(index.0) {
+            index = Index(lost.first - 1);
+        }
+        EntryId { term: self.run_term(index), index }
+    }
+
+    /// Is the last entry lost, or may there have been later ones?
+    pub(crate) fn is_end_lost(&self) -> bool {
+        self.faulty.is_end_in_doubt() || self.faulty.get(self.last.index.0).is_some()
+    }
+
+    /// And may it be that nothing of that was ever acknowledged?
+    pub(crate) fn is_end_in_doubt(&self) -> bool {
+        let readable = self.readable_last().index.0;
+        let is_sure =
+            |lost: &FaultyRange| lost.first > readable && lost.kind == FaultyKind::Corrupt;
+        self.is_end_lost() && !self.faulty.list().iter().any(is_sure)
+    }
+
+    /// The newest term in which what is lost can have been acknowledged.
+    pub(crate) const fn doubt_term(&self) -> Term {
+        self.doubt_term
+    }
+
+    /// Nothing newer than this entry can have been committed of what the end lost.
+    pub(crate) fn bound_loss(&mut self, newest: EntryId) {
+        self.loss_max = Some(newest);
     }
 
     /// Up to here the log says what it holds: no entry of an unknown term ends it.
@@ -126,6 +165,7 @@ impl Log {
             let terms = [next, end].map(|index| self.run_term(Index(index)).0);
             if terms == [term, term] {
                 self.faulty.mark(FaultyRange { first: next, last: end, ..*found });
+                self.loss_max = None;
                 is_news = true;
             }
             next = end + 1;
@@ -137,6 +177,7 @@ impl Log {
     pub(crate) fn doubt(&mut self, term: Term) {
         self.faulty.doubt_end(self.last.index.0 + 1, self.last.term.0);
         self.doubt_term = self.doubt_term.max(term);
+        self.loss_max = None;
     }
 
     pub(crate) fn settle(&mut self) {
