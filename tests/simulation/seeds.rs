@@ -72,6 +72,7 @@ const SOMETIMES: &[&str] = &[
     "a torn tail was cut",
     "a crash left garbage",
     "a garbled node became whole",
+    "an end that no voter could read was given up",
     "an end was in doubt",
     "an end in doubt was settled",
 ];

@@ -18,9 +18,6 @@ const HITS_MAX: u64 = 3;
 /// At the end of a log nothing tells a write that was lost after its sync from one that never was, and
 /// no number of honest disks helps: only what is followed by so many sectors is taken away.
 const TAIL_SECTORS: usize = 128;
-/// May more ends be in doubt at once than the cluster can do without? Not while who doubts needs a leader:
-/// with this on, all wait for ever after a loss of power that leaves garbage everywhere.
-const GARBLES_EVERYBODY: bool = false;
 
 impl World {
     /// What a disk held is not all there any more: under a running node, or one that crashes.
@@ -60,9 +57,11 @@ impl World {
     pub(super) fn note_whole(&mut self) {
         for node in self.nodes.values_mut() {
             if (node.damaged_at.is_some() || node.is_garbled) && is_whole(node) {
-                self.trace.count(match node.damaged_at.take() {
-                    Some(_) => "a damaged node became whole",
-                    None => "a garbled node became whole",
+                let was_damaged = node.damaged_at.take().is_some();
+                self.trace.count(match (was_damaged, gave_up(node)) {
+                    (true, _) => "a damaged node became whole",
+                    (false, false) => "a garbled node became whole",
+                    (false, true) => "an end that no voter could read was given up",
                 });
                 node.is_garbled = false;
             }
@@ -83,18 +82,15 @@ impl World {
         config.voters.len() >= 3 && bad <= (config.voters.len() - 1) / 2
     }
 
-    /// May this crash leave garbage in the sectors that were being written? Such an end can be in doubt,
-    /// and who doubts waits for a leader.
-    pub(super) fn may_garble(&mut self, node: NodeId) -> bool {
-        if !self.rng.chance(self.mix.garbage_per_mille) {
-            return false;
-        }
-        self.note_whole();
-        let may = GARBLES_EVERYBODY || self.may_be_damaged(node);
-        if may {
+    /// Does this crash leave garbage in the sectors that were being written? Such an end can be in doubt,
+    /// on every node at once after a loss of power.
+    pub(super) fn garbles(&mut self) -> bool {
+        let garbles = self.rng.chance(self.mix.garbage_per_mille);
+        if garbles {
+            self.note_whole();
             self.trace.count("a crash left garbage");
         }
-        may
+        garbles
     }
 
     /// One sector of the log, if there is one.
@@ -138,4 +134,10 @@ fn is_whole(node: &Node) -> bool {
     let process = node.process.as_ref();
     let says_so = process.is_some_and(|process| process.replica.status().faulty.is_empty());
     says_so && node.shadow.durable.is_whole() && node.is_readable()
+}
+
+/// Has it given up, in this life, what no voter could read?
+fn gave_up(node: &Node) -> bool {
+    let process = node.process.as_ref();
+    process.is_some_and(|process| process.replica.status().given_up.is_some())
 }

@@ -54,7 +54,7 @@ impl World {
     /// A node's process ends at once; when its machine does too, unsynced writes are lost.
     pub(super) fn stop(&mut self, id: NodeId) {
         let machine_too = self.rng.chance(800);
-        let is_garbled = machine_too && self.may_garble(id);
+        let is_garbled = machine_too && self.garbles();
         let node = self.node_mut(id);
         node.process = None;
         node.paused_until = Micros(0);

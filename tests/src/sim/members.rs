@@ -236,11 +236,16 @@ impl World {
     pub(super) fn has_quorum(&self) -> bool {
         let logs = self.nodes.values().filter(|node| node.is_up()).map(|node| &node.shadow.asked);
         logs.map(|log| self.checkers.config_in_force(log)).all(|config| {
-            let stands = |node: NodeId| {
+            let answers = |node: NodeId| {
                 let identity = self.nodes[&node].identity().filter(|_| self.nodes[&node].is_up());
-                identity.is_some_and(|id| names(config, id))
-                    && !self.is_lost(config, node)
-                    && !self.nodes[&node].may_be_in_need()
+                identity.is_some_and(|id| names(config, id)) && !self.is_lost(config, node)
+            };
+            // Whoever doubts its end goes on when every other voter has said how far it can read.
+            let voters = &config.voters;
+            let all_answer = voters.len() > 1 && voters.iter().all(|voter| answers(voter.node));
+            let stands = |node: NodeId| {
+                let Node { damaged_at, is_garbled, .. } = &self.nodes[&node];
+                answers(node) && damaged_at.is_none() && (!is_garbled || all_answer)
             };
             let electorate = quorums(config);
             electorate.elects(stands) && electorate.commits(stands)
