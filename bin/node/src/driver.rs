@@ -494,6 +494,7 @@ impl Driver {
         let status = self.parts.replica.status();
         self.sample(&status);
         self.measure(&status);
+        self.tell_of_loss(&status);
         let report = Report::of(&self.view, (status.durable, status.draining), &self.parts.fold)
             .lacking(damage::count(&status.faulty));
         self.unreported += 1;

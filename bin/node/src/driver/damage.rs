@@ -6,7 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-use replication::Input;
+use election::Index;
+use replication::{Input, Status, Unread};
 use wal::{FaultyKind, FaultyRange};
 
 use super::{CoreError, Driver};
@@ -18,13 +19,17 @@ const SPLIT_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(super) struct Known {
     faulty: Vec<FaultyRange>,
+    /// What no voter could give.
+    unread: Vec<Unread>,
+    /// From where on entries were given up.
+    given_up: Option<Index>,
     /// Since when there has been no majority for any state.
     split: Option<Instant>,
 }
 
 impl Known {
     pub(super) const fn new(faulty: Vec<FaultyRange>) -> Self {
-        Self { faulty, split: None }
+        Self { faulty, unread: Vec::new(), given_up: None, split: None }
     }
 }
 
@@ -53,13 +58,32 @@ impl Driver {
         }
         let (before, now) = (count(&self.known.faulty), count(&ranges));
         if now == 0 {
-            tracing::info!("repaired from the other nodes: the log is whole");
+            tracing::info!("the log is whole again");
         } else if now > before {
             tracing::error!(entries = now, "a part of the log cannot be read: asking the others");
         }
         self.known.faulty.clone_from(&ranges);
         self.handle(Input::Damaged { ranges });
         Ok(())
+    }
+
+    /// Say once what no voter can read, and what was given up for that.
+    pub(super) fn tell_of_loss(&mut self, status: &Status) {
+        if status.unread != self.known.unread {
+            for lost in &status.unread {
+                tracing::error!("{}", said_of(lost));
+            }
+            self.known.unread.clone_from(&status.unread);
+        }
+        if status.given_up != self.known.given_up {
+            self.known.given_up = status.given_up;
+            if let Some(first) = status.given_up {
+                tracing::warn!(
+                    "entries from {first} on may have been lost here, and no voter has them: none \
+                     was ever acknowledged, and they are given up"
+                );
+            }
+        }
     }
 
     /// Is this node's state that of the others?
@@ -77,6 +101,21 @@ impl Driver {
         }
         Ok(())
     }
+}
+
+/// What no voter can read, and what helps.
+fn said_of(Unread { first, last, asked }: &Unread) -> String {
+    let what = match last {
+        Some(last) if last == first => format!("entry {first}"),
+        Some(last) => format!("entries {first} to {last}"),
+        None => format!("entries from {first} on, if there were any,"),
+    };
+    let nodes: Vec<String> = asked.iter().map(ToString::to_string).collect();
+    format!(
+        "{what} cannot be read here, nor by any voter that answers (asked: {}): start the nodes that \
+         are down, or restore the disk of one that held them",
+        nodes.join(", ")
+    )
 }
 
 /// What this node's state is beside those of the voters.
@@ -124,6 +163,23 @@ pub(crate) fn judge(index: u64, own: u64, reported: &[u64], voters: usize) -> Ju
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_voter_can_read_is_named() {
+        let lost = |first, last| Unread {
+            first: Index(first),
+            last,
+            asked: vec![election::NodeId(2), election::NodeId(3)],
+        };
+        for (lost, start) in [
+            (lost(7, Some(Index(9))), "entries 7 to 9 cannot be read here, nor by any voter"),
+            (lost(7, Some(Index(7))), "entry 7 cannot be read here"),
+            (lost(7, None), "entries from 7 on, if there were any, cannot be read here"),
+        ] {
+            let said = said_of(&lost);
+            assert!(said.starts_with(start) && said.contains("(asked: 2, 3)"), "{said}");
+        }
+    }
 
     /// Trap 45: an odd node stops, and without a majority nobody serves.
     #[test]

@@ -195,6 +195,8 @@ fn status() -> Status {
         last: EntryId { term: Term(1), index: Index(3) },
         durable: Index(2),
         faulty: Vec::new(),
+        unread: Vec::new(),
+        given_up: None,
         config,
         config_index: Index(0),
         level: 1,
