@@ -197,7 +197,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         trap: 26,
         name: "stand-by-its-number",
         removed: "the disk in what a node finds of itself in its log",
-        seeds: 300,
+        seeds: 1_000,
         changes: &[
             (
                 STANDING,
