@@ -267,12 +267,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         trap: 30,
         name: "faith-in-the-old-leader",
-        removed: "the end of loyalty when a node itself asks for an election",
+        removed: "the end of faith when a node itself asks for an election",
         seeds: 300,
         changes: &[(
             ELECTION,
-            "!self.is_loyal(now)",
-            "matches!(self.state, State::Follower(_)) && !self.is_loyal(now)",
+            "!self.hears_leader(now)",
+            "matches!(self.state, State::Follower(_)) && !self.hears_leader(now)",
         )],
     },
     Mutant {
