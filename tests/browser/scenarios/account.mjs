@@ -59,6 +59,7 @@ async function leave(stage, ann, { name, erase }) {
   await ann.page.reload();
   await ann.isIn("ann");
   await ann.isAt("#general");
+  await ann.scrollToTheBeginning();
   const shown = (await ann.shown()).filter(({ text }) => text === open);
   assert.deepEqual(shown.map(({ author }) => author), erase ? [] : ["deleted user"]);
   await isTaken(someone, name, password);
