@@ -167,7 +167,7 @@ export class ConversationView {
     reconcile(this.list, found, (row) => row.key, make, (element, row) => update(element, row, how));
     set(this.scroller, 'data-first', one.messages[0]?.seq);
     set(this.scroller, 'data-last', one.messages[one.messages.length - 1]?.seq);
-    set(this.scroller, 'data-more-before', String(one.more_before));
+    set(this.scroller, 'data-more-before', String(!one.is_loaded || one.more_before));
     set(this.scroller, 'aria-busy', String(this.app.isLoading(`open ${label}`)));
     say(this.top, this.topText(label, one, found.length));
   }
