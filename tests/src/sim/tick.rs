@@ -12,6 +12,7 @@ use super::{
     checkers::{Checked, violated},
     mix::Mix,
     node::Node,
+    trouble::Trial,
     world::{Event, World},
 };
 
@@ -95,6 +96,9 @@ impl World {
         process.known.clone_from(&ranges);
         self.note("damaged", id, u64::try_from(ranges.len()).expect("a handful"), 0);
         self.trace.detail(&ranges);
+        if let Trial::UnderWay { leader, is_excused, .. } = &mut self.trial {
+            *is_excused |= *leader == id && !ranges.is_empty();
+        }
         self.input(id, Input::Damaged { ranges })
     }
 

@@ -55,6 +55,8 @@ pub(crate) enum Trial {
         term: Term,
         /// The newest commit at its beginning.
         newest: u64,
+        /// The leader found damage in its log meanwhile: it is to hand over.
+        is_excused: bool,
     },
     Over,
 }
@@ -144,19 +146,22 @@ impl World {
             }
         }
         self.note("trouble", leader, term.0, lasts_us);
-        self.trial = Trial::UnderWay { trouble, leader, term, newest };
+        self.trial = Trial::UnderWay { trouble, leader, term, newest, is_excused: false };
         self.queue.after(lasts_us, Event::Review);
     }
 
     /// The trouble has lasted long enough: what came of it?
     pub(super) fn end_trial(&mut self) -> Checked {
-        let Trial::UnderWay { trouble, leader, term, newest } = self.trial else { return Ok(()) };
+        let Trial::UnderWay { trouble, leader, term, newest, is_excused } = self.trial else {
+            return Ok(());
+        };
         self.trial = Trial::Over;
         let now_leads = self.leader();
         match trouble {
             Trouble::Apart(_) => {
                 let newest_term = self.nodes.values().filter_map(Node::term).max();
-                if newest_term != Some(term) || now_leads != Some(leader) {
+                let stayed = newest_term == Some(term) && now_leads == Some(leader);
+                if !stayed && !is_excused {
                     return violated(format!(
                         "a leader in peace: {leader} of {term:?} is apart from one node alone, and \
                          {now_leads:?} leads, the newest term is {newest_term:?}: {}",
